@@ -1,0 +1,3 @@
+//! Kafka's bytes: record batches, compression, partitioning.
+
+pub mod varint;

@@ -1,0 +1,24 @@
+//! Native half of rivven-kafka.
+//!
+//! Bytes live here: Kafka record batches, the Rivven wire, event JSON and metrics. Everything that blocks or
+//! computes for long runs without the GIL; errors become the classes of `rivven_kafka.errors`.
+
+pub mod error;
+pub mod kafka;
+pub mod record;
+pub mod rivven;
+pub mod tracker;
+
+use pyo3::prelude::*;
+
+/// The extension module `rivven_kafka._native`.
+#[pymodule(gil_used = true)]
+mod _native {
+    use pyo3::prelude::*;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        let profile = if cfg!(debug_assertions) { "debug" } else { "release" };
+        module.add("__profile__", profile)
+    }
+}

@@ -1,0 +1,1 @@
+//! Rivven's wire: connections, publish lanes, fetching, offsets and groups.

@@ -1,0 +1,1 @@
+"""Python objects that are made per record."""
