@@ -3,6 +3,7 @@
 //! Bytes live here: Kafka record batches, the Rivven wire, event JSON and metrics. Everything that blocks or
 //! computes for long runs without the GIL; errors become the classes of `rivven_kafka.errors`.
 
+pub mod bridge;
 pub mod error;
 pub mod kafka;
 pub mod record;

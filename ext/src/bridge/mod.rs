@@ -1,0 +1,5 @@
+//! Kafka record -> Rivven event JSON and back.
+
+pub mod event_decode;
+pub mod event_encode;
+pub mod json;
