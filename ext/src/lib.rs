@@ -6,6 +6,7 @@
 pub mod bridge;
 pub mod error;
 pub mod kafka;
+pub mod metrics;
 pub mod record;
 pub mod rivven;
 pub mod tracker;
@@ -15,6 +16,11 @@ use pyo3::prelude::*;
 /// The extension module `rivven_kafka._native`.
 #[pymodule(gil_used = true)]
 mod _native {
+    #[pymodule_export]
+    use crate::metrics::{
+        KafkaSinkMetrics, KafkaSinkMetricsSnapshot, KafkaSourceMetrics, KafkaSourceMetricsSnapshot,
+    };
+
     use pyo3::prelude::*;
 
     #[pymodule_init]

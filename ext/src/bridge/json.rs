@@ -57,18 +57,8 @@ impl Scanner<'_> {
             let opened = match self.peek() {
                 Some(b'{') => Some(true),
                 Some(b'[') => Some(false),
-                Some(b'"') => {
-                    if !self.string() {
-                        return false;
-                    }
-                    None
-                }
-                Some(b'-' | b'0'..=b'9') => {
-                    if !self.number() {
-                        return false;
-                    }
-                    None
-                }
+                Some(b'"') if self.string() => None,
+                Some(b'-' | b'0'..=b'9') if self.number() => None,
                 Some(b't') if self.literal(b"true") => None,
                 Some(b'f') if self.literal(b"false") => None,
                 Some(b'n') if self.literal(b"null") => None,
@@ -155,12 +145,8 @@ impl Scanner<'_> {
             self.at += 1;
             match byte {
                 b'"' => return true,
-                b'\\' => {
-                    if !self.escape() {
-                        return false;
-                    }
-                }
-                0..=0x1f => return false,
+                b'\\' if self.escape() => {}
+                b'\\' | 0..=0x1f => return false,
                 _ => {}
             }
         }
