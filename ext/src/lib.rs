@@ -16,6 +16,9 @@ use pyo3::prelude::*;
 mod _native {
     use pyo3::prelude::*;
 
+    #[pymodule_export]
+    use crate::kafka::py::{murmur2, partition_for_key, PyBatchBuilder, PyBatchReader, RecordBlock};
+
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         let profile = if cfg!(debug_assertions) { "debug" } else { "release" };

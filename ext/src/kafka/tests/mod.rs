@@ -1,0 +1,1 @@
+//! Tests that cross the files of this module.
