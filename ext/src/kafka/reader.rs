@@ -40,7 +40,6 @@ pub struct BatchReader {
     pos: usize,
     options: ReaderOptions,
     aborted: AbortedTransactions,
-    fetch_offset: i64,
     next_offset: i64,
     reported: i64,
     leader_epoch: i32,
@@ -78,7 +77,6 @@ impl BatchReader {
             pos: 0,
             options,
             aborted: AbortedTransactions::new(aborted),
-            fetch_offset,
             next_offset: fetch_offset,
             reported: fetch_offset,
             leader_epoch: -1,
@@ -133,7 +131,8 @@ impl BatchReader {
                 self.open = self.open_next()?;
             }
             let Some(open) = &mut self.open else { break };
-            let outcome = draft.take(open, self.fetch_offset);
+            // As in Kafka's own reader, records before the position are passed over wherever they stand.
+            let outcome = draft.take(open, self.next_offset);
             self.next_offset = self.next_offset.max(open.previous() + 1);
             outcome.map_err(corrupt)?;
             if open.left() == 0 {
