@@ -4,7 +4,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 /// Shorthand for results of this crate.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What kind of failure it is; each kind is one exception class of `rivven_kafka.errors`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

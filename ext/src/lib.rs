@@ -23,6 +23,9 @@ mod _native {
 
     use pyo3::prelude::*;
 
+    #[pymodule_export]
+    use crate::kafka::py::{murmur2, partition_for_key, PyBatchBuilder, PyBatchReader, RecordBlock};
+
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         let profile = if cfg!(debug_assertions) { "debug" } else { "release" };

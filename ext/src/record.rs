@@ -4,6 +4,7 @@
 //! Kafka batch as fetched, a decompressed batch, a Rivven response). Headers stay in the encoding of the Kafka
 //! record (zigzag varint lengths, -1 for null; KIP-82), whatever side the record came from.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -23,6 +24,13 @@ pub struct Span {
 impl Span {
     /// The null byte string.
     pub const NULL: Span = Span { start: 0, len: -1 };
+
+    /// The bytes within the chunk, or None for null.
+    #[inline]
+    pub fn range(self) -> Option<Range<usize>> {
+        let start = self.start as usize;
+        usize::try_from(self.len).ok().map(|len| start..start + len)
+    }
 }
 
 /// How `Record::timestamp` came about.
@@ -79,10 +87,7 @@ impl Block {
     /// The bytes of `span` of `record`, or None for null.
     #[inline]
     pub fn get(&self, record: &Record, span: Span) -> Option<&[u8]> {
-        (span.len >= 0).then(|| {
-            let start = span.start as usize;
-            &self.chunks[record.chunk as usize][start..start + span.len as usize]
-        })
+        span.range().map(|range| &self.chunks[record.chunk as usize][range])
     }
 
     /// Key of `record`.
@@ -100,6 +105,31 @@ impl Block {
     /// Headers of `record` in order, as (name, value or null).
     pub fn headers<'a>(&'a self, record: &Record) -> Headers<'a> {
         Headers { rest: self.get(record, record.headers).unwrap_or(&[]), left: record.header_count }
+    }
+
+    /// The records `range` as a block of their own over the same buffers; the range is cut to what exists.
+    ///
+    /// Its `next_offset` is this block's only when it reaches this block's end.
+    #[must_use]
+    pub fn slice(&self, range: Range<usize>) -> Block {
+        let stop = range.end.min(self.records.len());
+        let start = range.start.min(stop);
+        let records = &self.records[start..stop];
+        let next_offset = if stop == self.records.len() {
+            self.next_offset
+        } else {
+            records.last().map_or(self.records[stop].offset, |last| last.offset + 1)
+        };
+        let payload: usize = records.iter().map(Self::payload_len).sum();
+        Block {
+            topic: Arc::clone(&self.topic),
+            partition: self.partition,
+            leader_epoch: self.leader_epoch,
+            next_offset,
+            chunks: Arc::clone(&self.chunks),
+            bytes: payload + size_of_val(records),
+            records: records.into(),
+        }
     }
 
     /// Payload bytes of `record`: key, value and headers.

@@ -1,0 +1,218 @@
+//! LZ4 frames (`lz4_Frame_format.md`), as Kafka writes them: independent blocks of 64 KiB, no checksums but
+//! the header's (KIP-57).
+//!
+//! Frames are taken apart here and their blocks decompressed straight into the output: the frame reader of
+//! `lz4_flex` takes a cut between two blocks for the end, and allocates by the block size that a frame claims.
+//!
+//! Before KIP-57 Kafka computed the header checksum over the frame's magic number as well; every message of
+//! magic 0 carries that wrong value, so readers ignore the checksum there, as Kafka's do.
+
+use std::io::Write;
+
+use lz4_flex::block::{decompress_into, decompress_into_with_dict, DecompressError};
+use lz4_flex::frame::{BlockMode, BlockSize, FrameEncoder, FrameInfo};
+use twox_hash::XxHash32;
+
+use super::{broken, over_limit, Codec};
+use crate::error::{Error, Result};
+
+const MAGIC: u32 = 0x184d_2204;
+const UNCOMPRESSED: u32 = 1 << 31;
+/// How far back a block may refer.
+const WINDOW: usize = 64 * 1024;
+/// A byte of a length adds 255 bytes at most, and a block ends with a few literals.
+const MOST_INFLATION: usize = 255;
+
+pub(super) fn decompress(input: &[u8], limit: usize) -> Result<Vec<u8>> {
+    frames(input, limit, true)
+}
+
+/// Decompresses the value of a magic 0 message, whose header checksum is wrong.
+pub fn decompress_magic_0(input: &[u8], limit: usize) -> Result<Vec<u8>> {
+    frames(input, limit, false)
+}
+
+fn bad(cause: &str) -> Error {
+    broken(Codec::Lz4, cause)
+}
+
+fn frames(mut rest: &[u8], limit: usize, check_header: bool) -> Result<Vec<u8>> {
+    let mut out = Vec::new();
+    loop {
+        let frame = Frame::read(&mut rest, check_header)?;
+        frame.decompress(&mut rest, limit, &mut out)?;
+        if rest.is_empty() {
+            return Ok(out);
+        }
+    }
+}
+
+/// The descriptor of a frame.
+struct Frame {
+    linked: bool,
+    block_checksums: bool,
+    content_checksum: bool,
+    content_size: Option<u64>,
+    block_size: usize,
+}
+
+impl Frame {
+    fn read(rest: &mut &[u8], check_header: bool) -> Result<Self> {
+        if take_u32(rest)? != MAGIC {
+            return Err(bad("it does not start with a frame"));
+        }
+        let descriptor = *rest;
+        let [flags, sizes] = take::<2>(rest)?;
+        // Version 1, and none of the reserved bits; a dictionary would have to come from elsewhere.
+        if flags & 0xc3 != 0x40 || sizes & 0x8f != 0 || sizes < 0x40 {
+            return Err(bad("the frame descriptor is not known"));
+        }
+        let content_size = if flags & 0x08 == 0 { None } else { Some(u64::from_le_bytes(take(rest)?)) };
+        let described = &descriptor[..descriptor.len() - rest.len()];
+        let [checksum] = take(rest)?;
+        if check_header && checksum != (XxHash32::oneshot(0, described) >> 8) as u8 {
+            return Err(bad("the frame header does not match its checksum"));
+        }
+        Ok(Self {
+            linked: flags & 0x20 == 0,
+            block_checksums: flags & 0x10 != 0,
+            content_checksum: flags & 0x04 != 0,
+            content_size,
+            // 4: 64 KiB, 5: 256 KiB, 6: 1 MiB, 7: 4 MiB.
+            block_size: 1 << (8 + 2 * (sizes >> 4)),
+        })
+    }
+
+    fn decompress(&self, rest: &mut &[u8], limit: usize, out: &mut Vec<u8>) -> Result<()> {
+        let start = out.len();
+        loop {
+            let head = take_u32(rest)?;
+            if head == 0 {
+                break;
+            }
+            let len = (head & !UNCOMPRESSED) as usize;
+            if len > self.block_size || len > rest.len() {
+                return Err(bad("a block is longer than the data"));
+            }
+            let (block, tail) = rest.split_at(len);
+            *rest = tail;
+            if self.block_checksums && take_u32(rest)? != XxHash32::oneshot(0, block) {
+                return Err(bad("a block does not match its checksum"));
+            }
+            if head & UNCOMPRESSED == 0 {
+                self.decompress_block(block, start, limit, out)?;
+            } else if len > limit - out.len() {
+                return Err(over_limit(Codec::Lz4, limit));
+            } else {
+                out.extend_from_slice(block);
+            }
+        }
+        let content = &out[start..];
+        if self.content_checksum && take_u32(rest)? != XxHash32::oneshot(0, content) {
+            return Err(bad("the content does not match its checksum"));
+        }
+        if self.content_size.is_some_and(|size| size != content.len() as u64) {
+            return Err(bad("the content is not as long as the frame says"));
+        }
+        Ok(())
+    }
+
+    fn decompress_block(&self, block: &[u8], start: usize, limit: usize, out: &mut Vec<u8>) -> Result<()> {
+        let most = self.block_size.min(block.len().saturating_mul(MOST_INFLATION));
+        let (from, room) = (out.len(), limit - out.len());
+        out.resize(from + most.min(room), 0);
+        let (before, output) = out.split_at_mut(from);
+        let outcome = if self.linked {
+            decompress_into_with_dict(block, output, &before[start.max(from.saturating_sub(WINDOW))..])
+        } else {
+            decompress_into(block, output)
+        };
+        match outcome {
+            Ok(used) => {
+                out.truncate(from + used);
+                Ok(())
+            }
+            Err(DecompressError::OutputTooSmall { .. }) if room < most => Err(over_limit(Codec::Lz4, limit)),
+            Err(cause) => Err(broken(Codec::Lz4, cause)),
+        }
+    }
+}
+
+fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N]> {
+    let (head, tail) = rest.split_first_chunk::<N>().ok_or_else(|| bad("a frame is cut short"))?;
+    *rest = tail;
+    Ok(*head)
+}
+
+fn take_u32(rest: &mut &[u8]) -> Result<u32> {
+    take(rest).map(u32::from_le_bytes)
+}
+
+pub(super) fn compress(input: &[u8], out: &mut Vec<u8>) -> Result<()> {
+    let info = FrameInfo::new().block_size(BlockSize::Max64KB).block_mode(BlockMode::Independent);
+    let mut encoder = FrameEncoder::with_frame_info(info, out);
+    encoder.write_all(input).map_err(|cause| broken(Codec::Lz4, cause))?;
+    encoder.finish().map_err(|cause| broken(Codec::Lz4, cause))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+
+    #[test]
+    fn the_wrong_checksum_of_old_brokers_is_read_for_magic_0_only() {
+        let mut packed = Vec::new();
+        compress(b"hello hello hello", &mut packed).unwrap();
+        packed[6] = (XxHash32::oneshot(0, &packed[..6]) >> 8) as u8;
+        assert_eq!(decompress_magic_0(&packed, 100).unwrap(), b"hello hello hello");
+        assert_eq!(decompress(&packed, 100).unwrap_err().kind, Kind::CorruptRecord);
+        for cut in 0..packed.len() {
+            assert_eq!(decompress_magic_0(&packed[..cut], 100).unwrap_err().kind, Kind::CorruptRecord);
+        }
+    }
+
+    #[test]
+    fn java_can_read_what_we_write() {
+        let mut packed = Vec::new();
+        compress(&[7; 200_000], &mut packed).unwrap();
+        // Version 1, independent blocks, nothing else; blocks of 64 KiB.
+        assert_eq!(packed[..6], [0x04, 0x22, 0x4d, 0x18, 0x60, 0x40]);
+    }
+
+    #[test]
+    fn all_that_a_frame_may_have_is_read() {
+        let input: Vec<u8> = (0..300_000_u32).map(|i| (i % 1021) as u8).collect();
+        for mode in [BlockMode::Independent, BlockMode::Linked] {
+            for size in [BlockSize::Max64KB, BlockSize::Max256KB, BlockSize::Max1MB, BlockSize::Max4MB] {
+                let info = FrameInfo::new()
+                    .block_mode(mode)
+                    .block_size(size)
+                    .block_checksums(true)
+                    .content_checksum(true)
+                    .content_size(Some(input.len() as u64));
+                let mut encoder = FrameEncoder::with_frame_info(info, Vec::new());
+                encoder.write_all(&input).unwrap();
+                let mut packed = encoder.finish().unwrap();
+                assert_eq!(decompress(&packed, input.len()).unwrap(), input);
+                for at in 0..packed.len() {
+                    packed[at] ^= 0x10;
+                    let error = decompress(&packed, input.len()).unwrap_err();
+                    assert_ne!(error.kind, Kind::UnsupportedCodec);
+                    packed[at] ^= 0x10;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn frames_are_joined_and_garbage_is_refused() {
+        let mut packed = Vec::new();
+        compress(b"one ", &mut packed).unwrap();
+        compress(b"two", &mut packed).unwrap();
+        assert_eq!(decompress(&packed, 100).unwrap(), b"one two");
+        packed.extend_from_slice(b"garbage");
+        assert_eq!(decompress(&packed, 100).unwrap_err().kind, Kind::CorruptRecord);
+    }
+}

@@ -1,0 +1,161 @@
+//! `RecordBlock`: a block of records as Python sees it.
+
+use pyo3::exceptions::PyIndexError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
+
+use crate::error::{Error, Kind};
+use crate::record::{Block, Record, TimestampType};
+
+/// Records of one partition, in offset order. The methods that return lists make one Python object per
+/// record and field; the native pipelines do not need them.
+#[pyclass(frozen, module = "rivven_kafka._native")]
+#[derive(Debug)]
+pub struct RecordBlock(pub Block);
+
+#[pymethods]
+impl RecordBlock {
+    /// Topic the records were read from.
+    #[getter]
+    fn topic(&self) -> &str {
+        &self.0.topic
+    }
+
+    /// Partition the records were read from.
+    #[getter]
+    fn partition(&self) -> i32 {
+        self.0.partition
+    }
+
+    /// Leader epoch of the last batch, -1 if unknown.
+    #[getter]
+    fn leader_epoch(&self) -> i32 {
+        self.0.leader_epoch
+    }
+
+    /// Position after this block: where the next read starts.
+    #[getter]
+    fn next_offset(&self) -> i64 {
+        self.0.next_offset
+    }
+
+    /// Bytes of memory that this block accounts for.
+    #[getter]
+    fn size_bytes(&self) -> usize {
+        self.0.bytes
+    }
+
+    /// Offset of the first record, None if there is none.
+    #[getter]
+    fn first_offset(&self) -> Option<i64> {
+        self.0.records.first().map(|record| record.offset)
+    }
+
+    /// Offset of the last record, None if there is none.
+    #[getter]
+    fn last_offset(&self) -> Option<i64> {
+        self.0.records.last().map(|record| record.offset)
+    }
+
+    fn __len__(&self) -> usize {
+        self.0.records.len()
+    }
+
+    fn __repr__(&self) -> String {
+        let Block { topic, partition, next_offset, records, .. } = &self.0;
+        format!("<RecordBlock {topic}:{partition} records={} next_offset={next_offset}>", records.len())
+    }
+
+    /// Offset of each record.
+    fn offsets<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        PyList::new(py, self.0.records.iter().map(|record| record.offset))
+    }
+
+    /// Timestamp of each record in milliseconds since the epoch, -1 if the format has none.
+    fn timestamps<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        PyList::new(py, self.0.records.iter().map(|record| record.timestamp))
+    }
+
+    /// Timestamp type of each record: 0 set by the producer, 1 set by the broker.
+    fn timestamp_types<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        PyList::new(py, self.0.records.iter().map(timestamp_type))
+    }
+
+    /// Key of each record, None for null.
+    fn keys<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        PyList::new(py, self.0.records.iter().map(|record| bytes(py, self.0.key(record))))
+    }
+
+    /// Value of each record, None for null.
+    fn values<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        PyList::new(py, self.0.records.iter().map(|record| bytes(py, self.0.value(record))))
+    }
+
+    /// Headers of each record in order, with duplicates, as (name, value or None). A name that is not UTF-8 is
+    /// decoded with surrogateescape.
+    fn headers<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let lists = self.0.records.iter().map(|record| self.header_list(py, record));
+        PyList::new(py, lists.collect::<PyResult<Vec<_>>>()?)
+    }
+
+    /// Record `index` as (offset, timestamp, timestamp type, key, value, headers); a negative index counts
+    /// from the end.
+    fn record<'py>(&self, py: Python<'py>, index: isize) -> PyResult<Bound<'py, PyTuple>> {
+        let record = absolute(index, self.0.records.len())
+            .and_then(|index| self.0.records.get(index))
+            .ok_or_else(|| PyIndexError::new_err("record index out of range"))?;
+        (
+            record.offset,
+            record.timestamp,
+            timestamp_type(record),
+            bytes(py, self.0.key(record)),
+            bytes(py, self.0.value(record)),
+            self.header_list(py, record)?,
+        )
+            .into_pyobject(py)
+    }
+
+    /// Records `start..stop` as a block over the same buffers; indices are cut to what exists.
+    fn slice(&self, start: usize, stop: usize) -> Self {
+        Self(self.0.slice(start..stop))
+    }
+}
+
+impl RecordBlock {
+    fn header_list<'py>(&self, py: Python<'py>, record: &Record) -> PyResult<Bound<'py, PyList>> {
+        let list = PyList::empty(py);
+        for header in self.0.headers(record) {
+            let (name, value) = header?;
+            list.append((header_name(py, name)?, bytes(py, value)))?;
+        }
+        Ok(list)
+    }
+}
+
+fn bytes<'py>(py: Python<'py>, bytes: Option<&[u8]>) -> Option<Bound<'py, PyBytes>> {
+    bytes.map(|bytes| PyBytes::new(py, bytes))
+}
+
+fn timestamp_type(record: &Record) -> u8 {
+    match record.timestamp_type {
+        TimestampType::CreateTime => 0,
+        TimestampType::LogAppendTime => 1,
+    }
+}
+
+fn absolute(index: isize, len: usize) -> Option<usize> {
+    if index < 0 {
+        len.checked_sub(index.unsigned_abs())
+    } else {
+        usize::try_from(index).ok()
+    }
+}
+
+fn header_name<'py>(py: Python<'py>, name: &[u8]) -> PyResult<Bound<'py, PyString>> {
+    if let Ok(name) = std::str::from_utf8(name) {
+        return Ok(PyString::new(py, name));
+    }
+    let raw = PyBytes::new(py, name);
+    PyString::from_encoded_object(&raw, Some(c"utf-8"), Some(c"surrogateescape"))
+        .map_err(|_| Error::new(Kind::CorruptRecord, "a header name cannot be decoded").into())
+}
