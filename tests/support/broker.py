@@ -7,9 +7,9 @@ import tempfile
 import time
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self
 
 from tests.support.ports import ReservedPort
@@ -32,6 +32,7 @@ class Broker(ABC):
 
     name: str
     stop_timeout: float
+    environment: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, directory: Path | None = None) -> None:
         self._temporary = directory is None
@@ -73,6 +74,7 @@ class Broker(ABC):
         self._child = ChildProcess(
             self._command(),
             log=self.log_path,
+            env=self.environment,
             orphaned_files=self.directory if self._temporary else None,
         )
         return self

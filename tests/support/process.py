@@ -11,7 +11,7 @@ from pathlib import Path
 # preexec_fn, which is unsafe in a process with threads.
 _WATCHDOG = """
 read -r _ && exit
-kill -KILL -- "-$1" 2>/dev/null
+kill -s KILL -- "-$1"
 [ -z "$2" ] || { sleep 0.2; rm -rf -- "$2"; }
 """
 
@@ -37,7 +37,7 @@ class ChildProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=None if env is None else {**os.environ, **env},
+                env={**os.environ, **(env or {})},
                 process_group=0,
             )
         try:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Self
 
 from tests.support.broker import Broker
@@ -16,6 +17,7 @@ class RivvenBroker(Broker):
     name = "rivvend"
     # Measured: 6 to 7 s idle, up to 17 s while a client is connected.
     stop_timeout = 20.0
+    environment = MappingProxyType({"NO_COLOR": "1"})
 
     def __init__(
         self,
