@@ -64,7 +64,8 @@ def _string(error: ErrorDetails, _field: FieldInfo | None) -> str:
 def _choice(error: ErrorDetails, _field: FieldInfo | None) -> str:
     words = str(error["ctx"]["expected"])
     choices = [word.strip("'") for word in words.replace(" or ", ", ").split(", ")]
-    return f"expected {words}{_suggestion(str(error['input']), choices)}"
+    suggestion = _suggestion(error["input"], choices) if isinstance(error["input"], str) else ""
+    return f"expected {words}{suggestion}"
 
 
 def _own(error: ErrorDetails, _field: FieldInfo | None) -> str:
@@ -131,4 +132,11 @@ def explain(error: ValidationError, root: type[BaseModel]) -> list[Problem]:
         error: What validating against `root` raised.
         root: The model class that was validated.
     """
-    return [_explain(details, root) for details in error.errors(include_url=False)]
+    errors = error.errors(include_url=False)
+    # Pydantic counts only the valid items of a list: one bad item makes it "too short" as well.
+    parents = {details["loc"][:-1] for details in errors}
+    return [
+        _explain(details, root)
+        for details in errors
+        if details["type"] != "too_short" or details["loc"] not in parents
+    ]

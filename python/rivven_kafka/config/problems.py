@@ -99,16 +99,15 @@ def config_error(
     origin: str = "",
     line_of: Callable[[KeyPath], int | None] = lambda _: None,
 ) -> ConfigError:
-    """Make the one error that lists all problems.
+    """Make the one error that lists all problems, in the order of their lines.
 
     Args:
         problems: At least one.
         origin: The file or whatever else the configuration came from; may be empty.
         line_of: Gives the line (from 1) of a path in the origin, if known.
     """
-    lines = []
-    for problem in problems:
-        line = line_of(problem.path) if origin else None
+    texts = []
+    for line, problem in sorted(((line_of(it.path) or 0, it) for it in problems), key=lambda pair: pair[0]):
         where = f"{origin}:{line}" if line else origin
-        lines.append(": ".join(part for part in (where, show_path(problem.path), problem.text) if part))
-    return ConfigError("\n".join(lines))
+        texts.append(": ".join(part for part in (where, show_path(problem.path), problem.text) if part))
+    return ConfigError("\n".join(texts))
