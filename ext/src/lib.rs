@@ -24,7 +24,12 @@ mod _native {
     use pyo3::prelude::*;
 
     #[pymodule_export]
-    use crate::kafka::py::{murmur2, partition_for_key, PyBatchBuilder, PyBatchReader, RecordBlock};
+    use crate::kafka::py::{
+        block_from_rows, murmur2, partition_for_key, PyBatchBuilder, PyBatchReader, RecordBlock,
+    };
+
+    #[pymodule_export]
+    use crate::bridge::sink_encoder::{OutgoingBatch, SinkEncoder};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any
 
 from rivven_kafka._events import SourceEvent, rows
-from rivven_kafka._native import KafkaSinkMetrics, RecordBlock, SinkEncoder
+from rivven_kafka._native import KafkaSinkMetrics, SinkEncoder, block_from_rows
 from rivven_kafka.checks import CheckResult, run_checks
 from rivven_kafka.config import Acks, KafkaSinkConfig
 from rivven_kafka.errors import DeliveryError, RivvenKafkaError, TimeoutExpired, UnknownTopicError
@@ -158,7 +158,7 @@ class KafkaSink:
         for partition, records in rows(events).items():
             total += len(records)
             try:
-                encoder.append(RecordBlock.from_rows(self.config.topic, partition, records))
+                encoder.append(block_from_rows(self.config.topic, partition, records))
             except RivvenKafkaError as error:
                 errors.append(error)
         for batch in encoder.take_ready(0):

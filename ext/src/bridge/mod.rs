@@ -3,3 +3,5 @@
 pub mod event_decode;
 pub mod event_encode;
 pub mod json;
+pub mod outgoing;
+pub mod sink_encoder;

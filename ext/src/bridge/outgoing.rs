@@ -91,7 +91,8 @@ pub fn outgoing<'a>(
 
 fn write_rivven_headers(block: &Block, record: &Record, event: Option<&Event<'_>>, out: &mut Vec<u8>) -> u32 {
     let mut count = 2;
-    let (stream, event_type) = event.map_or((&*block.topic, "record"), |event| (&event.stream, &event.event_type));
+    let (stream, event_type) =
+        event.map_or((&*block.topic, "record"), |event| (&event.stream, &event.event_type));
     encode_header(out, b"rivven_stream", Some(stream.as_bytes()));
     encode_header(out, b"rivven_event_type", Some(event_type.as_bytes()));
     let mut optional = |name: &[u8], value: Option<&str>| {
@@ -100,19 +101,15 @@ fn write_rivven_headers(block: &Block, record: &Record, event: Option<&Event<'_>
             count += 1;
         }
     };
-    match event {
-        Some(event) => {
-            optional(b"rivven_namespace", event.namespace.as_deref());
-            optional(b"rivven_position", event.position.as_deref());
-            optional(b"rivven_transaction_id", event.transaction_id.as_deref());
-        }
-        None => {
-            let mut position = Vec::with_capacity(block.topic.len() + 24);
-            write_position(&mut position, &block.topic, block.partition, record.offset);
-            // Topic names of Rivven need no escaping, so what stands between the quotes is the position.
-            let text = std::str::from_utf8(&position[1..position.len() - 1]).ok();
-            optional(b"rivven_position", text);
-        }
+    if let Some(event) = event {
+        optional(b"rivven_namespace", event.namespace.as_deref());
+        optional(b"rivven_position", event.position.as_deref());
+        optional(b"rivven_transaction_id", event.transaction_id.as_deref());
+    } else {
+        let mut position = Vec::with_capacity(block.topic.len() + 24);
+        write_position(&mut position, &block.topic, block.partition, record.offset);
+        // Topic names of Rivven need no escaping, so what stands between the quotes is the position.
+        optional(b"rivven_position", std::str::from_utf8(&position[1..position.len() - 1]).ok());
     }
     count
 }
@@ -157,7 +154,10 @@ struct NameIs<'f>(&'f str);
 impl<'de> DeserializeSeed<'de> for NameIs<'_> {
     type Value = bool;
 
-    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> std::result::Result<bool, D::Error> {
+    fn deserialize<D: serde::Deserializer<'de>>(
+        self,
+        deserializer: D,
+    ) -> std::result::Result<bool, D::Error> {
         deserializer.deserialize_str(self)
     }
 }

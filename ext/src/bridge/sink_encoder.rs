@@ -1,5 +1,7 @@
 //! Rivven blocks -> finished Kafka record batches, one open batch per Kafka partition.
 
+use std::borrow::Cow;
+use std::num::NonZeroU32;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -7,17 +9,14 @@ use std::time::{Duration, Instant};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use crate::block::RecordBlock;
 use crate::bridge::outgoing::{outgoing, OutgoingOptions, ValueFormat};
 use crate::error::{Error, Kind, Result};
 use crate::kafka::compression::Codec;
 use crate::kafka::murmur2::partition_for_key;
+use crate::kafka::py::RecordBlock;
 use crate::kafka::writer::{encode_header, BatchWriter, SealedBatch};
 use crate::record::Block;
 use crate::tracker::{Ticket, Tracker};
-
-/// Upper bound of what a record takes beside key, value and headers: lengths, deltas, attributes.
-const RECORD_OVERHEAD: usize = 36;
 
 /// Which records of which blocks a batch holds, in the order of the batch.
 #[derive(Default)]
@@ -205,9 +204,9 @@ impl SinkEncoder {
             let mut headers = std::mem::take(&mut state.headers);
             let result = outgoing(block, record, &self.options, &mut headers).and_then(|out| {
                 let partition = self.partition(block, out.key.as_deref(), state.open.len())?;
-                let payload = [out.key.as_deref(), out.value.as_deref()].into_iter().flatten().map(<[u8]>::len);
-                let size = payload.sum::<usize>() + headers.len() + RECORD_OVERHEAD;
-                let full = |open: &Open| open.writer.len() + size > self.batch_size_bytes;
+                let length = |bytes: &Option<Cow<'_, [u8]>>| bytes.as_ref().map_or(0, |bytes| bytes.len());
+                let size = BatchWriter::record_size(length(&out.key), length(&out.value), headers.len());
+                let full = |open: &Open| !open.writer.fits(size, self.batch_size_bytes);
                 if state.open[partition].as_ref().is_some_and(full) {
                     Self::seal(state, partition)?;
                 }
@@ -241,9 +240,11 @@ impl SinkEncoder {
 
     fn partition(&self, block: &Block, key: Option<&[u8]>, partitions: usize) -> Result<usize> {
         let partition = match (self.partitioning, key) {
-            (Partitioning::Key, Some(key)) => partition_for_key(key, partitions as i32) as usize,
+            (Partitioning::Key, Some(key)) => {
+                NonZeroU32::new(partitions as u32).map_or(0, |count| partition_for_key(key, count) as usize)
+            }
             // Without a key the records of one Rivven partition stay together, and so in order.
-            (Partitioning::Key, None) => block.partition as usize % partitions,
+            (Partitioning::Key, None) => block.partition as usize % partitions.max(1),
             (Partitioning::Preserve, _) => block.partition as usize,
         };
         if partition >= partitions {
@@ -257,7 +258,8 @@ impl SinkEncoder {
     }
 
     fn seal(state: &mut State, partition: usize) -> Result<()> {
-        if let Some(open) = state.open[partition].take() {
+        // A batch is empty when the only record for it was refused.
+        if let Some(open) = state.open[partition].take().filter(|open| !open.writer.is_empty()) {
             let sealed = open.writer.seal()?;
             state.ready.push(OutgoingBatch { partition, sealed, shares: open.shares });
         }
@@ -308,7 +310,8 @@ impl OutgoingBatch {
         base_sequence: i32,
         transactional: bool,
     ) -> Bound<'py, PyBytes> {
-        let bytes = py.detach(|| self.sealed.to_bytes(producer_id, producer_epoch, base_sequence, transactional));
+        let bytes =
+            py.detach(|| self.sealed.to_bytes(producer_id, producer_epoch, base_sequence, transactional));
         PyBytes::new(py, &bytes)
     }
 

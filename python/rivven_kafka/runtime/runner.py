@@ -42,6 +42,11 @@ class Runner:
             for name, entry in config.enabled_sinks.items()
         ]
 
+    @property
+    def connectors(self) -> list[str]:
+        """Names of the connectors."""
+        return [connector.pipeline.name for connector in self._connectors]
+
     def run(self, stop: threading.Event) -> bool:
         """Runs until `stop` is set or every connector has given up.
 
