@@ -9,9 +9,7 @@ from rivven_kafka import errors
 # The first class that fits wins, so special ones come before their bases.
 _CLASSES: tuple[tuple[type[BaseException], type[errors.RivvenKafkaError]], ...] = (
     (kafka_errors.KafkaTimeoutError, errors.TimeoutExpired),
-    (kafka_errors.NoBrokersAvailable, errors.ConnectError),
     (kafka_errors.KafkaConnectionError, errors.ConnectError),
-    (kafka_errors.AuthenticationFailedError, errors.AuthenticationError),
     (kafka_errors.SaslAuthenticationFailedError, errors.AuthenticationError),
     (kafka_errors.AuthorizationError, errors.AuthorizationError),
     (kafka_errors.UnknownTopicOrPartitionError, errors.UnknownTopicError),

@@ -170,6 +170,7 @@ class BatchProducer:
         self._lock = threading.Lock()
         self._in_flight = 0
         self._retries = 0
+        self._known_topics: set[str] = set()
         try:
             self._producer = KafkaProducer(**{**options, "metrics_enabled": False})
         except kafka_errors.KafkaError as error:
@@ -209,6 +210,10 @@ class BatchProducer:
     def send(self, topic: str, partition: int, sealed: SealedBatch) -> None:
         """Queues a batch. Its outcome reaches `on_delivery`, or `check` raises."""
         self.check()
+        if topic not in self._known_topics:
+            # The sender waits for the leader of a topic that it was never told about, for ever.
+            self.partitions(topic)
+            self._known_topics.add(topic)
         tp = TopicPartition(topic, partition)
         if self._producer._transaction_manager and self._producer._transaction_manager.is_transactional():
             self._producer._transaction_manager.maybe_add_partition_to_transaction(tp)
