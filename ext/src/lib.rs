@@ -3,8 +3,10 @@
 //! Bytes live here: Kafka record batches, the Rivven wire, event JSON and metrics. Everything that blocks or
 //! computes for long runs without the GIL; errors become the classes of `rivven_kafka.errors`.
 
+pub mod bridge;
 pub mod error;
 pub mod kafka;
+pub mod metrics;
 pub mod record;
 pub mod rivven;
 pub mod tracker;
@@ -14,10 +16,20 @@ use pyo3::prelude::*;
 /// The extension module `rivven_kafka._native`.
 #[pymodule(gil_used = true)]
 mod _native {
+    #[pymodule_export]
+    use crate::metrics::{
+        KafkaSinkMetrics, KafkaSinkMetricsSnapshot, KafkaSourceMetrics, KafkaSourceMetricsSnapshot,
+    };
+
     use pyo3::prelude::*;
 
     #[pymodule_export]
-    use crate::kafka::py::{murmur2, partition_for_key, PyBatchBuilder, PyBatchReader, RecordBlock};
+    use crate::kafka::py::{
+        block_from_rows, murmur2, partition_for_key, PyBatchBuilder, PyBatchReader, RecordBlock,
+    };
+
+    #[pymodule_export]
+    use crate::bridge::sink_encoder::{OutgoingBatch, SinkEncoder};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -5,10 +5,12 @@
 mod block;
 mod builder;
 mod reader;
+mod rows;
 
 pub use block::RecordBlock;
 pub use builder::PyBatchBuilder;
 pub use reader::PyBatchReader;
+pub use rows::block_from_rows;
 
 use std::num::NonZeroU32;
 

@@ -1,0 +1,88 @@
+# Every target works on a fresh clone; what is already done is not done again.
+# Variables: PYTHON (interpreter for the virtual environment), PYTEST_ARGS, DEMO_ARGS, BENCH_ARGS.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+SHELL := /bin/sh
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMPS := $(VENV)/stamps
+CHECKED := $(wildcard tests benches examples)
+# Rebuilds the native modules when one of these is newer than the last build.
+NATIVE := setup.py ext/Cargo.toml ext/Cargo.lock \
+	$(shell find ext/src -name '*.rs') $(shell find python -name '*.pyx' -o -name '*.pxd')
+
+export PATH := $(PATH):$(HOME)/.cargo/bin
+# cargo test links against this interpreter, the one the modules are built for.
+export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
+
+demo: brokers ## see records cross from Kafka to Rivven and back
+	$(BIN)/python -m examples.demo $(DEMO_ARGS)
+
+test: lint unit integration ## everything that must pass before a commit
+
+unit: $(STAMPS)/native ## tests without a socket, Rust and Python
+	cd ext && cargo test --locked
+	$(BIN)/python -m pytest $(wildcard tests/unit) -m 'not integration and not faults' $(PYTEST_ARGS)
+
+integration: brokers ## tests against real brokers, also while they are killed
+	$(BIN)/python -m pytest $(wildcard tests/integration tests/faults) $(PYTEST_ARGS)
+
+lint: $(STAMPS)/native ## formats, lints and types; changes nothing
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy python/rivven_kafka $(CHECKED)
+	cd ext && cargo fmt --check
+	cd ext && cargo clippy --locked --all-targets -- -D warnings
+
+format: $(STAMPS)/deps ## apply the formatters
+	$(BIN)/ruff check --fix --exit-zero
+	$(BIN)/ruff format
+	cd ext && cargo fmt
+
+bench: brokers ## measure; BENCH_ARGS goes to pytest
+	$(BIN)/python -m pytest benches $(BENCH_ARGS)
+
+dev: $(STAMPS)/native ## make .venv with an editable install
+	@echo "ready: . $(BIN)/activate"
+	@echo "after a change in ext/:  make dev, or $(BIN)/maturin develop --release -m ext/Cargo.toml"
+
+wheel: $(STAMPS)/deps ## build dist/, and import the wheel in an empty environment
+	rm -rf build dist
+	$(BIN)/python -m build
+	$(BIN)/python -m venv build/empty
+	build/empty/bin/python -m pip install --quiet dist/*.whl
+	cd build/empty && bin/python -c 'import rivven_kafka, rivven_kafka._native, rivven_kafka._events'
+
+clean: ## remove what was built here; the brokers in the cache stay
+	rm -rf $(VENV) build dist ext/target .pytest_cache .mypy_cache .ruff_cache .benchmarks .hypothesis
+	find python tests -name '*.so' -delete -o -name __pycache__ -prune -exec rm -rf {} +
+	rm -rf python/*.egg-info
+
+preflight: ## check the tools, and install what Debian packages when root
+	@tests/support/preflight.sh
+
+# The build requirements are installed beside the rest, so that a rebuild needs neither isolation nor a network.
+$(STAMPS)/deps: pyproject.toml tests/support/preflight.sh
+	tests/support/preflight.sh
+	"$$(tests/support/preflight.sh --python)" -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $$($(BIN)/python -c \
+		'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])')
+	$(BIN)/python -m pip install --disable-pip-version-check --no-build-isolation -e '.[dev]'
+	mkdir -p $(STAMPS)
+	touch $@
+
+$(STAMPS)/native: $(STAMPS)/deps $(NATIVE)
+	$(BIN)/python setup.py --quiet build_ext --inplace
+	touch $@
+
+# Before pytest, where the progress can be seen; no stamp, since the cache can be emptied by others.
+brokers: $(STAMPS)/native
+	@$(BIN)/python -m tests.support
+
+.NOTPARALLEL:
+.PHONY: brokers help demo test unit integration lint format bench dev wheel clean preflight

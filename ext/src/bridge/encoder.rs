@@ -1,0 +1,63 @@
+//! The Rivven value of a Kafka record, by the source's options.
+
+use crate::bridge::event_encode::{encode_event, EventOptions};
+use crate::error::{Error, Kind, Result};
+use crate::record::{Block, Record};
+use crate::rivven::publisher::{Encoded, ValueEncoder};
+
+/// What becomes of a null value, which Rivven cannot hold in raw format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnTombstone {
+    /// It becomes an empty value.
+    Empty,
+    /// It is not published, and counted.
+    Skip,
+    /// The source stops before it.
+    Fail,
+}
+
+impl OnTombstone {
+    /// Reads the option.
+    pub fn from_name(name: &str) -> Result<Self> {
+        match name {
+            "empty" => Ok(Self::Empty),
+            "skip" => Ok(Self::Skip),
+            "fail" => Ok(Self::Fail),
+            other => {
+                let message = format!("on_tombstone: got {other:?}, expected empty, skip or fail");
+                Err(Error::new(Kind::Config, message))
+            }
+        }
+    }
+}
+
+/// `value_format: event`.
+#[derive(Debug, Clone, Copy)]
+pub struct EventEncoder(pub EventOptions);
+
+impl ValueEncoder for EventEncoder {
+    fn encode(&self, block: &Block, record: &Record, out: &mut Vec<u8>) -> Result<Encoded> {
+        encode_event(block, record, self.0, out)?;
+        Ok(Encoded::Value)
+    }
+}
+
+/// `value_format: raw`.
+#[derive(Debug, Clone, Copy)]
+pub struct RawEncoder(pub OnTombstone);
+
+impl ValueEncoder for RawEncoder {
+    fn encode(&self, block: &Block, record: &Record, out: &mut Vec<u8>) -> Result<Encoded> {
+        match (block.value(record), self.0) {
+            (Some(value), _) => out.extend_from_slice(value),
+            (None, OnTombstone::Empty) => {}
+            (None, OnTombstone::Skip) => return Ok(Encoded::Skip),
+            (None, OnTombstone::Fail) => {
+                let message = "a null value (tombstone) cannot be stored in Rivven in raw format; \
+                               set on_tombstone, or use value_format: event";
+                return Err(Error::new(Kind::InvalidRequest, message));
+            }
+        }
+        Ok(Encoded::Value)
+    }
+}

@@ -1,0 +1,210 @@
+//! Kafka record -> Rivven event JSON.
+//!
+//! The fields and their order are those of the `SourceEvent` that upstream's Kafka source publishes
+//! (`rivven-connect` 0.0.22), so its readers read ours. Upstream's form loses bytes (it parses and re-writes
+//! JSON, replaces invalid UTF-8, collapses headers); what is needed to restore the record exactly stands in
+//! further metadata fields, written only where upstream's form is not enough:
+//!
+//! * `kafka_value_encoding`: `text` (UTF-8 that is not JSON), `base64`, or `json` where the value is the JSON
+//!   text `null`, which would otherwise read as a tombstone. Absent: `data` is the value verbatim, and
+//!   `data: null` is a tombstone.
+//! * `kafka_value_padding`: the white space before and after a JSON value.
+//! * `kafka_header_list`: all headers as `[name, value]` pairs, where `kafka_headers` (a map of text) cannot
+//!   hold them: repeated names, bytes that are not UTF-8. Bytes that are not UTF-8 stand as `{"base64": ".."}`.
+//! * `kafka_timestamp_type`: `log_append_time`, where the broker set the timestamp.
+
+use std::io::Write;
+use std::time::SystemTime;
+
+use base64::engine::general_purpose::STANDARD;
+use base64::Engine;
+
+use crate::bridge::json::{classify, write_string, Kind};
+use crate::error::Result;
+use crate::record::{Block, Record, TimestampType};
+
+/// What goes into an event beside the value.
+#[derive(Debug, Clone, Copy)]
+pub struct EventOptions {
+    /// `kafka_headers` (and with it the possibility to restore headers).
+    pub include_headers: bool,
+    /// `kafka_key` as text; the Rivven key carries the key's bytes in any case.
+    pub include_key: bool,
+}
+
+/// Appends the event of `record` to `out`.
+pub fn encode_event(block: &Block, record: &Record, options: EventOptions, out: &mut Vec<u8>) -> Result<()> {
+    out.extend_from_slice(br#"{"event_type":"record","stream":"#);
+    write_string(out, &block.topic);
+    out.extend_from_slice(br#","namespace":"kafka","timestamp":""#);
+    write_time(out, SystemTime::now());
+    out.extend_from_slice(br#"","data":"#);
+    let form = write_value(block.value(record), out);
+    out.extend_from_slice(br#","metadata":{"position":"#);
+    write_position(out, &block.topic, block.partition, record.offset);
+    if options.include_headers && record.header_count > 0 {
+        write_headers(block, record, out)?;
+    }
+    out.extend_from_slice(br#","kafka_timestamp":"#);
+    write_int(out, record.timestamp);
+    if record.timestamp_type == TimestampType::LogAppendTime {
+        out.extend_from_slice(br#","kafka_timestamp_type":"log_append_time""#);
+    }
+    out.extend_from_slice(br#","kafka_partition":"#);
+    write_int(out, i64::from(block.partition));
+    if options.include_key {
+        if let Some(key) = block.key(record) {
+            out.extend_from_slice(br#","kafka_key":"#);
+            write_string(out, &String::from_utf8_lossy(key));
+        }
+    }
+    out.extend_from_slice(br#","kafka_offset":"#);
+    write_int(out, record.offset);
+    form.write(out);
+    out.extend_from_slice(b"}}");
+    Ok(())
+}
+
+/// How the value was written, where that is not plain from `data`.
+enum Form<'a> {
+    Verbatim,
+    Padded(&'a str, &'a str),
+    Encoded(&'static str),
+    NullText(&'a str, &'a str),
+}
+
+impl Form<'_> {
+    fn write(&self, out: &mut Vec<u8>) {
+        let encoding = match self {
+            Form::Encoded(name) => Some(*name),
+            Form::NullText(..) => Some("json"),
+            Form::Verbatim | Form::Padded(..) => None,
+        };
+        if let Some(name) = encoding {
+            out.extend_from_slice(br#","kafka_value_encoding":""#);
+            out.extend_from_slice(name.as_bytes());
+            out.push(b'"');
+        }
+        if let Form::Padded(lead, trail) | Form::NullText(lead, trail) = self {
+            if lead.len() + trail.len() > 0 {
+                out.extend_from_slice(br#","kafka_value_padding":["#);
+                write_string(out, lead);
+                out.push(b',');
+                write_string(out, trail);
+                out.push(b']');
+            }
+        }
+    }
+}
+
+fn write_value<'a>(value: Option<&'a [u8]>, out: &mut Vec<u8>) -> Form<'a> {
+    let Some(value) = value else {
+        out.extend_from_slice(b"null");
+        return Form::Verbatim;
+    };
+    match classify(value) {
+        Kind::Json { lead, body, trail } => {
+            out.extend_from_slice(body.as_bytes());
+            if body == "null" {
+                Form::NullText(lead, trail)
+            } else if lead.is_empty() && trail.is_empty() {
+                Form::Verbatim
+            } else {
+                Form::Padded(lead, trail)
+            }
+        }
+        Kind::Text(text) => {
+            write_string(out, text);
+            Form::Encoded("text")
+        }
+        Kind::Binary => {
+            out.push(b'"');
+            write_base64(out, value);
+            out.push(b'"');
+            Form::Encoded("base64")
+        }
+    }
+}
+
+fn write_headers(block: &Block, record: &Record, out: &mut Vec<u8>) -> Result<()> {
+    let headers = block.headers(record).collect::<Result<Vec<_>>>()?;
+    out.extend_from_slice(br#","kafka_headers":{"#);
+    for (index, (name, value)) in headers.iter().enumerate() {
+        // A map keeps the last of several: what upstream's readers would see.
+        if headers[index + 1..].iter().any(|(later, _)| later == name) {
+            continue;
+        }
+        if out.last() != Some(&b'{') {
+            out.push(b',');
+        }
+        write_string(out, &String::from_utf8_lossy(name));
+        out.push(b':');
+        match value {
+            Some(value) => write_string(out, &String::from_utf8_lossy(value)),
+            None => out.extend_from_slice(b"null"),
+        }
+    }
+    out.push(b'}');
+    if map_is_enough(&headers) {
+        return Ok(());
+    }
+    out.extend_from_slice(br#","kafka_header_list":["#);
+    for (index, (name, value)) in headers.iter().enumerate() {
+        out.extend_from_slice(if index == 0 { b"[" } else { b",[" });
+        write_text_or_base64(out, name);
+        out.push(b',');
+        match value {
+            Some(value) => write_text_or_base64(out, value),
+            None => out.extend_from_slice(b"null"),
+        }
+        out.push(b']');
+    }
+    out.push(b']');
+    Ok(())
+}
+
+fn map_is_enough(headers: &[(&[u8], Option<&[u8]>)]) -> bool {
+    headers.iter().enumerate().all(|(index, (name, value))| {
+        simdutf8::basic::from_utf8(name).is_ok()
+            && value.is_none_or(|value| simdutf8::basic::from_utf8(value).is_ok())
+            && !headers[index + 1..].iter().any(|(later, _)| later == name)
+    })
+}
+
+fn write_text_or_base64(out: &mut Vec<u8>, bytes: &[u8]) {
+    if let Ok(text) = simdutf8::basic::from_utf8(bytes) {
+        write_string(out, text);
+    } else {
+        out.extend_from_slice(br#"{"base64":""#);
+        write_base64(out, bytes);
+        out.extend_from_slice(br#""}"#);
+    }
+}
+
+fn write_base64(out: &mut Vec<u8>, bytes: &[u8]) {
+    let start = out.len();
+    out.resize(start + bytes.len().div_ceil(3) * 4, 0);
+    let written = STANDARD.encode_slice(bytes, &mut out[start..]).unwrap_or(0);
+    out.truncate(start + written);
+}
+
+/// Appends `"topic:partition:offset"`, the position string of upstream.
+pub fn write_position(out: &mut Vec<u8>, topic: &str, partition: i32, offset: i64) {
+    write_string(out, topic);
+    out.pop();
+    out.push(b':');
+    write_int(out, i64::from(partition));
+    out.push(b':');
+    write_int(out, offset);
+    out.push(b'"');
+}
+
+fn write_int(out: &mut Vec<u8>, number: i64) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
+fn write_time(out: &mut Vec<u8>, time: SystemTime) {
+    // Writing into a Vec cannot fail; a clock before 1970 is the one case that the formatter refuses.
+    let time = time.max(SystemTime::UNIX_EPOCH);
+    let _ = write!(out, "{}", humantime::format_rfc3339_nanos(time));
+}

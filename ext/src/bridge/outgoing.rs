@@ -1,0 +1,193 @@
+//! Rivven record -> Kafka record: key, value, headers and timestamp by the sink's options.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
+use serde::Deserializer as _;
+use serde_json::value::RawValue;
+
+use crate::bridge::event_decode::{decode_event, Event};
+use crate::bridge::event_encode::write_position;
+use crate::error::Result;
+use crate::kafka::writer::encode_header;
+use crate::record::{Block, Record};
+
+/// What a Rivven value is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ValueFormat {
+    /// The bytes of the Kafka value.
+    Raw,
+    /// A source event, from which the record is restored.
+    Event,
+}
+
+/// How Rivven records become Kafka records.
+#[derive(Debug, Clone)]
+pub struct OutgoingOptions {
+    /// What the Rivven values are.
+    pub format: ValueFormat,
+    /// Member of the JSON value that becomes the key; where it is missing, the Rivven key stays.
+    pub key_field: Option<String>,
+    /// Whether to add the `rivven_*` headers.
+    pub include_headers: bool,
+    /// Headers added to every record, encoded.
+    pub custom_headers: Vec<u8>,
+    /// How many they are.
+    pub custom_header_count: u32,
+}
+
+/// A Kafka record to be written; its headers are in the buffer given to `outgoing`.
+#[derive(Debug)]
+pub struct Outgoing<'a> {
+    /// Milliseconds since the epoch.
+    pub timestamp: i64,
+    /// Key or null.
+    pub key: Option<Cow<'a, [u8]>>,
+    /// Value; null is a tombstone.
+    pub value: Option<Cow<'a, [u8]>>,
+    /// Number of encoded headers.
+    pub header_count: u32,
+}
+
+/// The Kafka record for `record`; writes its encoded headers to `headers`, which is cleared first.
+pub fn outgoing<'a>(
+    block: &'a Block,
+    record: &Record,
+    options: &OutgoingOptions,
+    headers: &mut Vec<u8>,
+) -> Result<Outgoing<'a>> {
+    headers.clear();
+    let mut header_count = 0;
+    let (event, value) = match options.format {
+        ValueFormat::Raw => {
+            headers.extend_from_slice(block.get(record, record.headers).unwrap_or_default());
+            header_count += record.header_count;
+            (None, block.value(record).map(Cow::Borrowed))
+        }
+        ValueFormat::Event => {
+            let mut event = decode_event(block.value(record).unwrap_or_default())?;
+            for (name, value) in &event.headers {
+                encode_header(headers, name, value.as_deref());
+            }
+            header_count += event.headers.len() as u32;
+            let value = event.value.take();
+            (Some(event), value)
+        }
+    };
+    headers.extend_from_slice(&options.custom_headers);
+    header_count += options.custom_header_count;
+    if options.include_headers {
+        header_count += write_rivven_headers(block, record, event.as_ref(), headers);
+    }
+    let field = options.key_field.as_deref();
+    let key = field
+        .and_then(|field| value.as_deref().and_then(|value| json_member(value, field)))
+        .map(Cow::Owned)
+        .or_else(|| block.key(record).map(Cow::Borrowed));
+    let timestamp = event.as_ref().and_then(|event| event.timestamp).unwrap_or(record.timestamp);
+    Ok(Outgoing { timestamp, key, value, header_count })
+}
+
+fn write_rivven_headers(block: &Block, record: &Record, event: Option<&Event<'_>>, out: &mut Vec<u8>) -> u32 {
+    let mut count = 2;
+    let (stream, event_type) =
+        event.map_or((&*block.topic, "record"), |event| (&event.stream, &event.event_type));
+    encode_header(out, b"rivven_stream", Some(stream.as_bytes()));
+    encode_header(out, b"rivven_event_type", Some(event_type.as_bytes()));
+    let mut optional = |name: &[u8], value: Option<&str>| {
+        if let Some(value) = value {
+            encode_header(out, name, Some(value.as_bytes()));
+            count += 1;
+        }
+    };
+    if let Some(event) = event {
+        optional(b"rivven_namespace", event.namespace.as_deref());
+        optional(b"rivven_position", event.position.as_deref());
+        optional(b"rivven_transaction_id", event.transaction_id.as_deref());
+    } else {
+        let mut position = Vec::with_capacity(block.topic.len() + 24);
+        write_position(&mut position, &block.topic, block.partition, record.offset);
+        // Topic names of Rivven need no escaping, so what stands between the quotes is the position.
+        optional(b"rivven_position", std::str::from_utf8(&position[1..position.len() - 1]).ok());
+    }
+    count
+}
+
+/// The member `field` of the JSON object `json` as key bytes: text without quotes, anything else as written.
+/// None where `json` is not an object, lacks the member, or has null there. Of repeated members the last counts.
+fn json_member(json: &[u8], field: &str) -> Option<Vec<u8>> {
+    let mut reader = serde_json::Deserializer::from_slice(json);
+    let raw = reader.deserialize_map(Member(field)).ok().flatten()?;
+    match raw.get() {
+        "null" => None,
+        text if text.starts_with('"') => serde_json::from_str::<String>(text).ok().map(String::into_bytes),
+        text => Some(text.as_bytes().to_vec()),
+    }
+}
+
+struct Member<'f>(&'f str);
+
+impl<'de> Visitor<'de> for Member<'_> {
+    type Value = Option<&'de RawValue>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> std::result::Result<Self::Value, M::Error> {
+        let mut found = None;
+        while let Some(matches) = map.next_key_seed(NameIs(self.0))? {
+            if matches {
+                found = Some(map.next_value()?);
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Compares a member name without keeping it.
+struct NameIs<'f>(&'f str);
+
+impl<'de> DeserializeSeed<'de> for NameIs<'_> {
+    type Value = bool;
+
+    fn deserialize<D: serde::Deserializer<'de>>(
+        self,
+        deserializer: D,
+    ) -> std::result::Result<bool, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for NameIs<'_> {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a member name")
+    }
+
+    fn visit_str<E>(self, name: &str) -> std::result::Result<bool, E> {
+        Ok(name == self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::json_member;
+
+    #[test]
+    fn key_fields_are_taken_as_text() {
+        let json = br#" {"id": 7, "name": "a\u00e9", "gone": null, "deep": {"id": [1, 2]}, "id": 1.50} "#;
+        let get = |field| json_member(json, field).map(|bytes| String::from_utf8(bytes).unwrap());
+        assert_eq!(get("id").as_deref(), Some("1.50"));
+        assert_eq!(get("name").as_deref(), Some("aé"));
+        assert_eq!(get("deep").as_deref(), Some(r#"{"id": [1, 2]}"#));
+        assert_eq!((get("gone"), get("missing")), (None, None));
+        for bad in [&b"[1]"[..], b"", b"{", b"7", b"\xff"] {
+            assert_eq!(json_member(bad, "id"), None);
+        }
+    }
+}

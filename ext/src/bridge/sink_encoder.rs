@@ -1,0 +1,330 @@
+//! Rivven blocks -> finished Kafka record batches, one open batch per Kafka partition.
+
+use std::borrow::Cow;
+use std::num::NonZeroU32;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::bridge::outgoing::{outgoing, OutgoingOptions, ValueFormat};
+use crate::error::{Error, Kind, Result};
+use crate::kafka::compression::Codec;
+use crate::kafka::murmur2::partition_for_key;
+use crate::kafka::py::RecordBlock;
+use crate::kafka::writer::{encode_header, BatchWriter, SealedBatch};
+use crate::record::Block;
+use crate::tracker::{Ticket, Tracker};
+
+/// Which records of which blocks a batch holds, in the order of the batch.
+#[derive(Default)]
+struct Shares(Vec<(Arc<Ticket>, Range<usize>)>);
+
+impl Shares {
+    fn push(&mut self, ticket: &Arc<Ticket>, records: Range<usize>) {
+        match self.0.last_mut() {
+            Some((last, range)) if Arc::ptr_eq(last, ticket) && range.end == records.start => {
+                range.end = records.end;
+            }
+            _ if records.is_empty() => {}
+            _ => self.0.push((Arc::clone(ticket), records)),
+        }
+    }
+
+    fn acknowledge(&self) {
+        for (ticket, records) in &self.0 {
+            ticket.acknowledge(records.clone());
+        }
+    }
+
+    fn split(&self, at: usize) -> (Shares, Shares) {
+        let (mut head, mut tail) = (Shares::default(), Shares::default());
+        let mut wanted = at;
+        for (ticket, records) in &self.0 {
+            let middle = records.start + wanted.min(records.len());
+            wanted -= middle - records.start;
+            head.push(ticket, records.start..middle);
+            tail.push(ticket, middle..records.end);
+        }
+        (head, tail)
+    }
+}
+
+/// The Kafka partition of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Partitioning {
+    Preserve,
+    Key,
+}
+
+struct Open {
+    writer: BatchWriter,
+    shares: Shares,
+    since: Instant,
+}
+
+struct State {
+    open: Vec<Option<Open>>,
+    ready: Vec<OutgoingBatch>,
+    headers: Vec<u8>,
+}
+
+/// Turns blocks into batches. Everything that loops over records runs here, without the GIL.
+#[pyclass(frozen, module = "rivven_kafka._native")]
+pub struct SinkEncoder {
+    options: OutgoingOptions,
+    partitioning: Partitioning,
+    codec: Codec,
+    batch_size_bytes: usize,
+    skip_bad_records: bool,
+    tracker: Tracker,
+    state: Mutex<State>,
+}
+
+#[pymethods]
+impl SinkEncoder {
+    #[new]
+    #[pyo3(signature = (partitions, *, value_format = "raw", partitioning = "preserve", key_field = None,
+        include_headers = true, custom_headers = vec![], compression = "none", batch_size_bytes = 16384,
+        skip_bad_records = false))]
+    #[allow(clippy::too_many_arguments)] // keyword arguments in Python
+    fn new(
+        partitions: usize,
+        value_format: &str,
+        partitioning: &str,
+        key_field: Option<String>,
+        include_headers: bool,
+        custom_headers: Vec<(String, String)>,
+        compression: &str,
+        batch_size_bytes: usize,
+        skip_bad_records: bool,
+    ) -> PyResult<Self> {
+        let mut encoded = Vec::new();
+        for (name, value) in &custom_headers {
+            encode_header(&mut encoded, name.as_bytes(), Some(value.as_bytes()));
+        }
+        let options = OutgoingOptions {
+            format: match value_format {
+                "raw" => ValueFormat::Raw,
+                "event" => ValueFormat::Event,
+                other => return Err(unknown("value_format", other, "raw or event")),
+            },
+            key_field,
+            include_headers,
+            custom_header_count: custom_headers.len() as u32,
+            custom_headers: encoded,
+        };
+        let partitioning = match partitioning {
+            "preserve" => Partitioning::Preserve,
+            "key" => Partitioning::Key,
+            other => return Err(unknown("partitioning", other, "preserve or key")),
+        };
+        Ok(Self {
+            options,
+            partitioning,
+            codec: Codec::from_name(compression)?,
+            batch_size_bytes,
+            skip_bad_records,
+            tracker: Tracker::new(),
+            state: Mutex::new(State {
+                open: (0..partitions).map(|_| None).collect(),
+                ready: Vec::new(),
+                headers: Vec::new(),
+            }),
+        })
+    }
+
+    /// Adds the records of `block` to the batches of their partitions.
+    ///
+    /// Returns (offset, reason) of each record that cannot be converted and was skipped; without
+    /// `skip_bad_records` the first such record raises, and the position stays before its block.
+    fn append(&self, py: Python<'_>, block: &RecordBlock) -> PyResult<Vec<(i64, String)>> {
+        Ok(py.detach(|| self.add(&block.0))?)
+    }
+
+    /// Finished batches, in order per partition: full ones, and open ones older than `linger_ms`.
+    fn take_ready(&self, py: Python<'_>, linger_ms: u64) -> PyResult<Vec<OutgoingBatch>> {
+        let linger = Duration::from_millis(linger_ms);
+        Ok(py.detach(|| {
+            let mut state = self.lock();
+            for partition in 0..state.open.len() {
+                if state.open[partition].as_ref().is_some_and(|open| open.since.elapsed() >= linger) {
+                    Self::seal(&mut state, partition)?;
+                }
+            }
+            Ok::<_, Error>(std::mem::take(&mut state.ready))
+        })?)
+    }
+
+    /// Whether records wait in batches that are not full.
+    fn has_open(&self) -> bool {
+        self.lock().open.iter().any(Option::is_some)
+    }
+
+    /// Positions that moved since the last call: (topic, partition, next offset).
+    fn take_positions(&self) -> Vec<(String, i32, i64)> {
+        let moved = self.tracker.take_positions();
+        moved.into_iter().map(|(topic, partition, offset)| (topic.to_string(), partition, offset)).collect()
+    }
+
+    /// Gives a Rivven partition up.
+    fn forget(&self, topic: &str, partition: i32) {
+        self.tracker.forget(topic, partition);
+    }
+
+    /// Bytes of blocks that Kafka has not stored in full.
+    fn in_flight_bytes(&self) -> usize {
+        self.tracker.in_flight_bytes()
+    }
+
+    /// Records that Kafka has not stored.
+    fn in_flight_records(&self) -> usize {
+        self.tracker.in_flight_records(None)
+    }
+
+    /// Waits until a block is stored in full, at most `timeout_ms`.
+    fn wait(&self, py: Python<'_>, timeout_ms: u64) {
+        py.detach(|| self.tracker.wait(Duration::from_millis(timeout_ms)));
+    }
+}
+
+impl SinkEncoder {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, block: &Block) -> Result<Vec<(i64, String)>> {
+        let ticket = self.tracker.register(block);
+        let mut skipped = Vec::new();
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        for (index, record) in block.records.iter().enumerate() {
+            let mut headers = std::mem::take(&mut state.headers);
+            let result = outgoing(block, record, &self.options, &mut headers).and_then(|out| {
+                let partition = self.partition(block, out.key.as_deref(), state.open.len())?;
+                let length = |bytes: &Option<Cow<'_, [u8]>>| bytes.as_ref().map_or(0, |bytes| bytes.len());
+                let size = BatchWriter::record_size(length(&out.key), length(&out.value), headers.len());
+                let full = |open: &Open| !open.writer.fits(size, self.batch_size_bytes);
+                if state.open[partition].as_ref().is_some_and(full) {
+                    Self::seal(state, partition)?;
+                }
+                let open = state.open[partition].get_or_insert_with(|| Open {
+                    writer: BatchWriter::new(self.codec),
+                    shares: Shares::default(),
+                    since: Instant::now(),
+                });
+                open.writer.append(
+                    out.timestamp,
+                    out.key.as_deref(),
+                    out.value.as_deref(),
+                    out.header_count,
+                    &[&headers],
+                )?;
+                open.shares.push(&ticket, index..index + 1);
+                Ok(())
+            });
+            state.headers = headers;
+            if let Err(error) = result {
+                let error = error.at(&block.topic, block.partition, Some(record.offset));
+                if !self.skip_bad_records {
+                    return Err(error);
+                }
+                skipped.push((record.offset, error.message));
+                ticket.acknowledge(index..index + 1);
+            }
+        }
+        Ok(skipped)
+    }
+
+    fn partition(&self, block: &Block, key: Option<&[u8]>, partitions: usize) -> Result<usize> {
+        let partition = match (self.partitioning, key) {
+            (Partitioning::Key, Some(key)) => {
+                NonZeroU32::new(partitions as u32).map_or(0, |count| partition_for_key(key, count) as usize)
+            }
+            // Without a key the records of one Rivven partition stay together, and so in order.
+            (Partitioning::Key, None) => block.partition as usize % partitions.max(1),
+            (Partitioning::Preserve, _) => block.partition as usize,
+        };
+        if partition >= partitions {
+            let message = format!(
+                "Kafka topic has {partitions} partitions, Rivven partition {partition} has no counterpart; \
+                 add partitions or use partitioning: key"
+            );
+            return Err(Error::new(Kind::InvalidRequest, message));
+        }
+        Ok(partition)
+    }
+
+    fn seal(state: &mut State, partition: usize) -> Result<()> {
+        // A batch is empty when the only record for it was refused.
+        if let Some(open) = state.open[partition].take().filter(|open| !open.writer.is_empty()) {
+            let sealed = open.writer.seal()?;
+            state.ready.push(OutgoingBatch { partition, sealed, shares: open.shares });
+        }
+        Ok(())
+    }
+}
+
+fn unknown(option: &str, value: &str, expected: &str) -> PyErr {
+    Error::new(Kind::Config, format!("{option}: got {value:?}, expected {expected}")).into()
+}
+
+/// A finished record batch of one Kafka partition.
+#[pyclass(frozen, module = "rivven_kafka._native")]
+pub struct OutgoingBatch {
+    /// Kafka partition.
+    #[pyo3(get)]
+    partition: usize,
+    sealed: SealedBatch,
+    shares: Shares,
+}
+
+#[pymethods]
+impl OutgoingBatch {
+    /// Records in the batch.
+    #[getter]
+    fn record_count(&self) -> usize {
+        self.sealed.records()
+    }
+
+    /// Bytes of the batch on the wire.
+    #[getter]
+    fn size_bytes(&self) -> usize {
+        self.sealed.len()
+    }
+
+    /// Bytes of the batch before compression.
+    #[getter]
+    fn uncompressed_bytes(&self) -> usize {
+        self.sealed.uncompressed_len()
+    }
+
+    /// The batch with the producer's state and its checksum.
+    fn build<'py>(
+        &self,
+        py: Python<'py>,
+        producer_id: i64,
+        producer_epoch: i16,
+        base_sequence: i32,
+        transactional: bool,
+    ) -> Bound<'py, PyBytes> {
+        let bytes =
+            py.detach(|| self.sealed.to_bytes(producer_id, producer_epoch, base_sequence, transactional));
+        PyBytes::new(py, &bytes)
+    }
+
+    /// The batch in two halves, for a broker that found it too large.
+    fn split(&self, py: Python<'_>) -> PyResult<(OutgoingBatch, OutgoingBatch)> {
+        let (first, second) = py.detach(|| self.sealed.split())?;
+        let (head, tail) = self.shares.split(first.records());
+        let half = |sealed, shares| OutgoingBatch { partition: self.partition, sealed, shares };
+        Ok((half(first, head), half(second, tail)))
+    }
+
+    /// Kafka has stored the batch.
+    fn acknowledge(&self) {
+        self.shares.acknowledge();
+    }
+}

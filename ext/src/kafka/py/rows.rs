@@ -1,0 +1,68 @@
+//! A block made of Python objects, for programs that have no block to start with.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use pyo3::prelude::*;
+
+use super::RecordBlock;
+use crate::error::{Error, Kind, Result};
+use crate::kafka::writer::encode_header;
+use crate::record::{Block, Record, Span, TimestampType};
+
+/// Timestamp (ms since the epoch, negative: now), key, value, headers.
+type Row<'py> =
+    (i64, Option<Bound<'py, PyAny>>, Option<Bound<'py, PyAny>>, Vec<(String, Option<Bound<'py, PyAny>>)>);
+
+/// A block of `rows`: (timestamp in ms, key, value, headers), with offsets from 0.
+///
+/// A negative timestamp means now. Keys, values and header values are bytes or None.
+#[pyfunction]
+pub fn block_from_rows(topic: &str, partition: i32, rows: Vec<Row<'_>>) -> PyResult<RecordBlock> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
+    let mut buffer = Vec::new();
+    let mut records = Vec::with_capacity(rows.len());
+    for (index, (timestamp, key, value, headers)) in rows.iter().enumerate() {
+        let key = append(&mut buffer, key.as_ref())?;
+        let value = append(&mut buffer, value.as_ref())?;
+        let start = buffer.len();
+        for (name, value) in headers {
+            let value = value.as_ref().map(PyAnyMethods::extract::<&[u8]>).transpose()?;
+            encode_header(&mut buffer, name.as_bytes(), value);
+        }
+        records.push(Record {
+            offset: index as i64,
+            timestamp: if *timestamp < 0 { now } else { *timestamp },
+            chunk: 0,
+            key,
+            value,
+            headers: span(start, buffer.len())?,
+            header_count: headers.len() as u32,
+            timestamp_type: TimestampType::CreateTime,
+        });
+    }
+    Ok(RecordBlock(Block {
+        topic: Arc::from(topic),
+        partition,
+        leader_epoch: -1,
+        next_offset: records.len() as i64,
+        bytes: buffer.len(),
+        chunks: Arc::from([Bytes::from(buffer)]),
+        records: Arc::from(records),
+    }))
+}
+
+fn append(buffer: &mut Vec<u8>, bytes: Option<&Bound<'_, PyAny>>) -> PyResult<Span> {
+    let Some(bytes) = bytes else { return Ok(Span::NULL) };
+    let start = buffer.len();
+    buffer.extend_from_slice(bytes.extract::<&[u8]>()?);
+    Ok(span(start, buffer.len())?)
+}
+
+fn span(start: usize, end: usize) -> Result<Span> {
+    let too_large = |_| Error::new(Kind::RecordTooLarge, "more than 2 GiB of records in one block");
+    let (start, len) =
+        (i32::try_from(start).map_err(too_large)?, i32::try_from(end - start).map_err(too_large)?);
+    Ok(Span { start: start as u32, len })
+}

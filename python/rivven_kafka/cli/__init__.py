@@ -1,0 +1,1 @@
+"""The `rivven-kafka` command."""

@@ -1,0 +1,13 @@
+"""The exit codes of the command."""
+
+from __future__ import annotations
+
+from typing import Final
+
+OK: Final = 0
+FAILURE: Final = 1
+USAGE: Final = 2
+"""The arguments are wrong; argparse uses the same."""
+BAD_CONFIG: Final = 78
+"""The configuration is wrong (EX_CONFIG of sysexits.h): restarting does not help."""
+INTERRUPTED: Final = 130

@@ -1,0 +1,93 @@
+"""Log lines on standard error, as text or as JSON. Only the command installs them; the library never does."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import TextIO
+
+FIELDS = ("connector", "topic", "partition", "offset", "error")
+"""Extra fields that log calls may pass in `extra=`, and that every format shows."""
+
+_COLORS = {
+    logging.DEBUG: "\x1b[2m",
+    logging.WARNING: "\x1b[33m",
+    logging.ERROR: "\x1b[31m",
+    logging.CRITICAL: "\x1b[31m",
+}
+_RESET = "\x1b[0m"
+
+
+def _time(record: logging.LogRecord) -> str:
+    return (
+        datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    )
+
+
+def _fields(record: logging.LogRecord) -> dict[str, object]:
+    given = {name: record.__dict__[name] for name in FIELDS if record.__dict__.get(name) is not None}
+    return {name: value if isinstance(value, str | int) else str(value) for name, value in given.items()}
+
+
+class TextFormatter(logging.Formatter):
+    """`2026-01-31T12:00:00.000Z INFO message connector=orders partition=3`.
+
+    Args:
+        color: Whether to color the level with terminal codes.
+    """
+
+    def __init__(self, *, color: bool) -> None:
+        super().__init__()
+        self._color = color
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write a record as one line, and the traceback, if any, below it."""
+        level = record.levelname
+        if self._color and record.levelno in _COLORS:
+            level = f"{_COLORS[record.levelno]}{level}{_RESET}"
+        parts = [_time(record), level, record.getMessage()]
+        for name, value in _fields(record).items():
+            text = str(value)
+            parts.append(
+                f"{name}={text if text and text.isprintable() and ' ' not in text else json.dumps(text)}"
+            )
+        line = " ".join(parts)
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object per line: `time`, `level`, `logger`, `msg`, the extra fields, and `traceback`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write a record as one line."""
+        line: dict[str, object] = {
+            "time": _time(record),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "msg": record.getMessage(),
+            **_fields(record),
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)
+
+
+def install(log_format: str, *, verbose: bool, color: bool, stream: TextIO | None = None) -> None:
+    """Send the log records of all libraries to one place, replacing what was installed before.
+
+    Args:
+        log_format: "text" or "json".
+        verbose: Show debug messages too.
+        color: Allow colors; they are used only in text on a terminal.
+        stream: Where to write; standard error if None.
+    """
+    target = sys.stderr if stream is None else stream
+    handler = logging.StreamHandler(target)
+    handler.setFormatter(
+        JsonFormatter() if log_format == "json" else TextFormatter(color=color and target.isatty())
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.DEBUG if verbose else logging.INFO)

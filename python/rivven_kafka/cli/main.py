@@ -1,0 +1,108 @@
+"""Entry point of the command: global options, the table of commands, and what becomes of errors."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from typing import Protocol
+
+from rivven_kafka.cli import check, discover, exit_codes, logs, run, spec, validate, version
+from rivven_kafka.errors import ConfigError, RivvenKafkaError
+
+_log = logging.getLogger(__name__)
+
+
+class Command(Protocol):
+    """What the module of a command offers."""
+
+    def add_parser(
+        self, subparsers: argparse._SubParsersAction[argparse.ArgumentParser], /
+    ) -> argparse.ArgumentParser:
+        """Describe the command's arguments."""
+
+    def run(self, args: argparse.Namespace, /) -> int:
+        """Do the work and return the exit code."""
+
+
+COMMANDS: tuple[Command, ...] = (run, check, discover, validate, spec, version)
+
+
+def _add_global_options(parser: argparse.ArgumentParser, *, top: bool) -> None:
+    """Add the options that may stand before or after the command.
+
+    Args:
+        parser: Where to add them.
+        top: Whether this is the main parser, which sets the defaults: a default of a command's parser would
+            overwrite what stands before the command.
+    """
+
+    def default(value: object) -> object:
+        return value if top else argparse.SUPPRESS
+
+    parser.add_argument(
+        "-c",
+        "--config",
+        metavar="FILE",
+        default=default("connect.yaml"),
+        help="configuration file (connect.yaml)",
+    )
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", default=default(False), help="log debug messages too"
+    )
+    parser.add_argument(
+        "--log-format", choices=("text", "json"), default=default("text"), help="format of the log (text)"
+    )
+    parser.add_argument("--no-color", action="store_true", default=default(False), help="log without colors")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser of the whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="rivven-kafka",
+        description="Move records between Apache Kafka and Rivven, both ways.",
+        epilog="Exit codes: 0 ok, 1 failure, 2 wrong arguments, 78 wrong configuration.",
+    )
+    _add_global_options(parser, top=True)
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        subparser = command.add_parser(subparsers)
+        _add_global_options(subparser, top=False)
+        subparser.set_defaults(run=command.run)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        argv: The arguments without the program's name; those of the process if None.
+
+    Returns:
+        The exit code.
+    """
+    try:
+        args = build_parser().parse_args(argv)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else exit_codes.USAGE
+    color = not args.no_color and "NO_COLOR" not in os.environ
+    logs.install(args.log_format, verbose=args.verbose, color=color)
+    try:
+        code: int = args.run(args)
+        sys.stdout.flush()
+    except ConfigError as error:
+        for problem in str(error).splitlines():
+            _log.error("%s", problem)
+        return exit_codes.BAD_CONFIG
+    except RivvenKafkaError as error:
+        _log.error("%s", error, exc_info=args.verbose)
+        return exit_codes.FAILURE
+    except BrokenPipeError:
+        # The reader has gone (`| head`); Python would complain once more when it closes standard output.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return exit_codes.FAILURE
+    except KeyboardInterrupt:
+        return exit_codes.INTERRUPTED
+    return code

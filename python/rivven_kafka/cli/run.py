@@ -1,0 +1,47 @@
+"""`rivven-kafka run`: runs the connectors of the configuration file until a signal comes."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import threading
+
+from rivven_kafka.cli import exit_codes
+from rivven_kafka.config import load_connect_file
+from rivven_kafka.errors import ConfigError
+
+_log = logging.getLogger(__name__)
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+    """Describe the command's arguments."""
+    return subparsers.add_parser(
+        "run",
+        help="run the connectors",
+        description="Run the sources and sinks of the configuration file. The first SIGTERM or SIGINT "
+        "delivers what is on the way, commits and ends; the second one aborts (exit code 130).",
+        epilog="Example: rivven-kafka -c connect.yaml run",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run until a signal comes or every connector has given up.
+
+    Raises:
+        ConfigError: Lists what is wrong in the file.
+    """
+    config = load_connect_file(args.config)
+    # The Kafka client takes a third of a second to import: not for commands that only read the file.
+    from rivven_kafka.runtime import Runner, stop_on_signals
+
+    for notice in config.notices():
+        _log.warning("%s: %s", args.config, notice)
+    stop = threading.Event()
+    runner = Runner(config)
+    if not runner.connectors:
+        raise ConfigError(f"{args.config}: every connector is disabled: expected at least one enabled")
+    with stop_on_signals(stop):
+        _log.info("running %s", ", ".join(runner.connectors))
+        ended_well = runner.run(stop)
+    _log.info("stopped")
+    return exit_codes.OK if ended_well else exit_codes.FAILURE

@@ -1,0 +1,54 @@
+"""The configuration: models with defaults, ranges and descriptions, and the reading of files.
+
+Everything that can be wrong raises `rivven_kafka.errors.ConfigError` before any connection is made.
+"""
+
+from rivven_kafka.config.broker import BrokerConfig, TlsConfig
+from rivven_kafka.config.choices import (
+    Acks,
+    Compression,
+    IsolationLevel,
+    OnError,
+    OnTombstone,
+    Ordering,
+    Partitioning,
+    SaslMechanism,
+    SecurityProtocol,
+    StartOffset,
+    ValueFormat,
+)
+from rivven_kafka.config.connect import ConnectConfig
+from rivven_kafka.config.entries import SinkEntry, SourceEntry, SourceTopicConfig
+from rivven_kafka.config.load import load_connect_file, parse_connect
+from rivven_kafka.config.security import SecurityConfig
+from rivven_kafka.config.settings import RetrySettings, Settings, TopicSettings
+from rivven_kafka.config.sink import KafkaSinkConfig
+from rivven_kafka.config.source import KafkaSourceConfig
+
+__all__ = [
+    "Acks",
+    "BrokerConfig",
+    "Compression",
+    "ConnectConfig",
+    "IsolationLevel",
+    "KafkaSinkConfig",
+    "KafkaSourceConfig",
+    "OnError",
+    "OnTombstone",
+    "Ordering",
+    "Partitioning",
+    "RetrySettings",
+    "SaslMechanism",
+    "SecurityConfig",
+    "SecurityProtocol",
+    "Settings",
+    "SinkEntry",
+    "SourceEntry",
+    "SourceTopicConfig",
+    "StartOffset",
+    "TlsConfig",
+    "TopicSettings",
+    "ValueFormat",
+    "load_connect_file",
+    "parse_connect",
+]

@@ -1,0 +1,99 @@
+"""A whole configuration file: Rivven, the sources, the sinks and the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from rivven_kafka.config.broker import BrokerConfig
+from rivven_kafka.config.entries import SinkEntry, SourceEntry
+from rivven_kafka.config.model import BrokenRule, Model
+from rivven_kafka.config.problems import KeyPath, show_path
+from rivven_kafka.config.settings import Settings
+from rivven_kafka.config.values import Text
+
+
+class FailoverConfig(Model):
+    """Failover between nodes; part of distributed mode."""
+
+    heartbeat_interval_ms: int = Field(1_000, ge=0, description="Not supported in this version (ms).")
+    failure_timeout_ms: int = Field(10_000, ge=0, description="Not supported in this version (ms).")
+
+
+class DistributedConfig(Model):
+    """Distributed mode; accepted only while it is off. Processes of one group share the work without it."""
+
+    enabled: bool = Field(False, description="Not supported in this version.")
+    node_id: Text | None = Field(None, description="Not supported in this version.")
+    cluster_topic: str = Field("_connect_status", description="Not supported in this version.")
+    heartbeat_interval_ms: int = Field(1_000, ge=0, description="Not supported in this version (ms).")
+    heartbeat_timeout_ms: int = Field(10_000, ge=0, description="Not supported in this version (ms).")
+    rebalance_delay_ms: int = Field(3_000, ge=0, description="Not supported in this version (ms).")
+    failover: FailoverConfig = Field(
+        default_factory=FailoverConfig, description="Not supported in this version."
+    )
+
+    def broken_rules(self) -> Iterator[BrokenRule]:
+        """Refuse distributed mode."""
+        if self.enabled:
+            yield (
+                "enabled",
+                "distributed mode is not supported in this version: expected false; processes with the same "
+                "consumer_group share the partitions",
+            )
+
+
+def _version(value: object) -> object:
+    """Accept 1.0 without quotes too."""
+    return "1.0" if isinstance(value, float) and value == 1.0 else value
+
+
+class ConnectConfig(Model):
+    """A configuration file. Its shape is that of `connect.yaml` of rivven-connect."""
+
+    version: Annotated[Literal["1.0"], BeforeValidator(_version)] = Field(
+        "1.0", description="Version of the format."
+    )
+    broker: BrokerConfig = Field(description="How to reach Rivven. Required.")
+    sources: dict[Text, SourceEntry] = Field(default_factory=dict, description="Sources by name.")
+    sinks: dict[Text, SinkEntry] = Field(default_factory=dict, description="Sinks by name.")
+    settings: Settings = Field(default_factory=Settings, description="What holds for all connectors.")
+    distributed: DistributedConfig = Field(
+        default_factory=DistributedConfig, description="Distributed mode. Not supported in this version."
+    )
+
+    def broken_rules(self) -> Iterator[BrokenRule]:
+        """Check that there is something to do."""
+        if not self.sources and not self.sinks:
+            yield "", "expected at least one entry in sources or sinks"
+
+    @property
+    def enabled_sources(self) -> dict[str, SourceEntry]:
+        """The sources to run, by name, in the order of the file."""
+        return {name: entry for name, entry in self.sources.items() if entry.enabled}
+
+    @property
+    def enabled_sinks(self) -> dict[str, SinkEntry]:
+        """The sinks to run, by name, in the order of the file."""
+        return {name: entry for name, entry in self.sinks.items() if entry.enabled}
+
+    def notices(self) -> list[str]:
+        """List the keys that were set to something, are accepted for compatibility and have no effect."""
+        candidates: list[tuple[Model, KeyPath, str]] = [
+            (self.broker, ("broker",), "metadata_refresh_ms"),
+            (self.settings, ("settings",), "state_dir"),
+            (self.settings, ("settings",), "log_level"),
+            (self.settings.topic, ("settings", "topic"), "default_replication_factor"),
+            *(
+                (entry.topic_config, ("sources", name, "topic_config"), "replication_factor")
+                for name, entry in self.sources.items()
+            ),
+            *((entry, ("sinks", name), "offset_commit_interval") for name, entry in self.sinks.items()),
+        ]
+        return [
+            f"{show_path((*path, option))}: accepted for compatibility, but it has no effect"
+            for model, path, option in candidates
+            if getattr(model, option) != type(model).model_fields[option].default
+        ]

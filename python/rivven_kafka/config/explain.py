@@ -1,0 +1,142 @@
+"""Turns pydantic's validation errors into problems that say what was found and what is expected."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable
+
+from annotated_types import Ge, Gt, Le
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from rivven_kafka.config.lookup import find, is_secret, model_in
+from rivven_kafka.config.problems import KeyPath, Problem, kind_of, show
+
+BROKEN_RULE = "broken_rule"
+"""Error type of the checks that concern several options; its message is complete."""
+
+_KEY_MARK = "[key]"
+"""Pydantic ends the location of a bad dict key with this."""
+_FEW_KEYS = 10
+
+# The type is wrong: which value it was says nothing, and it can be a secret at the wrong place.
+_SHOW_KIND = {"string_type", "dict_type", "model_type", "list_type", "tuple_type", "set_type"}
+
+
+def _range(field: FieldInfo | None) -> str:
+    low = high = ""
+    for bound in field.metadata if field is not None else ():
+        if isinstance(bound, Ge):
+            low = str(bound.ge)
+        elif isinstance(bound, Gt):
+            low = f"more than {bound.gt}"
+        elif isinstance(bound, Le):
+            high = str(bound.le)
+    if low and high:
+        return f" from {low} to {high}"
+    if low:
+        return f" of at least {low}"
+    return f" of at most {high}" if high else ""
+
+
+def _number(kind: str) -> Callable[[ErrorDetails, FieldInfo | None], str]:
+    return lambda _, field: f"expected {kind}{_range(field)}"
+
+
+def _bound(words: str, key: str) -> Callable[[ErrorDetails, FieldInfo | None], str]:
+    def text(error: ErrorDetails, field: FieldInfo | None) -> str:
+        kind = "a number" if isinstance(error["input"], float) else "an integer"
+        return f"expected {kind}{_range(field) or f' {words} ' + str(error['ctx'][key])}"
+
+    return text
+
+
+def _always(text: str) -> Callable[[ErrorDetails, FieldInfo | None], str]:
+    return lambda _error, _field: f"expected {text}"
+
+
+def _string(error: ErrorDetails, _field: FieldInfo | None) -> str:
+    quotes = " (put it in quotes)" if isinstance(error["input"], int | float) else ""
+    return f"expected a string{quotes}"
+
+
+def _choice(error: ErrorDetails, _field: FieldInfo | None) -> str:
+    words = str(error["ctx"]["expected"])
+    choices = [word.strip("'") for word in words.replace(" or ", ", ").split(", ")]
+    suggestion = _suggestion(error["input"], choices) if isinstance(error["input"], str) else ""
+    return f"expected {words}{suggestion}"
+
+
+def _own(error: ErrorDetails, _field: FieldInfo | None) -> str:
+    return str(error["ctx"]["error"])
+
+
+_EXPECTED: dict[str, Callable[[ErrorDetails, FieldInfo | None], str]] = {
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float", "int_parsing_size"), _number("an integer")),
+    **dict.fromkeys(("float_type", "float_parsing", "finite_number"), _number("a number")),
+    **dict.fromkeys(("bool_type", "bool_parsing"), _always("true or false")),
+    **dict.fromkeys(("dict_type", "model_type"), _always("a mapping")),
+    **dict.fromkeys(("list_type", "tuple_type", "set_type"), _always("a list")),
+    **dict.fromkeys(("enum", "literal_error"), _choice),
+    "greater_than_equal": _bound("of at least", "ge"),
+    "greater_than": _bound("more than", "gt"),
+    "less_than_equal": _bound("of at most", "le"),
+    "string_type": _string,
+    "string_too_short": _always("a string that is not empty"),
+    "too_short": _always("at least one entry"),
+    "value_error": _own,
+}
+
+
+def _suggestion(word: str, known: Iterable[str]) -> str:
+    """Return "; did you mean 'x'?" for the known word that is closest, or nothing."""
+    by_lower = {name.lower(): name for name in known}
+    near = difflib.get_close_matches(word.lower(), by_lower, n=1)
+    return f"; did you mean {by_lower[near[0]]!r}?" if near else ""
+
+
+def _unknown_key(root: type[BaseModel], path: KeyPath) -> str:
+    parent, _ = find(root, path[:-1])
+    model = model_in(parent)
+    known = list(model.model_fields) if model is not None else []
+    suggestion = _suggestion(str(path[-1]), known)
+    if not suggestion and len(known) <= _FEW_KEYS:
+        suggestion = f"; expected one of {', '.join(known)}"
+    return f"unknown key{suggestion}"
+
+
+def _explain(error: ErrorDetails, root: type[BaseModel]) -> Problem:
+    path, kind = error["loc"], error["type"]
+    if kind == "invalid_key" or (path and path[-1] == _KEY_MARK):
+        at = path[:-1] if path[-1] == _KEY_MARK else path
+        return Problem(at, "expected a key that is a string and not empty (put it in quotes)")
+    if kind == "missing":
+        return Problem(path, "missing, and it has no default")
+    if kind == "extra_forbidden":
+        return Problem(path, _unknown_key(root, path))
+    if kind == BROKEN_RULE:
+        return Problem(path, error["msg"])
+    annotation, field = find(root, path)
+    expected = _EXPECTED[kind](error, field) if kind in _EXPECTED else error["msg"]
+    if is_secret(annotation):
+        return Problem(path, f"got ***: {expected}")
+    value = error["input"]
+    return Problem(path, f"got {kind_of(value) if kind in _SHOW_KIND else show(value)}: {expected}")
+
+
+def explain(error: ValidationError, root: type[BaseModel]) -> list[Problem]:
+    """List the problems of a failed validation.
+
+    Args:
+        error: What validating against `root` raised.
+        root: The model class that was validated.
+    """
+    errors = error.errors(include_url=False)
+    # Pydantic counts only the valid items of a list: one bad item makes it "too short" as well.
+    parents = {details["loc"][:-1] for details in errors}
+    return [
+        _explain(details, root)
+        for details in errors
+        if details["type"] != "too_short" or details["loc"] not in parents
+    ]

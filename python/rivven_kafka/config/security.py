@@ -1,0 +1,105 @@
+"""How to connect to Kafka safely: TLS, SASL and their credentials."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pydantic import Field
+
+from rivven_kafka.config.choices import SaslMechanism, SecurityProtocol
+from rivven_kafka.config.model import BrokenRule, Model
+from rivven_kafka.config.values import Secret, Text
+
+_PASSWORD = ("sasl_username", "sasl_password")
+_REQUIRED: dict[SaslMechanism, tuple[str, ...]] = {
+    SaslMechanism.PLAIN: _PASSWORD,
+    SaslMechanism.SCRAM_SHA_256: _PASSWORD,
+    SaslMechanism.SCRAM_SHA_512: _PASSWORD,
+    SaslMechanism.OAUTHBEARER: ("oauth_token",),
+    SaslMechanism.AWS_MSK_IAM: ("aws_access_key_id", "aws_secret_access_key", "aws_region"),
+}
+_OPTIONAL: dict[SaslMechanism, tuple[str, ...]] = {SaslMechanism.AWS_MSK_IAM: ("aws_session_token",)}
+_CREDENTIALS = (*_PASSWORD, "oauth_token", *_REQUIRED[SaslMechanism.AWS_MSK_IAM], "aws_session_token")
+_TLS = ("ssl_ca_cert", "ssl_client_cert", "ssl_client_key", "ssl_key_password")
+
+
+class SecurityConfig(Model):
+    """The `security` section of a Kafka source or sink."""
+
+    protocol: SecurityProtocol = Field(
+        SecurityProtocol.PLAINTEXT,
+        description="Encryption (SSL) and authentication (SASL) of the connection.",
+    )
+    sasl_mechanism: SaslMechanism | None = Field(
+        None,
+        description="How to log in; required by SASL_PLAINTEXT and SASL_SSL. AWS_MSK_IAM needs SASL_SSL.",
+    )
+    sasl_username: Text | None = Field(None, description="User name for PLAIN and SCRAM.")
+    sasl_password: Secret | None = Field(None, description="Password for PLAIN and SCRAM.")
+    oauth_token: Secret | None = Field(None, description="Bearer token for OAUTHBEARER.")
+    aws_access_key_id: Secret | None = Field(None, description="AWS access key id for AWS_MSK_IAM.")
+    aws_secret_access_key: Secret | None = Field(None, description="AWS secret access key for AWS_MSK_IAM.")
+    aws_session_token: Secret | None = Field(
+        None, description="AWS session token for AWS_MSK_IAM; only temporary credentials have one."
+    )
+    aws_region: Text | None = Field(None, description="AWS region of the cluster for AWS_MSK_IAM.")
+    ssl_ca_cert: Text | None = Field(
+        None,
+        description="File with the CA certificates (PEM) to trust; the system's are trusted if not given.",
+    )
+    ssl_client_cert: Text | None = Field(
+        None, description="File with the client certificate (PEM) for mutual TLS; needs ssl_client_key."
+    )
+    ssl_client_key: Text | None = Field(
+        None, description="File with the private key (PEM) of the client certificate; needs ssl_client_cert."
+    )
+    ssl_key_password: Secret | None = Field(None, description="Password of an encrypted ssl_client_key.")
+    ssl_check_hostname: bool = Field(
+        True, description="Check that the broker's certificate was issued for the host connected to."
+    )
+
+    def broken_rules(self) -> Iterator[BrokenRule]:
+        """Check that protocol, mechanism, credentials and certificates belong together."""
+        yield from self._broken_sasl_rules()
+        yield from self._broken_tls_rules()
+
+    def _broken_sasl_rules(self) -> Iterator[BrokenRule]:
+        mechanism = self.sasl_mechanism
+        if not self.protocol.uses_sasl:
+            for option in ("sasl_mechanism", *_CREDENTIALS):
+                if getattr(self, option) is not None:
+                    yield (
+                        option,
+                        f"not used with protocol {self.protocol}: expected SASL_PLAINTEXT or SASL_SSL",
+                    )
+            return
+        if mechanism is None:
+            yield "sasl_mechanism", f"missing: protocol {self.protocol} requires one"
+            return
+        if mechanism is SaslMechanism.AWS_MSK_IAM and not self.protocol.uses_tls:
+            yield "protocol", "AWS_MSK_IAM requires SASL_SSL: IAM credentials must not travel without TLS"
+        required = _REQUIRED[mechanism]
+        for option in _CREDENTIALS:
+            given = getattr(self, option) is not None
+            if option in required and not given:
+                yield option, f"missing: sasl_mechanism {mechanism} requires it"
+            elif given and option not in (*required, *_OPTIONAL.get(mechanism, ())):
+                yield option, f"not used by sasl_mechanism {mechanism}"
+
+    def _broken_tls_rules(self) -> Iterator[BrokenRule]:
+        if not self.protocol.uses_tls:
+            for option in _TLS:
+                if getattr(self, option) is not None:
+                    yield option, f"not used with protocol {self.protocol}: expected SSL or SASL_SSL"
+            if not self.ssl_check_hostname:
+                yield (
+                    "ssl_check_hostname",
+                    f"not used with protocol {self.protocol}: expected SSL or SASL_SSL",
+                )
+            return
+        if self.ssl_client_cert is not None and self.ssl_client_key is None:
+            yield "ssl_client_key", "missing: ssl_client_cert requires it"
+        if self.ssl_client_key is not None and self.ssl_client_cert is None:
+            yield "ssl_client_cert", "missing: ssl_client_key requires it"
+        if self.ssl_key_password is not None and self.ssl_client_key is None:
+            yield "ssl_key_password", "not used without ssl_client_key"

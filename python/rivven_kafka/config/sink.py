@@ -1,0 +1,176 @@
+"""Options of the Kafka sink: how to write what Rivven holds to Kafka."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from rivven_kafka.config.choices import Acks, Compression, OnError, Partitioning, ValueFormat
+from rivven_kafka.config.model import BrokenRule, Model
+from rivven_kafka.config.security import SecurityConfig
+from rivven_kafka.config.values import MAX_INT32, MIB, Addresses, KafkaTopic, Text
+
+_KAFKA_ACKS = {"0": Acks.NONE, "1": Acks.LEADER, "-1": Acks.ALL}
+
+
+def _acks(value: object) -> object:
+    """Translate Kafka's numbers, given as integers or strings."""
+    if isinstance(value, int | str) and not isinstance(value, bool):
+        return _KAFKA_ACKS.get(str(value), value) if not isinstance(value, int) or abs(value) <= 1 else value
+    return value
+
+
+AcksOption = Annotated[
+    Acks,
+    BeforeValidator(_acks, json_schema_input_type=Literal["none", "leader", "all", "0", "1", "-1", 0, 1, -1]),
+]
+
+
+class KafkaSinkConfig(Model):
+    """The `config` section of a sink. The Rivven topics and group are options of the section around it."""
+
+    brokers: Addresses = Field(
+        description="Kafka bootstrap servers, host:port, as a list or a string with commas. Required."
+    )
+    topic: KafkaTopic = Field(description="Kafka topic to write. Required.")
+
+    acks: AcksOption = Field(
+        Acks.ALL,
+        description="Replicas that must store a batch: none (0), leader (1) or all (-1). With none, losses "
+        "go unseen.",
+    )
+    compression: Compression = Field(Compression.NONE, description="Codec of the record batches.")
+    batch_size_bytes: int = Field(
+        16_384, ge=1, le=100 * MIB, description="Size at which a record batch is sent (bytes)."
+    )
+    linger_ms: int = Field(5, ge=0, le=MAX_INT32, description="Longest wait for a batch to fill (ms).")
+    request_timeout_ms: int = Field(
+        30_000, ge=1, le=MAX_INT32, description="Longest wait for the answer to a request to Kafka (ms)."
+    )
+    retries: int = Field(3, ge=0, le=MAX_INT32, description="Times a failed batch is sent again (count).")
+    retry_backoff_ms: int = Field(
+        100, ge=0, le=MAX_INT32, description="Pause before a batch is sent again (ms)."
+    )
+    delivery_timeout_ms: int = Field(
+        120_000,
+        ge=1,
+        le=MAX_INT32,
+        description="Longest time from writing a record to its acknowledgement, retries included (ms); at "
+        "least linger_ms + request_timeout_ms.",
+    )
+    max_request_size: int | None = Field(
+        None,
+        ge=1024,
+        le=MAX_INT32,
+        description="Largest request to Kafka (bytes). Default: twice batch_size_bytes, at least 1 MiB.",
+    )
+
+    idempotent: bool = Field(
+        False, description="Let Kafka drop what retries send twice; needs acks all and retries > 0."
+    )
+    transactional_id: Text | None = Field(
+        None, max_length=255, description="Id of an exactly-once producer. Not available in this version."
+    )
+
+    key_field: Text | None = Field(
+        None,
+        description="Field of the value's JSON that becomes the Kafka key; the Rivven key if it is absent.",
+    )
+    include_headers: bool = Field(True, description="Write the Rivven metadata as Kafka headers.")
+    custom_headers: dict[Text, str] = Field(
+        default_factory=dict,
+        repr=False,
+        description="Headers added to every record, in this order, before all others.",
+    )
+    client_id: Text | None = Field(None, max_length=255, description="Name shown in Kafka's logs and quotas.")
+    security: SecurityConfig = Field(default_factory=SecurityConfig, description="TLS and SASL.")
+
+    value_format: ValueFormat = Field(
+        ValueFormat.RAW,
+        description="What a Rivven value holds: raw is written to Kafka as it is, event is turned back into "
+        "the record it was made from.",
+    )
+    partitioning: Partitioning | None = Field(
+        None,
+        description="Kafka partition: the number of the Rivven partition, or by key. Default: key when "
+        "key_field is given, else preserve.",
+    )
+    on_error: OnError = Field(
+        OnError.FAIL,
+        description="What to do with a record that can never be delivered: stop, or count and skip it.",
+    )
+
+    connections: int = Field(
+        16,
+        ge=1,
+        le=100,
+        description="Most connections to Rivven, which allows 100 per address (connections).",
+    )
+    commit_interval_ms: int = Field(
+        100,
+        ge=1,
+        le=MAX_INT32,
+        description="Time between durable commits of the delivered Rivven offsets (ms).",
+    )
+    max_in_flight_bytes: int = Field(
+        64 * MIB,
+        ge=MIB,
+        description="Most data read and not yet acknowledged: bounds the memory used (bytes).",
+    )
+    shutdown_timeout_ms: int = Field(
+        30_000,
+        ge=0,
+        le=MAX_INT32,
+        description="Longest time to deliver and commit what was read, at the end (ms).",
+    )
+
+    @property
+    def effective_partitioning(self) -> Partitioning:
+        """`partitioning`, or what takes its place when it is not given."""
+        if self.partitioning is not None:
+            return self.partitioning
+        return Partitioning.PRESERVE if self.key_field is None else Partitioning.KEY
+
+    @property
+    def effective_max_request_size(self) -> int:
+        """`max_request_size` (bytes), or what takes its place when it is not given."""
+        return max(MIB, 2 * self.batch_size_bytes) if self.max_request_size is None else self.max_request_size
+
+    def broken_rules(self) -> Iterator[BrokenRule]:
+        """Check the options that depend on each other."""
+        yield from self._broken_delivery_rules()
+        if self.delivery_timeout_ms < self.linger_ms + self.request_timeout_ms:
+            yield (
+                "delivery_timeout_ms",
+                f"got {self.delivery_timeout_ms}: expected at least linger_ms + request_timeout_ms "
+                f"({self.linger_ms + self.request_timeout_ms})",
+            )
+        if self.effective_max_request_size < self.batch_size_bytes:
+            yield (
+                "max_request_size",
+                f"got {self.max_request_size}: expected at least batch_size_bytes ({self.batch_size_bytes})",
+            )
+        if self.max_in_flight_bytes < self.batch_size_bytes:
+            yield (
+                "max_in_flight_bytes",
+                f"got {self.max_in_flight_bytes}: expected at least batch_size_bytes "
+                f"({self.batch_size_bytes})",
+            )
+
+    def _broken_delivery_rules(self) -> Iterator[BrokenRule]:
+        if self.transactional_id is not None:
+            # The only place that refuses transactions: delete these lines once the sink has them.
+            yield (
+                "transactional_id",
+                "transactions are not available in this version; remove the key, idempotent: true prevents "
+                "the duplicates of retries",
+            )
+            if "idempotent" in self.model_fields_set and not self.idempotent:
+                yield "idempotent", "got false: transactional_id requires true"
+        if self.idempotent or self.transactional_id is not None:
+            if self.acks is not Acks.ALL:
+                yield "acks", f"got {self.acks}: idempotent and transactional_id require all"
+            if self.retries == 0:
+                yield "retries", "got 0: idempotent and transactional_id require at least 1"

@@ -1,0 +1,159 @@
+"""Options of the Kafka source: what to read from Kafka, and how to write it to Rivven."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pydantic import Field
+
+from rivven_kafka.config.choices import (
+    IsolationLevel,
+    OnError,
+    OnTombstone,
+    Ordering,
+    Partitioning,
+    StartOffset,
+    ValueFormat,
+)
+from rivven_kafka.config.model import BrokenRule, Model
+from rivven_kafka.config.security import SecurityConfig
+from rivven_kafka.config.values import MAX_INT32, MIB, Addresses, KafkaTopic, Text
+
+
+class KafkaSourceConfig(Model):
+    """The `config` section of a source. The Rivven topic it fills is an option of the section around it."""
+
+    brokers: Addresses = Field(
+        description="Kafka bootstrap servers, host:port, as a list or a string with commas. Required."
+    )
+    topic: KafkaTopic = Field(description="Kafka topic to read. Required.")
+    consumer_group: Text = Field(
+        "rivven-connect",
+        max_length=255,
+        description="Kafka consumer group; processes with the same one share the partitions.",
+    )
+    start_offset: StartOffset = Field(
+        StartOffset.EARLIEST, description="Where to start in a partition without a committed offset."
+    )
+
+    max_poll_records: int = Field(
+        500,
+        ge=1,
+        le=MAX_INT32,
+        description="Largest number of records taken from the consumer at a time (records).",
+    )
+    max_poll_interval_ms: int = Field(
+        300_000,
+        ge=1,
+        le=MAX_INT32,
+        description="Longest time between two polls before the group expels us (ms).",
+    )
+    session_timeout_ms: int = Field(
+        30_000,
+        ge=1,
+        le=MAX_INT32,
+        description="Longest time without a heartbeat before the group expels us (ms).",
+    )
+    heartbeat_interval_ms: int = Field(
+        3_000, ge=1, le=MAX_INT32, description="Time between heartbeats (ms); less than session_timeout_ms."
+    )
+    fetch_min_bytes: int = Field(
+        1, ge=0, le=MAX_INT32, description="Data a broker collects before it answers a fetch (bytes)."
+    )
+    fetch_max_bytes: int = Field(
+        50 * MIB, ge=1, le=MAX_INT32, description="Data a broker returns for one fetch (bytes)."
+    )
+    max_partition_fetch_bytes: int = Field(
+        MIB, ge=1, le=MAX_INT32, description="Data a broker returns for one partition of a fetch (bytes)."
+    )
+    request_timeout_ms: int = Field(
+        30_000, ge=1, le=MAX_INT32, description="Longest wait for the answer to a request to Kafka (ms)."
+    )
+    empty_poll_delay_ms: int = Field(
+        100, ge=0, le=MAX_INT32, description="Pause after a poll that returned nothing (ms)."
+    )
+    isolation_level: IsolationLevel = Field(
+        IsolationLevel.READ_UNCOMMITTED,
+        description="read_committed leaves out the records of open and aborted transactions.",
+    )
+    check_crcs: bool = Field(True, description="Verify the checksum of every record batch.")
+
+    enable_auto_commit: bool = Field(
+        True,
+        description="When to commit offsets of records that Rivven has acknowledged: true every "
+        "auto_commit_interval_ms, false after each acknowledged block. Others are never committed.",
+    )
+    auto_commit_interval_ms: int = Field(5_000, ge=1, le=MAX_INT32, description="Time between commits (ms).")
+
+    include_headers: bool = Field(True, description="Put the Kafka headers into the metadata of the event.")
+    include_key: bool = Field(True, description="Put the Kafka key into the metadata of the event.")
+    client_id: Text | None = Field(None, max_length=255, description="Name shown in Kafka's logs and quotas.")
+    security: SecurityConfig = Field(default_factory=SecurityConfig, description="TLS and SASL.")
+
+    value_format: ValueFormat = Field(
+        ValueFormat.EVENT,
+        description="What a Rivven value holds: event is JSON with the metadata, raw the Kafka value as is.",
+    )
+    partitioning: Partitioning = Field(
+        Partitioning.PRESERVE, description="Rivven partition: the number of the Kafka partition, or by key."
+    )
+    ordering: Ordering = Field(
+        Ordering.PARTITION,
+        description="What stays in order: all records of a partition (one connection each), or those of each "
+        "key, which lets several connections write to a partition.",
+    )
+    on_tombstone: OnTombstone = Field(
+        OnTombstone.FAIL,
+        description="What to do with a null value in raw format: write an empty value, skip it, or fail.",
+    )
+    on_error: OnError = Field(
+        OnError.FAIL,
+        description="What to do with a record that can never be delivered: stop, or count and skip it.",
+    )
+
+    connections: int = Field(
+        64,
+        ge=1,
+        le=100,
+        description="Most connections to Rivven, which allows 100 per address (connections).",
+    )
+    max_batch_records: int = Field(200, ge=1, le=10_000, description="Most records in one request (records).")
+    max_request_size: int = Field(
+        MIB,
+        ge=1024,
+        le=10_485_760,
+        description="Largest request to Rivven, which takes at most 10 MiB (bytes).",
+    )
+    max_in_flight_bytes: int = Field(
+        64 * MIB,
+        ge=MIB,
+        description="Most data read and not yet acknowledged: bounds the memory used (bytes).",
+    )
+    shutdown_timeout_ms: int = Field(
+        30_000,
+        ge=0,
+        le=MAX_INT32,
+        description="Longest time to deliver and commit what was read, at the end (ms).",
+    )
+
+    def broken_rules(self) -> Iterator[BrokenRule]:
+        """Check the options that depend on each other."""
+        if self.heartbeat_interval_ms >= self.session_timeout_ms:
+            yield (
+                "heartbeat_interval_ms",
+                f"got {self.heartbeat_interval_ms}: expected less than session_timeout_ms "
+                f"({self.session_timeout_ms})",
+            )
+        if self.fetch_min_bytes > self.fetch_max_bytes:
+            yield (
+                "fetch_min_bytes",
+                f"got {self.fetch_min_bytes}: expected at most fetch_max_bytes ({self.fetch_max_bytes})",
+            )
+        if self.max_request_size > self.max_in_flight_bytes:
+            yield (
+                "max_in_flight_bytes",
+                f"got {self.max_in_flight_bytes}: expected at least max_request_size "
+                f"({self.max_request_size})",
+            )
+        if self.on_tombstone is not OnTombstone.FAIL and self.value_format is ValueFormat.EVENT:
+            yield "on_tombstone", "not used with value_format event, which keeps null values: expected raw"

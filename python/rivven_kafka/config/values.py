@@ -1,0 +1,83 @@
+"""Types of option values that several sections share."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv6Address
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, WithJsonSchema
+
+from rivven_kafka.config.problems import ExpandedStr
+
+MIB = 1024 * 1024
+MAX_INT32 = 2**31 - 1
+"""Kafka's wire format holds times (ms) and sizes (bytes) in signed 32-bit integers."""
+
+_ADDRESS = re.compile(r"(?:\[(?P<ipv6>[^\]]*)\]|(?P<host>[A-Za-z0-9._-]{1,253})):(?P<port>[0-9]{1,5})")
+_KAFKA_TOPIC = r"[A-Za-z0-9._-]{1,249}"
+_RIVVEN_TOPIC = r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}"
+_MAX_PORT = 65535
+
+
+def _split(value: object) -> object:
+    """Split "a:9092, b:9092"; each part keeps the mark of an expanded string."""
+    if not isinstance(value, str):
+        return value
+    parts = [part.strip() for part in value.split(",")] if value.strip() else []
+    if isinstance(value, ExpandedStr):
+        return [ExpandedStr.of(part, value.reference) for part in parts]
+    return parts
+
+
+def _address(value: str) -> str:
+    match = _ADDRESS.fullmatch(value)
+    if match is None or not 1 <= int(match["port"]) <= _MAX_PORT:
+        raise ValueError(f"expected host:port, with a port from 1 to {_MAX_PORT}")
+    if match["ipv6"] is not None:
+        try:
+            IPv6Address(match["ipv6"])
+        except ValueError:
+            raise ValueError("expected [IPv6 address]:port") from None
+    return value
+
+
+def _kafka_topic(value: str) -> str:
+    if not re.fullmatch(_KAFKA_TOPIC, value) or value in (".", ".."):
+        raise ValueError(
+            "expected a Kafka topic: 1 to 249 letters, digits, '.', '_' or '-', other than '.' and '..'"
+        )
+    return value
+
+
+def _rivven_topic(value: str) -> str:
+    if "*" in value:
+        raise ValueError("expected the name of one topic; wildcards are not supported in this version")
+    if not re.fullmatch(_RIVVEN_TOPIC, value) or ".." in value:
+        raise ValueError(
+            "expected a Rivven topic: 1 to 255 letters, digits, '.', '_' or '-', beginning with a letter or "
+            "digit, without '..'"
+        )
+    return value
+
+
+Address = Annotated[str, AfterValidator(_address)]
+"""`host:port`; an IPv6 address stands in brackets."""
+
+Addresses = Annotated[
+    tuple[Address, ...], Field(min_length=1), BeforeValidator(_split, json_schema_input_type=str | list[str])
+]
+"""One or more `host:port`, as a list or a string with commas."""
+
+KafkaTopic = Annotated[
+    str, AfterValidator(_kafka_topic), WithJsonSchema({"type": "string", "pattern": f"^{_KAFKA_TOPIC}$"})
+]
+RivvenTopic = Annotated[
+    str, AfterValidator(_rivven_topic), WithJsonSchema({"type": "string", "pattern": f"^{_RIVVEN_TOPIC}$"})
+]
+
+Text = Annotated[str, Field(min_length=1)]
+"""A string that is not empty."""
+
+Secret = Annotated[SecretStr, Field(min_length=1)]
+"""A string that is not empty and never shown."""

@@ -1,0 +1,268 @@
+"""kafka-python's consumer, handing out native record blocks instead of one object per record.
+
+The seam is `Fetcher.PartitionRecords`: kafka-python makes one for every partition of a fetch response and
+takes records from it. Ours decodes natively and hands out blocks; everything else (groups, seeks, pauses,
+resets, fetch sessions) stays kafka-python's. `tests/unit/kafka/test_seams.py` fails when the seam moves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka import errors as kafka_errors
+from kafka.consumer.subscription_state import AsyncConsumerRebalanceListener
+from kafka.structs import OffsetAndMetadata
+
+from rivven_kafka._native import BatchReader, RecordBlock
+from rivven_kafka.errors import RivvenKafkaError
+from rivven_kafka.kafka.errors import translate
+
+# A compressed batch is decoded whole, so this bounds a block's memory only beyond its last batch.
+_MAX_BLOCK_BYTES = 16 * 1024 * 1024
+
+Position = tuple[str, int, int]
+"""Topic, partition, next offset to read."""
+
+
+class RebalanceHandler(Protocol):
+    """What the owner of the consumer does when partitions come and go."""
+
+    def revoke(self, partitions: Sequence[tuple[str, int]]) -> bool:
+        """Stops work on the partitions; called again (about every 10 ms) until it returns True."""
+
+    def positions(self) -> Sequence[Position]:
+        """The positions to commit before the partitions are let go."""
+
+    def forget(self, partitions: Sequence[tuple[str, int]], *, lost: bool) -> None:
+        """Drops all state of the partitions: they belong to someone else now."""
+
+    def assigned(self, partitions: Sequence[tuple[str, int]]) -> None:
+        """The partitions are ours from here on."""
+
+
+class _Blocks:
+    """The blocks of one take: iterates over blocks, counts in records, so that `max_poll_records` holds."""
+
+    __slots__ = ("_blocks", "_records")
+
+    def __init__(self, blocks: Sequence[RecordBlock]) -> None:
+        self._blocks = blocks
+        # An empty block still has to be handed out: it carries a position beyond control records.
+        self._records = max(sum(map(len, blocks)), len(blocks))
+
+    def __len__(self) -> int:
+        return self._records
+
+    def __iter__(self) -> Iterator[RecordBlock]:
+        return iter(self._blocks)
+
+
+class _PartitionRecords:
+    """kafka-python's `Fetcher.PartitionRecords`, decoding with `BatchReader`."""
+
+    max_batch_bytes = 128 * 1024 * 1024
+
+    def __init__(
+        self,
+        fetch_offset: int,
+        tp: TopicPartition,
+        records: Any,
+        key_deserializer: object = None,
+        value_deserializer: object = None,
+        check_crcs: bool = True,
+        isolation_level: int = 0,
+        aborted_transactions: Iterable[Any] | None = None,
+        metric_aggregator: Any = None,
+        on_drain: Callable[[Any], None] = lambda _: None,
+    ) -> None:
+        self.fetch_offset = fetch_offset
+        self.topic_partition = tp
+        self.leader_epoch = -1
+        self.next_fetch_offset = fetch_offset
+        self.bytes_read = 0
+        self.records_read = 0
+        self._metric_aggregator = metric_aggregator
+        self._on_drain = on_drain
+        self._reader: BatchReader | None = BatchReader(
+            tp.topic,
+            tp.partition,
+            records._buffer,
+            fetch_offset,
+            read_committed=isolation_level == 1,
+            check_crcs=check_crcs,
+            max_batch_bytes=self.max_batch_bytes,
+            aborted=[(txn.producer_id, txn.first_offset) for txn in aborted_transactions or ()],
+        )
+
+    def __bool__(self) -> bool:
+        return self._reader is not None
+
+    def take(self, n: int | None = None) -> _Blocks:
+        """Decodes up to `n` records; drains itself at the end of the fetched data."""
+        assert self._reader is not None
+        block = self._reader.next_block(n or 1, _MAX_BLOCK_BYTES)
+        if block is None:
+            self.drain()
+            return _Blocks(())
+        self.records_read += len(block)
+        self.bytes_read += block.size_bytes
+        self.leader_epoch = block.leader_epoch
+        self.next_fetch_offset = block.next_offset
+        return _Blocks((block,))
+
+    def drain(self) -> None:
+        """Lets go of the fetched data."""
+        if self._reader is not None:
+            self._reader = None
+            if self._metric_aggregator:
+                self._metric_aggregator.record(self.topic_partition, self.bytes_read, self.records_read)
+            self._on_drain(self)
+
+
+class _Listener(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python is untyped
+    """Runs the handler on the consumer's I/O loop without blocking its heartbeats."""
+
+    def __init__(self, consumer: KafkaConsumer, handler: RebalanceHandler) -> None:
+        self._consumer = consumer
+        self._handler = handler
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        """Finishes what is in flight, commits, lets go."""
+        partitions = [(tp.topic, tp.partition) for tp in revoked]
+        if not partitions:
+            return
+        while not self._handler.revoke(partitions):
+            await self._consumer._net.sleep(0.01)
+        offsets = _offsets(self._handler.positions())
+        if offsets:
+            await self._consumer._coordinator._commit_offsets_sync_async(offsets)
+        self._handler.forget(partitions, lost=False)
+
+    async def on_partitions_lost(self, lost: Iterable[TopicPartition]) -> None:
+        """The group has given the partitions away already: a commit would be refused."""
+        partitions = [(tp.topic, tp.partition) for tp in lost]
+        if partitions:
+            self._handler.forget(partitions, lost=True)
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """Takes the partitions over."""
+        self._handler.assigned([(tp.topic, tp.partition) for tp in assigned])
+
+
+def _offsets(positions: Iterable[Position]) -> dict[TopicPartition, OffsetAndMetadata]:
+    return {
+        TopicPartition(topic, partition): OffsetAndMetadata(offset, "", -1)
+        for topic, partition, offset in positions
+    }
+
+
+class BlockConsumer:
+    """A Kafka consumer that returns `RecordBlock`s.
+
+    Offsets are committed only by `commit` and `commit_async`: the caller knows what was delivered.
+
+    Args:
+        options: Options of `kafka.KafkaConsumer`; deserializers and auto-commit are not accepted.
+        max_batch_bytes: Most bytes that one compressed batch may inflate to.
+
+    Raises:
+        ConnectError: No bootstrap broker answers within the request timeout.
+        AuthenticationError: The brokers do not accept the credentials.
+    """
+
+    def __init__(self, options: Mapping[str, Any], *, max_batch_bytes: int = 128 * 1024 * 1024) -> None:
+        self._brokers = ",".join(options["bootstrap_servers"])
+        try:
+            self._consumer = KafkaConsumer(**{**options, "enable_auto_commit": False, "metrics_enabled": False})
+        except kafka_errors.KafkaError as error:
+            raise translate(error, f"cannot connect to Kafka at {self._brokers}") from error
+        records = type("PartitionRecords", (_PartitionRecords,), {"max_batch_bytes": max_batch_bytes})
+        self._consumer._fetcher.PartitionRecords = records
+
+    def subscribe(self, topics: Sequence[str], handler: RebalanceHandler) -> None:
+        """Joins the consumer group for `topics`; partitions come and go through `handler`."""
+        self._consumer.subscribe(topics=list(topics), listener=_Listener(self._consumer, handler))
+
+    def assign(self, positions: Iterable[Position]) -> None:
+        """Reads fixed partitions from fixed offsets, without a group."""
+        positions = list(positions)
+        self._consumer.assign([TopicPartition(topic, partition) for topic, partition, _ in positions])
+        for topic, partition, offset in positions:
+            self._consumer.seek(TopicPartition(topic, partition), offset)
+
+    def poll(self, timeout_ms: int, max_records: int) -> list[RecordBlock]:
+        """The next blocks, at most `max_records` records in all; empty after `timeout_ms` without any.
+
+        Raises:
+            CorruptRecordError: The broker returned bytes that are not valid record batches.
+            RivvenKafkaError: Whatever else kafka-python raises, translated.
+        """
+        try:
+            fetched = self._consumer.poll(timeout_ms=timeout_ms, max_records=max_records)
+        except RivvenKafkaError:
+            raise
+        except kafka_errors.KafkaError as error:
+            raise translate(error, f"cannot read from Kafka at {self._brokers}") from error
+        return [block for blocks in fetched.values() for block in blocks]
+
+    def pause(self) -> None:
+        """Stops fetching; `poll` goes on serving the group."""
+        self._consumer.pause(*self._consumer.assignment())
+
+    def resume(self) -> None:
+        """Fetches again."""
+        self._consumer.resume(*self._consumer.paused())
+
+    def partitions(self, topic: str) -> set[int]:
+        """The partition numbers of `topic`; empty if it does not exist."""
+        try:
+            return self._consumer.partitions_for_topic(topic) or set()
+        except kafka_errors.KafkaError as error:
+            raise translate(error, f"cannot read metadata of topic {topic!r}", topic=topic) from error
+
+    def commit(self, positions: Iterable[Position], timeout_ms: int) -> None:
+        """Commits and waits for the answer.
+
+        Raises:
+            RivvenKafkaError: The commit was refused or not answered in time; nothing was committed, or it is
+                not known.
+        """
+        offsets = _offsets(positions)
+        if not offsets:
+            return
+        try:
+            self._consumer.commit(offsets, timeout_ms=timeout_ms)
+        except kafka_errors.KafkaError as error:
+            raise translate(error, "cannot commit offsets to Kafka") from error
+
+    def commit_async(
+        self, positions: Iterable[Position], done: Callable[[BaseException | None], None]
+    ) -> None:
+        """Starts a commit; `done` gets the error or None (called from `poll`)."""
+
+        def callback(_: object, answer: object) -> None:
+            done(answer if isinstance(answer, BaseException) else None)
+
+        self._consumer.commit_async(_offsets(positions), callback=callback)
+
+    def end_offsets(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
+        """The offset after the last record of each partition."""
+        tps = [TopicPartition(topic, partition) for partition in partitions]
+        try:
+            return {tp.partition: offset for tp, offset in self._consumer.end_offsets(tps).items()}
+        except kafka_errors.KafkaError as error:
+            raise translate(error, f"cannot read end offsets of {topic!r}", topic=topic) from error
+
+    def beginning_offsets(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
+        """The offset of the first record of each partition."""
+        tps = [TopicPartition(topic, partition) for partition in partitions]
+        try:
+            return {tp.partition: offset for tp, offset in self._consumer.beginning_offsets(tps).items()}
+        except kafka_errors.KafkaError as error:
+            raise translate(error, f"cannot read first offsets of {topic!r}", topic=topic) from error
+
+    def close(self, timeout_ms: int = 5000) -> None:
+        """Leaves the group and closes the connections. Commits nothing."""
+        self._consumer.close(autocommit=False, timeout_ms=timeout_ms)

@@ -1,0 +1,57 @@
+"""From the `security` section to the options of kafka-python, the same for consumer, producer and admin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from kafka.net.sasl.oauth import AbstractTokenProvider
+
+from rivven_kafka.config import SecurityConfig
+
+
+class StaticToken(AbstractTokenProvider):  # type: ignore[misc]  # kafka-python is untyped
+    """Hands out one token that the user obtained elsewhere."""
+
+    def __init__(self, token: str) -> None:
+        super().__init__()
+        self._token = token
+
+    def token(self) -> str:
+        """The bearer token as configured."""
+        return self._token
+
+
+def connection_options(
+    brokers: Sequence[str], security: SecurityConfig, *, client_id: str, request_timeout_ms: int
+) -> dict[str, Any]:
+    """Options that every kafka-python client of one cluster shares.
+
+    Args:
+        brokers: `host:port` of the bootstrap brokers.
+        security: Protocol and credentials, validated.
+        client_id: Name that the brokers see.
+        request_timeout_ms: How long an answer may take (ms); also bounds the first connection.
+    """
+    options: dict[str, Any] = {
+        "bootstrap_servers": list(brokers),
+        "client_id": client_id,
+        "request_timeout_ms": request_timeout_ms,
+        "bootstrap_timeout_ms": request_timeout_ms,
+        "security_protocol": security.protocol,
+    }
+    if security.protocol in ("SSL", "SASL_SSL"):
+        options["ssl_check_hostname"] = security.ssl_check_hostname
+        options["ssl_cafile"] = security.ssl_ca_cert
+        options["ssl_certfile"] = security.ssl_client_cert
+        options["ssl_keyfile"] = security.ssl_client_key
+        if security.ssl_key_password is not None:
+            options["ssl_password"] = security.ssl_key_password.get_secret_value()
+    if security.protocol in ("SASL_PLAINTEXT", "SASL_SSL"):
+        options["sasl_mechanism"] = security.sasl_mechanism
+        options["sasl_plain_username"] = security.sasl_username
+        if security.sasl_password is not None:
+            options["sasl_plain_password"] = security.sasl_password.get_secret_value()
+        if security.oauth_token is not None:
+            options["sasl_oauth_token_provider"] = StaticToken(security.oauth_token.get_secret_value())
+    return options

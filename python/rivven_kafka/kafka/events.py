@@ -1,0 +1,120 @@
+"""A consumer's blocks as a stream of events, with commits of what was processed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from types import TracebackType
+
+from rivven_kafka._events import EventReader, SourceEvent
+from rivven_kafka._native import RecordBlock
+from rivven_kafka.config import KafkaSourceConfig
+from rivven_kafka.kafka.consumer import BlockConsumer
+
+_COMMIT_TIMEOUT_MS = 5_000
+
+
+class EventStream(EventReader):
+    """Iterator and asynchronous iterator of `SourceEvent`; also a context manager.
+
+    Not to be shared by threads. Made by `KafkaSource.read`.
+    """
+
+    def __init__(self, consumer: BlockConsumer, config: KafkaSourceConfig) -> None:
+        super().__init__()
+        self._consumer = consumer
+        self._config = config
+        self._waiting: list[RecordBlock] = []
+        self._current: RecordBlock | None = None
+        self._processed: dict[tuple[str, int], int] = {}
+        self._next_commit = time.monotonic() + config.auto_commit_interval_ms / 1000
+        self._closed = False
+        consumer.subscribe([config.topic], self)
+
+    def next_block(self) -> RecordBlock | None:
+        """The next block with records; called by the reader when the current one is used up.
+
+        None once the stream is closed.
+        """
+        self._finish_current()
+        while not self._closed:
+            self._commit_if_due()
+            if not self._waiting:
+                delay_ms = self._config.empty_poll_delay_ms
+                self._waiting = self._consumer.poll(delay_ms, self._config.max_poll_records)
+                self._waiting.reverse()
+                continue
+            self._current = self._waiting.pop()
+            if len(self._current):
+                return self._current
+            self._finish_current()
+        return None
+
+    def close(self) -> None:
+        """Commits what was processed, the last event included, and leaves the group."""
+        self._close(include_last=True)
+
+    def __enter__(self) -> EventStream:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # The event that was being worked on when an error came up is not processed.
+        self._close(include_last=error is None)
+
+    def _close(self, *, include_last: bool) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            last = self.last_event
+            if self._current is not None and last is not None:
+                offset = last.offset + 1 if include_last else last.offset
+                self._processed[last.topic, last.partition] = offset
+            self._consumer.commit(self.positions(), _COMMIT_TIMEOUT_MS)
+        finally:
+            self._consumer.close()
+
+    def _finish_current(self) -> None:
+        if self._current is not None:
+            block, self._current = self._current, None
+            self._processed[block.topic, block.partition] = block.next_offset
+
+    def _commit_if_due(self) -> None:
+        now = time.monotonic()
+        if self._processed and (not self._config.enable_auto_commit or now >= self._next_commit):
+            self._next_commit = now + self._config.auto_commit_interval_ms / 1000
+            positions = self.positions()
+
+            def done(error: BaseException | None) -> None:
+                if error is not None:
+                    for topic, partition, offset in positions:
+                        self._processed.setdefault((topic, partition), offset)
+
+            self._consumer.commit_async(positions, done)
+
+    # Called by the consumer at a rebalance, while `next_block` waits in `poll`.
+
+    def revoke(self, partitions: Sequence[tuple[str, int]]) -> bool:
+        """Nothing is under way between two events."""
+        return True
+
+    def positions(self) -> list[tuple[str, int, int]]:
+        """Takes the positions of what was processed."""
+        taken = [(topic, partition, offset) for (topic, partition), offset in self._processed.items()]
+        self._processed.clear()
+        return taken
+
+    def forget(self, partitions: Sequence[tuple[str, int]], *, lost: bool) -> None:
+        """Drops blocks that someone else will read."""
+        gone = set(partitions)
+        self._waiting = [block for block in self._waiting if (block.topic, block.partition) not in gone]
+        for partition in gone:
+            self._processed.pop(partition, None)
+
+    def assigned(self, partitions: Sequence[tuple[str, int]]) -> None:
+        """Nothing to prepare."""
+
+
+__all__ = ["EventStream", "SourceEvent"]

@@ -1,0 +1,270 @@
+"""kafka-python's producer, sending record batches that were encoded natively.
+
+The seam is the accumulator: its per-partition queues take finished `ProducerBatch`es, whose records object is
+ours. Acknowledgements, retries, idempotence and transactions stay kafka-python's.
+`tests/unit/kafka/test_seams.py` fails when the seam moves.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from kafka import KafkaProducer, TopicPartition
+from kafka import errors as kafka_errors
+from kafka.producer.producer_batch import ProducerBatch
+from kafka.producer.record_accumulator import RecordAccumulator
+
+from rivven_kafka.errors import DeliveryError, RivvenKafkaError
+from rivven_kafka.kafka.errors import translate
+
+
+class SealedBatch(Protocol):
+    """A finished record batch, as the native encoders hand it out."""
+
+    @property
+    def record_count(self) -> int:
+        """Records in the batch."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the encoded batch."""
+
+    @property
+    def uncompressed_bytes(self) -> int:
+        """Bytes of the batch before compression."""
+
+    def build(self, producer_id: int, producer_epoch: int, base_sequence: int, transactional: bool) -> bytes:
+        """The batch with the producer's state and its checksum."""
+
+    def split(self) -> tuple[SealedBatch, SealedBatch]:
+        """The batch in two halves."""
+
+    def acknowledge(self) -> None:
+        """The batch is stored by Kafka."""
+
+
+class _Records:
+    """kafka-python's `MemoryRecordsBuilder`, around a batch that is complete already."""
+
+    def __init__(self, sealed: SealedBatch) -> None:
+        self.sealed = sealed
+        self.producer_id = -1
+        self.producer_epoch = -1
+        self.base_sequence = -1
+        self._transactional = False
+        self._buffer: bytes | None = None
+
+    def set_producer_state(
+        self, producer_id: int, producer_epoch: int, base_sequence: int, is_transactional: bool
+    ) -> None:
+        """Takes the sequence number that the accumulator assigns while draining."""
+        if self._buffer is not None:
+            # A retried batch must keep its sequence, or the broker could store it twice.
+            raise kafka_errors.IllegalStateError("producer state of a closed batch must not change")
+        self.producer_id = producer_id
+        self.producer_epoch = producer_epoch
+        self.base_sequence = base_sequence
+        self._transactional = is_transactional
+
+    def close(self) -> None:
+        """Writes the header; the records were encoded before."""
+        if self._buffer is None:
+            self._buffer = self.sealed.build(
+                self.producer_id, self.producer_epoch, self.base_sequence, self._transactional
+            )
+
+    def buffer(self) -> bytes:
+        """The bytes for the produce request."""
+        assert self._buffer is not None
+        return self._buffer
+
+    def size_in_bytes(self) -> int:
+        """Bytes of the batch on the wire."""
+        return self.sealed.size_bytes
+
+    def compression_rate(self) -> float:
+        """Compressed to uncompressed size."""
+        return self.sealed.size_bytes / self.sealed.uncompressed_bytes
+
+    def is_full(self) -> bool:
+        """Always: linger has passed before a batch comes here."""
+        return True
+
+    def next_offset(self) -> int:
+        """Records in the batch."""
+        return self.sealed.record_count
+
+
+class _Accumulator(RecordAccumulator):  # type: ignore[misc]  # kafka-python is untyped
+    """Takes whole batches, and splits them natively when the broker finds them too large."""
+
+    def __init__(self, on_split: Callable[[], None], **config: Any) -> None:
+        super().__init__(**config)
+        self._on_split = on_split
+
+    def append_batch(self, batch: ProducerBatch) -> None:
+        """Queues a finished batch behind those of its partition."""
+        with self._tp_lock(batch.topic_partition):
+            if self._closed:
+                raise kafka_errors.IllegalStateError("RecordAccumulator is closed")
+            self._batches[batch.topic_partition].append(batch)
+        self._incomplete.add(batch)
+
+    def split_and_reenqueue(self, batch: ProducerBatch, now: float | None = None) -> int:
+        """Puts two halves of `batch` at the front of its queue."""
+        now = time.monotonic() if now is None else now
+        if self._transaction_manager and batch.has_sequence:
+            # The broker stored nothing of the batch, so its halves use its sequence numbers.
+            self._transaction_manager.set_sequence_number(batch.topic_partition, batch.base_sequence)
+        halves = [
+            _batch(batch.topic_partition, half, batch.on_done) for half in batch.records.sealed.split()
+        ]
+        with self._tp_lock(batch.topic_partition):
+            for half in reversed(halves):
+                half.created = batch.created
+                half.attempts = batch.attempts
+                half.last_attempt = now
+                self._batches[batch.topic_partition].appendleft(half)
+                self._incomplete.add(half)
+        self._on_split()
+        return len(halves)
+
+
+_Done = Callable[[SealedBatch, TopicPartition, BaseException | None], None]
+
+
+def _batch(tp: TopicPartition, sealed: SealedBatch, done: _Done) -> ProducerBatch:
+    batch = ProducerBatch(tp, _Records(sealed))
+    batch.max_record_size = sealed.uncompressed_bytes
+    batch.on_done = done
+
+    def completed(result: tuple[int, int, Callable[[int], BaseException] | None]) -> None:
+        error_of = result[2]
+        done(sealed, tp, None if error_of is None else error_of(0))
+
+    batch.produce_future.add_callback(completed)
+    return batch
+
+
+class BatchProducer:
+    """Sends finished record batches; the order within a partition is kept.
+
+    Args:
+        options: Options of `kafka.KafkaProducer`; serializers, compression and batching are not used.
+        on_delivery: Called from the sender thread with every batch that Kafka has stored.
+
+    Raises:
+        ConnectError: No bootstrap broker answers within the request timeout.
+        AuthenticationError: The brokers do not accept the credentials.
+    """
+
+    def __init__(
+        self, options: Mapping[str, Any], on_delivery: Callable[[SealedBatch], None] = lambda _: None
+    ) -> None:
+        self._brokers = ",".join(options["bootstrap_servers"])
+        self._on_delivery = on_delivery
+        self._error: RivvenKafkaError | None = None
+        self._lock = threading.Lock()
+        self._in_flight = 0
+        self._retries = 0
+        try:
+            self._producer = KafkaProducer(**{**options, "metrics_enabled": False})
+        except kafka_errors.KafkaError as error:
+            raise translate(error, f"cannot connect to Kafka at {self._brokers}") from error
+        self._install()
+
+    def _install(self) -> None:
+        theirs = self._producer._accumulator
+        ours = _Accumulator(self._count_split, **theirs.config)
+        self._accumulator = ours
+        self._producer._accumulator = ours
+        sender = self._producer._sender
+        sender._accumulator = ours
+        # One batch per partition in flight, also without idempotence: a retry must not overtake its successor.
+        sender.config["guarantee_message_order"] = True
+        sender._record_retries = self._count_retry
+
+    def _count_retry(self, batch: ProducerBatch) -> None:
+        self._retries += 1
+
+    def _count_split(self) -> None:
+        # Two halves report an outcome where one batch was sent.
+        with self._lock:
+            self._in_flight += 1
+
+    def partitions(self, topic: str) -> set[int]:
+        """The partition numbers of `topic`.
+
+        Raises:
+            UnknownTopicError: The topic does not exist.
+        """
+        try:
+            return set(self._producer.partitions_for(topic))
+        except kafka_errors.KafkaError as error:
+            raise translate(error, f"cannot read metadata of topic {topic!r}", topic=topic) from error
+
+    def send(self, topic: str, partition: int, sealed: SealedBatch) -> None:
+        """Queues a batch. Its outcome reaches `on_delivery`, or `check` raises."""
+        self.check()
+        tp = TopicPartition(topic, partition)
+        if self._producer._transaction_manager and self._producer._transaction_manager.is_transactional():
+            self._producer._transaction_manager.maybe_add_partition_to_transaction(tp)
+        with self._lock:
+            self._in_flight += 1
+        self._accumulator.append_batch(_batch(tp, sealed, self._done))
+        self._producer._sender.wakeup()
+
+    def _done(self, sealed: SealedBatch, tp: TopicPartition, error: BaseException | None) -> None:
+        if error is None:
+            sealed.acknowledge()
+            self._on_delivery(sealed)
+        else:
+            failure = translate(error, "Kafka did not take a batch", topic=tp.topic, partition=tp.partition)
+            with self._lock:
+                self._error = self._error or failure
+        with self._lock:
+            self._in_flight -= 1
+
+    def check(self) -> None:
+        """Raises the first delivery failure.
+
+        Raises:
+            DeliveryError: A batch was refused for good, or its retries or time ran out.
+        """
+        if self._error is not None:
+            raise DeliveryError(
+                str(self._error.args[0]),
+                code=self._error.code,
+                topic=self._error.topic,
+                partition=self._error.partition,
+            ) from self._error
+
+    @property
+    def in_flight(self) -> int:
+        """Batches without an outcome."""
+        return self._in_flight
+
+    def take_retries(self) -> int:
+        """Batches that were sent again since the last call."""
+        retries, self._retries = self._retries, 0
+        return retries
+
+    def flush(self, timeout_s: float) -> bool:
+        """Waits until every batch has its outcome; False when `timeout_s` has passed before.
+
+        Delivery guarantee: after True, every batch sent before is stored by Kafka as `acks` asks, or `check`
+        raises.
+        """
+        deadline = time.monotonic() + timeout_s
+        while self._in_flight:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.002)
+        return True
+
+    def close(self, timeout_s: float = 5.0) -> None:
+        """Closes the connections; batches without an outcome after `timeout_s` fail."""
+        self._producer.close(timeout=timeout_s)

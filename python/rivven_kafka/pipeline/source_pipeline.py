@@ -1,0 +1,232 @@
+"""Kafka -> Rivven: poll blocks, hand them to the publisher, commit what Rivven has acknowledged."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+
+from rivven_kafka._native import KafkaSourceMetrics, Publisher, RivvenClient
+from rivven_kafka.config import BrokerConfig, KafkaSourceConfig, Settings, SourceEntry
+from rivven_kafka.errors import RivvenKafkaError, UnknownTopicError
+from rivven_kafka.kafka import BlockConsumer, translate
+from rivven_kafka.pipeline.destination import lanes_per_partition, prepare_topic
+from rivven_kafka.rivven.options import client_arguments
+from rivven_kafka.source import consumer_options
+
+log = logging.getLogger(__name__)
+
+_COMMIT_TIMEOUT_MS = 5_000
+
+
+class SourcePipeline:
+    """Runs one source until it is told to stop or cannot go on.
+
+    Delivery guarantee: at least once. A Kafka offset is committed only when Rivven has acknowledged every
+    record before it; after a crash, the records acknowledged since the last commit and those in flight are
+    published again.
+
+    Args:
+        name: Name of the source, for logs and as client id.
+        entry: The source's section.
+        broker: How to reach Rivven.
+        settings: Settings that hold for all connectors.
+        metrics: Counters to use; new ones if None.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        entry: SourceEntry,
+        broker: BrokerConfig,
+        settings: Settings,
+        metrics: KafkaSourceMetrics | None = None,
+    ) -> None:
+        self.name = name
+        self.metrics = metrics or KafkaSourceMetrics()
+        self._entry = entry
+        self._config: KafkaSourceConfig = entry.config
+        self._broker = broker
+        self._settings = settings
+        self._publisher: Publisher | None = None
+        self._consumer: BlockConsumer | None = None
+        self._uncommitted: dict[tuple[str, int], int] = {}
+        self._committing = False
+        self._next_commit = 0.0
+        self._paused = False
+
+    def run(self, stop: threading.Event) -> None:
+        """Moves records until `stop` is set; then delivers what is on the wire and commits.
+
+        Raises:
+            RivvenKafkaError: The source cannot go on. Everything committed has been delivered.
+        """
+        self._consumer = BlockConsumer(consumer_options(self._config, self.name))
+        try:
+            self._open(self._consumer)
+            while not stop.is_set():
+                self._step(self._consumer)
+            self._drain(self._consumer)
+        except BaseException:
+            self.metrics.record_error()
+            # Positions stay intact: what was delivered and not committed is sent again by the next run.
+            self._commit_quietly(self._consumer)
+            raise
+        finally:
+            self._close(self._consumer)
+
+    def delivered(self) -> int:
+        """Records that Rivven has acknowledged in this run."""
+        return int(self._publisher.stats()["records_published"]) if self._publisher is not None else 0
+
+    def _open(self, consumer: BlockConsumer) -> None:
+        config = self._config
+        kafka_partitions = consumer.partitions(config.topic)
+        if not kafka_partitions:
+            raise UnknownTopicError(f"Kafka topic {config.topic!r} does not exist", topic=config.topic)
+        arguments = client_arguments(self._broker, self._settings.retry, config.client_id or self.name)
+        client = RivvenClient(**arguments)
+        try:
+            partitions = prepare_topic(client, self._entry, self._settings.topic, max(kafka_partitions) + 1)
+        finally:
+            client.close()
+        self._publisher = Publisher(
+            **arguments,
+            topic=self._entry.topic,
+            partitions=partitions,
+            value_format=config.value_format,
+            partitioning=config.partitioning,
+            lanes_per_partition=lanes_per_partition(self._entry, partitions),
+            connections=config.connections,
+            max_batch_records=config.max_batch_records,
+            max_request_bytes=config.max_request_size,
+            include_headers=config.include_headers,
+            include_key=config.include_key,
+            on_tombstone=config.on_tombstone,
+            skip_bad_records=config.on_error == "skip",
+        )
+        consumer.subscribe([config.topic], self)
+
+    def _step(self, consumer: BlockConsumer) -> None:
+        assert self._publisher is not None
+        self._limit_memory(consumer, self._publisher)
+        timeout_ms = 0 if self._paused else self._config.empty_poll_delay_ms
+        blocks = consumer.poll(timeout_ms, self._config.max_poll_records)
+        records = size = 0
+        for block in blocks:
+            records += len(block)
+            size += block.size_bytes
+            self._publisher.submit(block)
+        self.metrics.record_batch(records, size)
+        self._publisher.check()
+        self._commit_if_due(consumer)
+
+    def _limit_memory(self, consumer: BlockConsumer, publisher: Publisher) -> None:
+        """Pauses fetching while too much is in flight; polling goes on, so that the group keeps us."""
+        limit = self._config.max_in_flight_bytes
+        in_flight = publisher.in_flight_bytes()
+        if not self._paused and in_flight >= limit:
+            consumer.pause()
+            self._paused = True
+        elif self._paused and in_flight <= limit // 2:
+            consumer.resume()
+            self._paused = False
+        elif self._paused:
+            publisher.wait(self._config.empty_poll_delay_ms)
+
+    # What follows is called by the consumer on its I/O thread, while `_step` waits in `poll`.
+
+    def revoke(self, partitions: Sequence[tuple[str, int]]) -> bool:
+        """Sends nothing more of `partitions`; True when nothing of them is on the wire."""
+        assert self._publisher is not None
+        for topic, partition in partitions:
+            self._publisher.cancel(topic, partition)
+        failed = self._publisher.error() is not None
+        return failed or not any(self._publisher.in_flight_records(t, p) for t, p in partitions)
+
+    def positions(self) -> list[tuple[str, int, int]]:
+        """The positions to commit before the partitions are let go."""
+        self._collect_positions()
+        return self._take_uncommitted()
+
+    def forget(self, partitions: Sequence[tuple[str, int]], *, lost: bool) -> None:
+        """Drops all state of partitions that belong to someone else now."""
+        assert self._publisher is not None
+        for topic, partition in partitions:
+            self._publisher.forget(topic, partition)
+            self._uncommitted.pop((topic, partition), None)
+        log.info("%s partitions %s", "lost" if lost else "released", sorted(p for _, p in partitions))
+
+    def assigned(self, partitions: Sequence[tuple[str, int]]) -> None:
+        """Counts the rebalance; fetching starts by itself."""
+        self._paused = False
+        self.metrics.record_rebalance()
+        log.info("assigned partitions %s", sorted(p for _, p in partitions))
+
+    # Commits.
+
+    def _collect_positions(self) -> None:
+        assert self._publisher is not None
+        for topic, partition, offset in self._publisher.take_positions():
+            self._uncommitted[topic, partition] = offset
+
+    def _take_uncommitted(self) -> list[tuple[str, int, int]]:
+        taken = [(topic, partition, offset) for (topic, partition), offset in self._uncommitted.items()]
+        self._uncommitted.clear()
+        return taken
+
+    def _commit_if_due(self, consumer: BlockConsumer) -> None:
+        now = time.monotonic()
+        if self._committing or (self._config.enable_auto_commit and now < self._next_commit):
+            return
+        self._next_commit = now + self._config.auto_commit_interval_ms / 1000
+        self._collect_positions()
+        positions = self._take_uncommitted()
+        if not positions:
+            return
+        self._committing = True
+
+        def done(error: BaseException | None) -> None:
+            self._committing = False
+            self.metrics.record_commit(error is None)
+            if error is not None:
+                # Newer positions of the same partitions win; the others are tried again.
+                for topic, partition, offset in positions:
+                    self._uncommitted.setdefault((topic, partition), offset)
+                log.warning("offset commit failed, will be repeated: %s", translate(error, "Kafka"))
+
+        consumer.commit_async(positions, done)
+
+    def _commit_now(self, consumer: BlockConsumer) -> None:
+        self._collect_positions()
+        positions = self._take_uncommitted()
+        if positions:
+            try:
+                consumer.commit(positions, _COMMIT_TIMEOUT_MS)
+            except RivvenKafkaError:
+                self.metrics.record_commit(False)
+                raise
+            self.metrics.record_commit(True)
+
+    def _commit_quietly(self, consumer: BlockConsumer) -> None:
+        if self._publisher is None:
+            return
+        try:
+            self._commit_now(consumer)
+        except Exception as error:  # the error that stopped the source matters more
+            log.warning("final offset commit failed: %s", error)
+
+    def _drain(self, consumer: BlockConsumer) -> None:
+        """Delivers what is on the wire; what is not yet stays in Kafka, before the committed position."""
+        assert self._publisher is not None
+        deadline = time.monotonic() + self._config.shutdown_timeout_ms / 1000
+        self._publisher.cancel_all()
+        while self._publisher.in_flight_records() and time.monotonic() < deadline:
+            self._publisher.wait(10)
+        self._commit_now(consumer)
+
+    def _close(self, consumer: BlockConsumer) -> None:
+        if self._publisher is not None:
+            self._publisher.close(0)
+        consumer.close()

@@ -1,0 +1,202 @@
+"""KafkaSink: events into a Kafka topic, from any Python program."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+from rivven_kafka._events import SourceEvent, rows
+from rivven_kafka._native import KafkaSinkMetrics, SinkEncoder, block_from_rows
+from rivven_kafka.checks import CheckResult, run_checks
+from rivven_kafka.config import Acks, KafkaSinkConfig
+from rivven_kafka.errors import DeliveryError, RivvenKafkaError, TimeoutExpired, UnknownTopicError
+from rivven_kafka.kafka import BatchProducer, connection_options
+from rivven_kafka.kafka.admin import TopicDescription, describe_topics
+
+_ACKS = {Acks.NONE: 0, Acks.LEADER: 1, Acks.ALL: -1}
+
+
+def producer_options(config: KafkaSinkConfig, name: str) -> dict[str, Any]:
+    """Options of kafka-python's producer for `config`.
+
+    Args:
+        config: The sink's options.
+        name: Client id, where the configuration gives none.
+    """
+    return admin_options(config, name) | {
+        "acks": _ACKS[config.acks],
+        "retries": config.retries,
+        "retry_backoff_ms": config.retry_backoff_ms,
+        "delivery_timeout_ms": config.delivery_timeout_ms,
+        "max_request_size": config.effective_max_request_size,
+        "max_block_ms": config.request_timeout_ms,
+        "enable_idempotence": config.idempotent,
+        "allow_auto_create_topics": False,
+    }
+
+
+def admin_options(config: KafkaSinkConfig, name: str) -> dict[str, Any]:
+    """Options of kafka-python's admin client for `config`."""
+    return connection_options(
+        config.brokers,
+        config.security,
+        client_id=config.client_id or name,
+        request_timeout_ms=config.request_timeout_ms,
+    )
+
+
+def find_topic(config: KafkaSinkConfig, name: str) -> TopicDescription:
+    """The Kafka topic that the sink writes.
+
+    Raises:
+        UnknownTopicError: It does not exist.
+        ConnectError: Kafka cannot be reached.
+        AuthenticationError: Kafka does not accept the credentials.
+    """
+    topic = describe_topics(admin_options(config, name)).get(config.topic)
+    if topic is None:
+        raise UnknownTopicError(f"Kafka topic {config.topic!r} does not exist", topic=config.topic)
+    return topic
+
+
+def sink_encoder(config: KafkaSinkConfig, partitions: int) -> SinkEncoder:
+    """The native encoder for `config` and a Kafka topic of `partitions` partitions."""
+    return SinkEncoder(
+        partitions,
+        value_format=config.value_format,
+        partitioning=config.effective_partitioning,
+        key_field=config.key_field,
+        include_headers=config.include_headers,
+        custom_headers=list(config.custom_headers.items()),
+        compression=config.compression,
+        batch_size_bytes=config.batch_size_bytes,
+        skip_bad_records=config.on_error == "skip",
+    )
+
+
+@dataclass(frozen=True)
+class WriteResult:
+    """What became of the events of one `KafkaSink.write`.
+
+    Attributes:
+        written: Events that Kafka has stored.
+        bytes: Bytes of the record batches that hold them.
+        failed: Events that were not stored, or of which it is not known.
+        errors: Why, one per kind of failure.
+    """
+
+    written: int
+    bytes: int
+    failed: int = 0
+    errors: tuple[RivvenKafkaError, ...] = field(default=())
+
+    @property
+    def ok(self) -> bool:
+        """Whether every event is stored."""
+        return self.failed == 0
+
+
+class KafkaSink:
+    """Writes events to a Kafka topic.
+
+    Args:
+        config: The options, as a model; keyword arguments of the same names are an alternative.
+        **options: Options of `KafkaSinkConfig`.
+
+    Raises:
+        ConfigError: An option is missing, unknown or wrong. Nothing is connected before `write` or `check`.
+    """
+
+    def __init__(self, config: KafkaSinkConfig | None = None, **options: Any) -> None:
+        self.config = config if config is not None else KafkaSinkConfig(**options)
+        self.metrics = KafkaSinkMetrics()
+        self._producer: BatchProducer | None = None
+        self._partitions = 0
+
+    @staticmethod
+    def spec() -> dict[str, Any]:
+        """The JSON Schema of the options."""
+        return KafkaSinkConfig.model_json_schema()
+
+    def check(self) -> CheckResult:
+        """Tries to reach Kafka, log in and find the topic. Never raises for a bad environment."""
+        found: list[TopicDescription] = []
+
+        def connect() -> str:
+            topics = describe_topics(admin_options(self.config, "rivven-kafka"))
+            found.extend(topic for topic in topics.values() if topic.name == self.config.topic)
+            return f"connected to {', '.join(self.config.brokers)}"
+
+        def topic() -> str:
+            if not found:
+                raise UnknownTopicError(f"Kafka topic {self.config.topic!r} does not exist")
+            return f"topic {self.config.topic!r} has {found[0].partitions} partitions"
+
+        return run_checks([("connect", connect), ("topic", topic)])
+
+    def write(self, events: Iterable[SourceEvent]) -> WriteResult:
+        """Writes `events` and waits until Kafka has stored them, or `delivery_timeout_ms` has passed.
+
+        Delivery guarantee: events counted as written are stored as `acks` asks. Of the others some may be
+        stored too; writing them again may double them.
+
+        Args:
+            events: Events as `KafkaSource.read` yields them. `partitioning: preserve` keeps their partition.
+
+        Raises:
+            ConnectError: Kafka cannot be reached.
+            AuthenticationError: Kafka does not accept the credentials.
+            UnknownTopicError: The topic does not exist.
+        """
+        producer = self._open()
+        encoder = sink_encoder(self.config, self._partitions)
+        before = self.metrics.snapshot()
+        errors: list[RivvenKafkaError] = []
+        total = 0
+        for partition, records in rows(events).items():
+            total += len(records)
+            try:
+                encoder.append(block_from_rows(self.config.topic, partition, records))
+            except RivvenKafkaError as error:
+                errors.append(error)
+        for batch in encoder.take_ready(0):
+            producer.send(self.config.topic, batch.partition, batch)
+        self.metrics.record_flush()
+        if not producer.flush(self.config.delivery_timeout_ms / 1000):
+            errors.append(TimeoutExpired("Kafka has not acknowledged every batch in time"))
+        try:
+            producer.check()
+        except DeliveryError as error:
+            errors.append(error)
+            self.close()
+        after = self.metrics.snapshot()
+        written = after.messages_produced - before.messages_produced
+        self.metrics.record_error(total - written)
+        return WriteResult(
+            written, after.bytes_produced - before.bytes_produced, total - written, tuple(errors)
+        )
+
+    def close(self) -> None:
+        """Closes the connections. The sink can be used again."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            producer.close()
+
+    def __enter__(self) -> KafkaSink:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _open(self) -> BatchProducer:
+        if self._producer is None:
+            self._partitions = find_topic(self.config, "rivven-kafka").partitions
+            self._producer = BatchProducer(
+                producer_options(self.config, "rivven-kafka"),
+                lambda batch: self.metrics.record_batch(batch.record_count, batch.size_bytes),
+            )
+        return self._producer

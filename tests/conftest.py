@@ -1,0 +1,58 @@
+"""Fixtures for every test: one Kafka and one rivvend per session, and names that collide with nothing."""
+
+import itertools
+import os
+import re
+import uuid
+from collections.abc import Callable, Iterator
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.support import KafkaBroker, RivvenBroker
+from tests.support.kafka_dist import kafka_libs
+from tests.support.rivvend_dist import rivvend_binary
+
+# A first example may compile or import something slow: time limits belong to pytest-timeout.
+settings.register_profile("default", deadline=None)
+settings.register_profile("fast", deadline=None, max_examples=10)
+settings.register_profile(
+    "thorough", deadline=None, max_examples=2000, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Obtain the brokers before the first test, outside its time limit and where the progress can be seen."""
+    needed = any(
+        item.get_closest_marker("integration") or item.get_closest_marker("faults") for item in session.items
+    )
+    if not needed or session.config.option.collectonly:
+        return
+    capture = session.config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        kafka_libs()
+        rivvend_binary()
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[KafkaBroker]:
+    """A Kafka shared by the whole session: make your own topics, and start your own broker to break one."""
+    with KafkaBroker() as broker:
+        yield broker
+
+
+@pytest.fixture(scope="session")
+def rivven() -> Iterator[RivvenBroker]:
+    """A rivvend shared by the whole session: make your own topics, and start your own broker to break one."""
+    with RivvenBroker() as broker:
+        yield broker
+
+
+@pytest.fixture
+def topic_name(request: pytest.FixtureRequest) -> Callable[[], str]:
+    """A function that returns another unused topic name at each call, valid in Kafka and in Rivven."""
+    test = re.sub(r"[^A-Za-z0-9]+", "-", request.node.name)[:80].strip("-")
+    run = uuid.uuid4().hex[:8]
+    numbers = itertools.count(1)
+    return lambda: f"{test}-{run}-{next(numbers)}"

@@ -1,0 +1,128 @@
+"""Apache Kafka as one process: broker and KRaft controller together."""
+
+import base64
+import contextlib
+import subprocess
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from kafka import KafkaAdminClient
+from kafka.errors import KafkaError
+
+from tests.support.broker import Broker, BrokerError
+from tests.support.kafka_dist import KAFKA_VERSION, java, kafka_libs
+from tests.support.ports import ReservedPort
+
+# No -XX:TieredStopAtLevel: it would shorten the start by slowing down what the benches measure.
+_JVM = (
+    "-Xms256m",
+    "-Xmx512m",
+    "-XX:+UseSerialGC",
+    "-XX:-UsePerfData",
+    "-Dorg.slf4j.simpleLogger.showDateTime=true",
+    "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
+)
+
+
+class KafkaBroker(Broker):
+    """A throw-away Kafka. ``properties`` override or extend server.properties; ``jvm`` the JVM options."""
+
+    name = "kafka"
+    stop_timeout = 30.0
+
+    def __init__(
+        self,
+        directory: Path | None = None,
+        *,
+        version: str = KAFKA_VERSION,
+        properties: Mapping[str, str | int] | None = None,
+        jvm: Sequence[str] = (),
+    ) -> None:
+        super().__init__(directory)
+        self.version = version
+        self._overrides = dict(properties or {})
+        self._jvm = (*_JVM, *jvm)
+        self._controller_port = ReservedPort()
+        self._properties_path = self.directory / "server.properties"
+
+    @property
+    def properties(self) -> dict[str, str | int]:
+        """The server.properties it runs with; later changes need a restart."""
+        listener = f"PLAINTEXT://{self.bootstrap}"
+        return {
+            "process.roles": "broker,controller",
+            "node.id": 1,
+            "controller.quorum.voters": f"1@{self._controller_port.address}",
+            "controller.listener.names": "CONTROLLER",
+            "inter.broker.listener.name": "PLAINTEXT",
+            "listeners": f"{listener},CONTROLLER://{self._controller_port.address}",
+            "advertised.listeners": listener,
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "log.dirs": str(self.data_dir),
+            "auto.create.topics.enable": "false",
+            "default.replication.factor": 1,
+            # A broker killed with SIGKILL is only let back in when its old session has expired.
+            "broker.session.timeout.ms": 2000,
+            "broker.heartbeat.interval.ms": 500,
+            "group.initial.rebalance.delay.ms": 0,
+            # Fewer internal partitions: each costs a directory, a leader election and time at every start.
+            "offsets.topic.num.partitions": 5,
+            "offsets.topic.replication.factor": 1,
+            "transaction.state.log.num.partitions": 5,
+            "transaction.state.log.replication.factor": 1,
+            "transaction.state.log.min.isr": 1,
+            "share.coordinator.state.topic.num.partitions": 1,
+            "share.coordinator.state.topic.replication.factor": 1,
+            "share.coordinator.state.topic.min.isr": 1,
+            **self._overrides,
+        }
+
+    def tool(self, main_class: str, *arguments: str) -> list[str]:
+        """Return the command line of one of Kafka's own tools, e.g. ``kafka.tools.StorageTool``."""
+        return java(kafka_libs(self.version), main_class, *arguments)
+
+    def _prepare(self) -> None:
+        lines = "".join(f"{key}={value}\n" for key, value in self.properties.items())
+        self._properties_path.write_text(lines)
+        if (self.data_dir / "meta.properties").exists():
+            return
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        done = subprocess.run(
+            [
+                *java(
+                    kafka_libs(self.version), "-XX:TieredStopAtLevel=1", "kafka.tools.StorageTool", "format"
+                ),
+                # A random id may begin with a dash: joined to its option it cannot be taken for another one.
+                f"--cluster-id={cluster}",
+                f"--config={self._properties_path}",
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise BrokerError(f"formatting {self.data_dir} failed:\n{done.stdout}{done.stderr}")
+
+    def _command(self) -> list[str]:
+        return java(kafka_libs(self.version), *self._jvm, "kafka.Kafka", str(self._properties_path))
+
+    def _answers(self, timeout: float) -> bool:
+        milliseconds = max(1, int(timeout * 1000))
+        try:
+            admin = KafkaAdminClient(
+                bootstrap_servers=self.bootstrap,
+                bootstrap_timeout_ms=milliseconds,
+                request_timeout_ms=milliseconds,
+            )
+        except KafkaError:
+            return False
+        with contextlib.closing(admin):
+            try:
+                return any(broker["port"] == self.port for broker in admin.describe_cluster()["brokers"])
+            except KafkaError:
+                return False
+
+    def _release_ports(self) -> None:
+        super()._release_ports()
+        self._controller_port.release()

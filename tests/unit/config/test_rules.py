@@ -1,0 +1,158 @@
+"""Options that depend on each other."""
+
+import pytest
+
+from rivven_kafka.config import KafkaSinkConfig, KafkaSourceConfig, Partitioning, SecurityConfig
+from rivven_kafka.errors import ConfigError
+
+REQUIRED = {"brokers": "kafka1:9092", "topic": "orders"}
+PASSWORD = {"sasl_username": "user", "sasl_password": "hunter2"}
+AWS = {"aws_access_key_id": "AKIA1", "aws_secret_access_key": "s3cr3t", "aws_region": "us-east-1"}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"protocol": "SSL"},
+        {"protocol": "SSL", "ssl_ca_cert": "ca.pem", "ssl_check_hostname": False},
+        {"protocol": "SSL", "ssl_client_cert": "c.pem", "ssl_client_key": "k.pem", "ssl_key_password": "pw"},
+        {"protocol": "SASL_PLAINTEXT", "sasl_mechanism": "PLAIN", **PASSWORD},
+        {"protocol": "SASL_PLAINTEXT", "sasl_mechanism": "SCRAM-SHA-256", **PASSWORD},
+        {"protocol": "SASL_SSL", "sasl_mechanism": "SCRAM-SHA-512", **PASSWORD, "ssl_ca_cert": "ca.pem"},
+        {"protocol": "SASL_SSL", "sasl_mechanism": "OAUTHBEARER", "oauth_token": "t0k"},
+        {"protocol": "SASL_SSL", "sasl_mechanism": "AWS_MSK_IAM", **AWS},
+        {"protocol": "SASL_SSL", "sasl_mechanism": "AWS_MSK_IAM", **AWS, "aws_session_token": "t"},
+    ],
+)
+def test_security_that_fits_together(options):
+    config = SecurityConfig(**options)
+    assert SecurityConfig.build(config.model_dump()) == config
+
+
+@pytest.mark.parametrize(
+    ("options", "problems"),
+    [
+        ({"sasl_mechanism": "PLAIN"}, ["sasl_mechanism: not used with protocol PLAINTEXT"]),
+        ({"protocol": "SSL", **PASSWORD}, ["sasl_username: not used", "sasl_password: not used"]),
+        ({"protocol": "SASL_SSL"}, ["sasl_mechanism: missing"]),
+        (
+            {"protocol": "SASL_SSL", "sasl_mechanism": "PLAIN"},
+            ["sasl_username: missing", "sasl_password: missing"],
+        ),
+        (
+            {"protocol": "SASL_SSL", "sasl_mechanism": "OAUTHBEARER", **PASSWORD},
+            ["sasl_username: not used", "sasl_password: not used", "oauth_token: missing"],
+        ),
+        (
+            {"protocol": "SASL_SSL", "sasl_mechanism": "AWS_MSK_IAM"},
+            ["aws_access_key_id: missing", "aws_secret_access_key: missing", "aws_region: missing"],
+        ),
+        (
+            {"protocol": "SASL_PLAINTEXT", "sasl_mechanism": "AWS_MSK_IAM", **AWS},
+            ["protocol: AWS_MSK_IAM requires SASL_SSL"],
+        ),
+        ({"ssl_ca_cert": "ca.pem"}, ["ssl_ca_cert: not used with protocol PLAINTEXT"]),
+        ({"ssl_check_hostname": False}, ["ssl_check_hostname: not used with protocol PLAINTEXT"]),
+        (
+            {"protocol": "SASL_PLAINTEXT", "sasl_mechanism": "PLAIN", **PASSWORD, "ssl_client_cert": "c"},
+            ["ssl_client_cert: not used with protocol SASL_PLAINTEXT"],
+        ),
+        ({"protocol": "SSL", "ssl_client_cert": "c.pem"}, ["ssl_client_key: missing"]),
+        ({"protocol": "SSL", "ssl_client_key": "k.pem"}, ["ssl_client_cert: missing"]),
+        ({"protocol": "SSL", "ssl_key_password": "pw"}, ["ssl_key_password: not used without ssl_client_key"]),
+        ({"protocol": "SASL_SSL", "sasl_mechanism": "PLAIN", "sasl_username": "u", "sasl_password": ""},
+         ["sasl_password: got ***"]),
+    ],
+)  # fmt: skip
+def test_security_that_does_not(options, problems):
+    with pytest.raises(ConfigError) as raised:
+        SecurityConfig(**options)
+    lines = str(raised.value).splitlines()
+    assert len(lines) == len(problems)
+    for line, problem in zip(lines, problems, strict=True):
+        assert line.startswith(problem)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"heartbeat_interval_ms": 30000},
+            "heartbeat_interval_ms: got 30000: expected less than session_timeout_ms",
+        ),
+        (
+            {"fetch_min_bytes": 2, "fetch_max_bytes": 1},
+            "fetch_min_bytes: got 2: expected at most fetch_max_bytes",
+        ),
+        (
+            {"max_request_size": 2**21, "max_in_flight_bytes": 2**20},
+            "max_in_flight_bytes: got 1048576: expected at",
+        ),
+        ({"on_tombstone": "skip"}, "on_tombstone: not used with value_format event"),
+    ],
+)
+def test_source_options_that_do_not_fit(options, message):
+    with pytest.raises(ConfigError) as raised:
+        KafkaSourceConfig(**REQUIRED, **options)
+    assert str(raised.value).startswith(message)
+
+
+def test_tombstones_have_a_rule_in_raw_format():
+    assert KafkaSourceConfig(**REQUIRED, value_format="raw", on_tombstone="skip").on_tombstone == "skip"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"idempotent": True, "acks": "leader"}, "acks: got leader: idempotent"),
+        ({"idempotent": True, "retries": 0}, "retries: got 0: idempotent"),
+        (
+            {"request_timeout_ms": 120000},
+            "delivery_timeout_ms: got 120000: expected at least linger_ms + request",
+        ),
+        (
+            {"max_request_size": 2048},
+            "max_request_size: got 2048: expected at least batch_size_bytes (16384)",
+        ),
+        (
+            {"batch_size_bytes": 2**22, "max_in_flight_bytes": 2**20},
+            "max_in_flight_bytes: got 1048576: expected at",
+        ),
+        ({"transactional_id": "t-1"}, "transactional_id: transactions are not available in this version"),
+        (
+            {"transactional_id": "t-1", "idempotent": False},
+            "transactional_id: transactions are not available",
+        ),
+    ],
+)
+def test_sink_options_that_do_not_fit(options, message):
+    with pytest.raises(ConfigError) as raised:
+        KafkaSinkConfig(**REQUIRED, **options)
+    assert str(raised.value).startswith(message)
+
+
+def test_transactional_id_contradicts_idempotent_false():
+    with pytest.raises(ConfigError, match="(?m)^idempotent: got false: transactional_id requires true$"):
+        KafkaSinkConfig(**REQUIRED, transactional_id="t-1", idempotent=False)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, Partitioning.PRESERVE),
+        ({"key_field": "id"}, Partitioning.KEY),
+        ({"key_field": "id", "partitioning": "preserve"}, Partitioning.PRESERVE),
+        ({"partitioning": "key"}, Partitioning.KEY),
+    ],
+)
+def test_partitioning_follows_key_field(options, expected):
+    assert KafkaSinkConfig(**REQUIRED, **options).effective_partitioning is expected
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [({}, 2**20), ({"batch_size_bytes": 2**20}, 2**21), ({"max_request_size": 2**22}, 2**22)],
+)
+def test_request_size_follows_batch_size(options, expected):
+    assert KafkaSinkConfig(**REQUIRED, **options).effective_max_request_size == expected
