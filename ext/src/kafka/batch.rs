@@ -16,7 +16,7 @@ use crate::record::{Record, Span, TimestampType};
 pub(super) type Fault = &'static str;
 
 /// Length, attributes, two deltas, key length, value length and header count, one byte each.
-const LEAST_RECORD: usize = 7;
+pub(super) const LEAST_RECORD: usize = 7;
 
 /// Where a decoder puts records, and when it stops.
 #[derive(Debug)]

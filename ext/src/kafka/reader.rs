@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::aborted::AbortedTransactions;
-use super::batch::{BatchRecords, Fault, Gather};
+use super::batch::{BatchRecords, Fault, Gather, LEAST_RECORD};
 use super::header::{corrupt, i16_at, next_entry, BatchHeader};
 use super::legacy::MessageSet;
 use crate::error::{Error, Kind, Result};
@@ -275,15 +275,17 @@ impl Draft {
         let known = if shared { self.response } else { None };
         let chunk = known.unwrap_or(self.chunks.len());
         let buffer = known.is_none().then(|| buffer.clone());
-        // `left` is bounded by the bytes that are really there.
-        self.records.reserve(open.left().min(self.max_records - self.records.len()));
+        let max_bytes = self.max_bytes.saturating_sub(self.bytes).max(1);
+        // An index entry is several times the smallest record: what is reserved has to fit the limits, too.
+        let most = (max_bytes / LEAST_RECORD + 1).min(self.max_records - self.records.len());
+        self.records.reserve(open.left().min(most));
         let (before, bytes_before) = (self.records.len(), open.bytes_left());
         let outcome = open.read(&mut Gather {
             records: &mut self.records,
             chunk: chunk as u32,
             from,
             max_records: self.max_records,
-            max_bytes: self.max_bytes.saturating_sub(self.bytes).max(1),
+            max_bytes,
         });
         if self.records.len() > before {
             self.bytes += bytes_before - open.bytes_left();

@@ -176,7 +176,7 @@ mod tests {
     #[test]
     fn java_can_read_what_we_write() {
         let mut packed = Vec::new();
-        compress(&[7; 200_000], &mut packed).unwrap();
+        compress(&vec![7; 200_000], &mut packed).unwrap();
         // Version 1, independent blocks, nothing else; blocks of 64 KiB.
         assert_eq!(packed[..6], [0x04, 0x22, 0x4d, 0x18, 0x60, 0x40]);
     }

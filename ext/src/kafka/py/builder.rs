@@ -67,7 +67,8 @@ impl PyBatchBuilder {
     ///
     /// Raises:
     ///     InvalidRequestError: The batch has no records.
-    #[pyo3(signature = (producer_id=-1, epoch=-1, base_sequence=-1, transactional=false))]
+    #[pyo3(signature = (producer_id=-1, epoch=-1, base_sequence=-1, transactional=false),
+           text_signature = "($self, producer_id=-1, epoch=-1, base_sequence=-1, transactional=False)")]
     fn build<'py>(
         &self,
         py: Python<'py>,

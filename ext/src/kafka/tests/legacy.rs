@@ -6,7 +6,10 @@ use super::*;
 use crate::error::Kind;
 use crate::record::TimestampType;
 
-fn records(blocks: &[Block]) -> Vec<(i64, i64, Option<&[u8]>, Option<&[u8]>)> {
+/// Offset, timestamp, key, value.
+type Fields<'a> = (i64, i64, Option<&'a [u8]>, Option<&'a [u8]>);
+
+fn records(blocks: &[Block]) -> Vec<Fields<'_>> {
     blocks
         .iter()
         .flat_map(|block| {
