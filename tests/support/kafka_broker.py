@@ -80,7 +80,7 @@ class KafkaBroker(Broker):
         }
 
     def tool(self, *arguments: str) -> list[str]:
-        """Return a command on Kafka's jars: JVM options, a class like kafka.tools.StorageTool, its arguments."""
+        """Return a command on Kafka's jars: JVM options, a main class, its arguments."""
         return java(kafka_libs(self.version), *arguments)
 
     def _prepare(self) -> None:
