@@ -67,8 +67,8 @@ preflight: ## check the tools, and install what Debian packages when root
 	@tests/support/preflight.sh
 
 # The build requirements are installed beside the rest, so that a rebuild needs neither isolation nor a network.
-$(STAMPS)/deps: pyproject.toml tests/support/preflight.sh
-	tests/support/preflight.sh
+# The preflight runs every time (a tool can vanish, and a second of checks names it) but rebuilds nothing.
+$(STAMPS)/deps: pyproject.toml | preflight
 	"$$(tests/support/preflight.sh --python)" -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $$($(BIN)/python -c \
 		'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])')

@@ -100,7 +100,7 @@ class Broker(ABC):
         child = self._running_child()
         timeout = self.stop_timeout if timeout is None else timeout
         # A paused process would not see the SIGTERM.
-        child.signal(signal.SIGCONT)
+        child.resume()
         child.signal(signal.SIGTERM)
         try:
             code = child.wait(timeout)
@@ -123,11 +123,11 @@ class Broker(ABC):
         return self.start().wait_ready(timeout)
 
     def pause(self) -> None:
-        """Freeze it with SIGSTOP: connections stay open, nothing answers."""
-        self._running_child().signal(signal.SIGSTOP)
+        """Freeze it with SIGSTOP: connections stay open, nothing answers from the moment this returns."""
+        self._running_child().pause()
 
     def resume(self) -> None:
-        self._running_child().signal(signal.SIGCONT)
+        self._running_child().resume()
 
     def discard(self) -> None:
         """Kill it and delete its data: the quick end of a throw-away broker."""

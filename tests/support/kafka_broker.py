@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import socket
 import subprocess
 import uuid
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,7 @@ from kafka.errors import KafkaError
 
 from tests.support.broker import Broker, BrokerError
 from tests.support.kafka_dist import KAFKA_VERSION, java, kafka_libs
-from tests.support.ports import ReservedPort
+from tests.support.ports import LOOPBACK, ReservedPort
 
 # No -XX:TieredStopAtLevel: it would shorten the start by slowing down what the benches measure.
 _JVM = (
@@ -78,9 +79,9 @@ class KafkaBroker(Broker):
             **self._overrides,
         }
 
-    def tool(self, main_class: str, *arguments: str) -> list[str]:
-        """Return the command line of one of Kafka's own tools, e.g. ``kafka.tools.StorageTool``."""
-        return java(kafka_libs(self.version), main_class, *arguments)
+    def tool(self, *arguments: str) -> list[str]:
+        """Return a command on Kafka's jars: JVM options, a main class, its arguments."""
+        return java(kafka_libs(self.version), *arguments)
 
     def _prepare(self) -> None:
         lines = "".join(f"{key}={value}\n" for key, value in self.properties.items())
@@ -90,9 +91,7 @@ class KafkaBroker(Broker):
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         done = subprocess.run(
             [
-                *java(
-                    kafka_libs(self.version), "-XX:TieredStopAtLevel=1", "kafka.tools.StorageTool", "format"
-                ),
+                *self.tool("-XX:TieredStopAtLevel=1", "kafka.tools.StorageTool", "format"),
                 # A random id may begin with a dash: joined to its option it cannot be taken for another one.
                 f"--cluster-id={cluster}",
                 f"--config={self._properties_path}",
@@ -105,17 +104,19 @@ class KafkaBroker(Broker):
             raise BrokerError(f"formatting {self.data_dir} failed:\n{done.stdout}{done.stderr}")
 
     def _command(self) -> list[str]:
-        return java(kafka_libs(self.version), *self._jvm, "kafka.Kafka", str(self._properties_path))
+        return self.tool(*self._jvm, "kafka.Kafka", str(self._properties_path))
 
     def _answers(self, timeout: float) -> bool:
         milliseconds = max(1, int(timeout * 1000))
         try:
+            # kafka-python backs off after a refusal and would notice the broker late.
+            socket.create_connection((LOOPBACK, self.port), timeout).close()
             admin = KafkaAdminClient(
                 bootstrap_servers=self.bootstrap,
                 bootstrap_timeout_ms=milliseconds,
                 request_timeout_ms=milliseconds,
             )
-        except KafkaError:
+        except (OSError, KafkaError):
             return False
         with contextlib.closing(admin):
             try:

@@ -31,7 +31,7 @@ def kafka_libs(version: str = KAFKA_VERSION) -> Path:
     """Return the directory of jars of that Kafka version, fetching them the first time."""
     entry = cached(
         f"kafka-{version}",
-        f"fetching Apache Kafka {version} with Maven (about 120 MB)",
+        f"fetching Apache Kafka {version} with Maven (about 45 MB)",
         lambda directory: _fetch(version, directory),
     )
     return entry / "libs"

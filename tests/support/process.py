@@ -1,5 +1,6 @@
 """A child process that cannot outlive us, whatever way we end."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -68,6 +69,15 @@ class ChildProcess:
 
     def signal(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
+
+    def pause(self) -> None:
+        """SIGSTOP, and wait until every thread has stopped: some go on for a moment after the signal."""
+        self.signal(signal.SIGSTOP)
+        with contextlib.suppress(ChildProcessError):
+            os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOWAIT)
+
+    def resume(self) -> None:
+        self.signal(signal.SIGCONT)
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait for the end and return the exit code. Raises subprocess.TimeoutExpired."""
