@@ -3,6 +3,7 @@
 //! Bytes live here: Kafka record batches, the Rivven wire, event JSON and metrics. Everything that blocks or
 //! computes for long runs without the GIL; errors become the classes of `rivven_kafka.errors`.
 
+pub mod block;
 pub mod error;
 pub mod kafka;
 pub mod record;
@@ -15,6 +16,11 @@ use pyo3::prelude::*;
 #[pymodule(gil_used = true)]
 mod _native {
     use pyo3::prelude::*;
+
+    #[pymodule_export]
+    use crate::block::RecordBlock;
+    #[pymodule_export]
+    use crate::rivven::client::RivvenClient;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
