@@ -1,39 +1,55 @@
 //! Which positions are safe to commit: everything before them has been acknowledged by the other side.
 //!
 //! A block is registered in the order it was read and acknowledged record by record, in any order and from
-//! any thread. The position of a partition moves to the end of a block only when that block and all blocks
-//! before it are acknowledged in full, so a committed position never covers an undelivered record.
+//! any thread. The position of a partition is the first record that is not acknowledged, so a committed
+//! position never covers an undelivered record.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::record::Block;
+use crate::record::{Block, Record};
 
 /// Topic and partition.
 pub type TopicPartition = (Arc<str>, i32);
 
-/// One registered block: counts down to zero as its records are acknowledged.
+/// One registered block: a bit per record.
 #[derive(Debug)]
 pub struct Ticket {
+    records: Arc<[Record]>,
     next_offset: i64,
     bytes: usize,
+    acknowledged: Box<[AtomicU64]>,
     remaining: AtomicUsize,
     cancelled: AtomicBool,
     shared: Arc<Shared>,
 }
 
 impl Ticket {
-    /// Acknowledges `count` records of the block.
+    /// The other side has stored `records` (indexes into the block). Each record is acknowledged once.
     ///
-    /// The release/acquire pair makes what the acknowledging thread did visible to the one that commits.
-    pub fn acknowledge(&self, count: usize) {
+    /// The release/acquire pairs make what the acknowledging thread did visible to the one that commits.
+    pub fn acknowledge(&self, records: Range<usize>) {
+        for index in records.clone() {
+            self.acknowledged[index / 64].fetch_or(1 << (index % 64), Ordering::Release);
+        }
+        self.settle(records.len());
+    }
+
+    /// `count` records will not be sent, because the ticket is cancelled: the position stays before them.
+    pub fn drop_unsent(&self, count: usize) {
+        debug_assert!(self.cancelled(), "only cancelled records may be dropped");
+        self.settle(count);
+    }
+
+    fn settle(&self, count: usize) {
         if count == 0 {
             return;
         }
         let before = self.remaining.fetch_sub(count, Ordering::AcqRel);
-        debug_assert!(before >= count, "a record was acknowledged twice");
+        debug_assert!(before >= count, "a record was settled twice");
         if before == count {
             self.shared.in_flight_bytes.fetch_sub(self.bytes, Ordering::AcqRel);
             let _guard = lock(&self.shared.changed);
@@ -41,9 +57,29 @@ impl Ticket {
         }
     }
 
-    /// Whether the partition was given up: records that are not on the wire yet need not be sent.
+    /// Whether the partition was given up: records that are not on the wire yet must not be sent.
     pub fn cancelled(&self) -> bool {
         self.cancelled.load(Ordering::Acquire)
+    }
+
+    /// How many records from the first on are acknowledged without a gap.
+    fn prefix(&self) -> usize {
+        for (index, word) in self.acknowledged.iter().enumerate() {
+            let ones = word.load(Ordering::Acquire).trailing_ones() as usize;
+            if ones < 64 {
+                return index * 64 + ones;
+            }
+        }
+        self.records.len()
+    }
+
+    /// The offset of the first record that is not acknowledged; Err where nothing is missing.
+    fn first_missing(&self) -> Result<Option<i64>, i64> {
+        match self.prefix() {
+            prefix if prefix == self.records.len() => Err(self.next_offset),
+            0 => Ok(None),
+            prefix => Ok(Some(self.records[prefix].offset)),
+        }
     }
 }
 
@@ -62,13 +98,24 @@ struct Partition {
 }
 
 impl Partition {
+    fn cancel(&self) {
+        for ticket in &self.tickets {
+            ticket.cancelled.store(true, Ordering::Release);
+        }
+    }
+
     fn advance(&mut self) {
         while let Some(front) = self.tickets.front() {
-            if front.remaining.load(Ordering::Acquire) > 0 {
-                break;
+            match front.first_missing() {
+                Err(next_offset) => {
+                    self.position = Some(next_offset);
+                    self.tickets.pop_front();
+                }
+                Ok(within) => {
+                    self.position = within.or(self.position);
+                    break;
+                }
             }
-            self.position = Some(front.next_offset);
-            self.tickets.pop_front();
         }
     }
 }
@@ -89,8 +136,10 @@ impl Tracker {
     /// Registers `block`, which must follow what was registered for its partition before.
     pub fn register(&self, block: &Block) -> Arc<Ticket> {
         let ticket = Arc::new(Ticket {
+            records: Arc::clone(&block.records),
             next_offset: block.next_offset,
             bytes: block.bytes,
+            acknowledged: (0..block.records.len().div_ceil(64)).map(|_| AtomicU64::new(0)).collect(),
             remaining: AtomicUsize::new(block.records.len()),
             cancelled: AtomicBool::new(false),
             shared: Arc::clone(&self.shared),
@@ -119,11 +168,18 @@ impl Tracker {
         moved
     }
 
+    /// Stops the sending of records of a partition that are not on the wire yet. Its position still moves
+    /// with the acknowledgements that come in.
+    pub fn cancel(&self, topic: &str, partition: i32) {
+        if let Some(state) = lock(&self.partitions).get(&(Arc::from(topic), partition)) {
+            state.cancel();
+        }
+    }
+
     /// Gives a partition up: cancels its tickets and forgets its position.
     pub fn forget(&self, topic: &str, partition: i32) {
-        let removed = lock(&self.partitions).remove(&(Arc::from(topic), partition));
-        for ticket in removed.iter().flat_map(|state| &state.tickets) {
-            ticket.cancelled.store(true, Ordering::Release);
+        if let Some(state) = lock(&self.partitions).remove(&(Arc::from(topic), partition)) {
+            state.cancel();
         }
     }
 
@@ -184,15 +240,17 @@ mod tests {
     #[test]
     fn a_position_waits_for_everything_before_it() {
         let tracker = Tracker::new();
-        let first = tracker.register(&block(0, 10));
-        let second = tracker.register(&block(10, 10));
-        second.acknowledge(10);
+        let first = tracker.register(&block(0, 100));
+        let second = tracker.register(&block(100, 10));
+        second.acknowledge(0..10);
         assert!(tracker.take_positions().is_empty());
-        first.acknowledge(4);
+        first.acknowledge(70..100);
         assert!(tracker.take_positions().is_empty());
-        assert_eq!(tracker.in_flight_records(None), 6);
-        first.acknowledge(6);
-        assert_eq!(tracker.take_positions(), vec![(Arc::from("t"), 0, 20)]);
+        assert_eq!(tracker.in_flight_records(None), 70);
+        first.acknowledge(0..66);
+        assert_eq!(tracker.take_positions(), vec![(Arc::from("t"), 0, 66)]);
+        first.acknowledge(66..70);
+        assert_eq!(tracker.take_positions(), vec![(Arc::from("t"), 0, 110)]);
         assert!(tracker.take_positions().is_empty(), "reported once");
         assert_eq!(tracker.in_flight_bytes(), 0);
     }
@@ -205,12 +263,25 @@ mod tests {
     }
 
     #[test]
+    fn dropped_records_hold_the_position() {
+        let tracker = Tracker::new();
+        let ticket = tracker.register(&block(0, 5));
+        tracker.register(&block(5, 0));
+        tracker.cancel("t", 0);
+        assert!(ticket.cancelled());
+        ticket.acknowledge(0..2);
+        ticket.drop_unsent(3);
+        assert_eq!(tracker.take_positions(), vec![(Arc::from("t"), 0, 2)]);
+        assert_eq!((tracker.in_flight_records(None), tracker.in_flight_bytes()), (0, 0));
+    }
+
+    #[test]
     fn forgetting_cancels_and_drops_the_position() {
         let tracker = Tracker::new();
         let ticket = tracker.register(&block(0, 3));
         tracker.forget("t", 0);
         assert!(ticket.cancelled());
-        ticket.acknowledge(3);
+        ticket.acknowledge(0..3);
         assert!(tracker.take_positions().is_empty());
         assert_eq!(tracker.in_flight_bytes(), 0);
     }
