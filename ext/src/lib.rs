@@ -21,6 +21,8 @@ mod _native {
     use crate::block::RecordBlock;
     #[pymodule_export]
     use crate::rivven::client::RivvenClient;
+    #[pymodule_export]
+    use crate::rivven::publisher::PyPublisher;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -69,6 +69,11 @@ impl Link {
         self.open.is_some()
     }
 
+    /// Closes the connection.
+    pub fn close(&mut self) {
+        self.open = None;
+    }
+
     /// Time since the last answer, None without a connection.
     pub fn idle(&self) -> Option<Duration> {
         self.open.as_ref().map(|(_, connection)| connection.idle())

@@ -5,6 +5,7 @@ pub mod connection;
 pub mod error_map;
 pub mod link;
 pub mod postcard;
+pub mod publisher;
 pub mod retry;
 pub mod stop;
 pub mod wire;

@@ -15,6 +15,7 @@ pub struct Stop {
 #[derive(Debug, Default)]
 struct State {
     stopped: bool,
+    wakes: u64,
     next: usize,
     sockets: HashMap<usize, TcpStream>,
 }
@@ -41,13 +42,20 @@ impl Stop {
         self.lock().stopped
     }
 
-    /// Sleeps for `time` or until stopped; true if stopped.
+    /// Ends the sleeps of now, because what the sleepers wait for may have changed.
+    pub fn wake(&self) {
+        self.lock().wakes += 1;
+        self.condition.notify_all();
+    }
+
+    /// Sleeps for `time` or until woken or stopped; true if stopped.
     pub fn sleep(&self, time: Duration) -> bool {
         let end = Instant::now() + time;
         let mut state = self.lock();
+        let wakes = state.wakes;
         while !state.stopped {
             let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            if left.is_zero() || state.wakes != wakes {
                 return false;
             }
             state = self.condition.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;

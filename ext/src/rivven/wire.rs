@@ -185,6 +185,9 @@ fn span((start, len): (usize, usize)) -> Span {
     Span { start: start as u32, len: len as i32 }
 }
 
+/// Memory that an empty batch keeps: a few large records must not pin 10 MiB in each of many connections.
+const KEEP: usize = 1024 * 1024;
+
 /// One `PublishBatch` request under construction, in a buffer that is used again and again.
 ///
 /// What stands before the records has a length that is only known at the end (it contains their number), so
@@ -203,16 +206,27 @@ pub struct PublishFrame {
 }
 
 impl PublishFrame {
-    /// An empty batch for `topic`; `reset` selects the partition.
+    /// An empty batch.
     pub fn new(topic: &str, partition: u32) -> Self {
-        let mut target = Vec::with_capacity(topic.len() + 16);
-        write_unsigned(&mut target, topic.len() as u64);
-        target.extend_from_slice(topic.as_bytes());
-        target.push(1); // Some(partition)
-        write_unsigned(&mut target, u64::from(partition));
-        // Length, format, id, variant, target, count, rounded up.
-        let gap = LENGTH_SIZE + WIRE_HEADER_SIZE + 1 + target.len() + 10;
-        Self { buffer: vec![0; gap], target, gap, count: 0, last: gap, start: 0 }
+        let mut frame = Self { buffer: Vec::new(), target: Vec::new(), gap: 0, count: 0, last: 0, start: 0 };
+        frame.reset(topic, partition);
+        frame
+    }
+
+    /// Empties the batch, for `topic` and `partition`.
+    pub fn reset(&mut self, topic: &str, partition: u32) {
+        self.target.clear();
+        write_unsigned(&mut self.target, topic.len() as u64);
+        self.target.extend_from_slice(topic.as_bytes());
+        self.target.push(1); // Some(partition)
+        write_unsigned(&mut self.target, u64::from(partition));
+        // Length, format, id, variant, target, and the longest count.
+        self.gap = LENGTH_SIZE + WIRE_HEADER_SIZE + 1 + self.target.len() + 10;
+        self.buffer.clear();
+        self.buffer.shrink_to(KEEP);
+        self.buffer.resize(self.gap, 0);
+        self.last = self.gap;
+        self.count = 0;
     }
 
     /// Records in the batch.
