@@ -22,6 +22,8 @@ mod _native {
     #[pymodule_export]
     use crate::rivven::client::RivvenClient;
     #[pymodule_export]
+    use crate::rivven::fetcher::PyFetcher;
+    #[pymodule_export]
     use crate::rivven::publisher::PyPublisher;
 
     #[pymodule_init]

@@ -3,6 +3,7 @@
 pub mod client;
 pub mod connection;
 pub mod error_map;
+pub mod fetcher;
 pub mod link;
 pub mod postcard;
 pub mod publisher;
