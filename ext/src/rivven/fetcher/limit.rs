@@ -79,7 +79,7 @@ mod tests {
     #[test]
     fn a_record_of_ten_megabytes_is_asked_for_alone() {
         let mut limit = Limit::new(2000);
-        limit.grow(10_400_000);
+        limit.grow(10_480_000);
         assert_eq!(limit.get(), 1);
     }
 }
