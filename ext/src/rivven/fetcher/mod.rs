@@ -16,7 +16,7 @@ pub use worker::Stats;
 
 use self::buffer::Buffer;
 use self::limit::Limit;
-use self::position::Position;
+use self::position::{Position, Stall};
 use self::worker::Worker;
 use super::arguments::at_least_one;
 use super::link::{Link, LinkConfig};
@@ -131,7 +131,14 @@ impl Fetcher {
         for (index, (topic, partition, offset)) in partitions.into_iter().enumerate() {
             let limit = Limit::new(self.config.max_messages);
             let topic = Arc::from(topic);
-            shares[index % count].push(Position { topic, partition, offset, limit, checked: false });
+            shares[index % count].push(Position {
+                topic,
+                partition,
+                offset,
+                limit,
+                checked: false,
+                stall: Stall::default(),
+            });
         }
         shares
     }

@@ -1,6 +1,7 @@
 //! One partition that is read, and what the answers say about its log.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::limit::Limit;
 use crate::record::Block;
@@ -18,6 +19,48 @@ pub struct Position {
     pub limit: Limit,
     /// Whether the offset was compared with the bounds of the log on this connection.
     pub checked: bool,
+    /// Watches for records that the log claims and never delivers.
+    pub stall: Stall,
+}
+
+/// How often the end of the log is compared with a position that gets nothing.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// A damaged index makes rivvend answer "nothing" for offsets that lie before the end of the log.
+#[derive(Debug, Clone)]
+pub struct Stall {
+    looked: Instant,
+    /// The log went on at this offset; an empty answer to a later question proves a stall.
+    suspected: Option<i64>,
+    counted: Option<i64>,
+}
+
+impl Default for Stall {
+    fn default() -> Self {
+        Self { looked: Instant::now(), suspected: None, counted: None }
+    }
+}
+
+impl Stall {
+    /// Whether it is time to ask for the end of the log.
+    pub fn look_due(&self) -> bool {
+        self.looked.elapsed() >= LOOK_EVERY
+    }
+
+    /// The log ends at `latest` and `offset` is asked for.
+    pub fn looked(&mut self, offset: i64, latest: u64) {
+        self.looked = Instant::now();
+        self.suspected = (latest > offset as u64).then_some(offset);
+    }
+
+    /// Nothing came for `offset`. True when a stall is proven, once for each offset.
+    pub fn nothing(&mut self, offset: i64) -> bool {
+        let proven = self.suspected == Some(offset) && self.counted != Some(offset);
+        if proven {
+            self.counted = Some(offset);
+        }
+        proven
+    }
 }
 
 /// What an answer held besides the records that were asked for.
@@ -66,8 +109,9 @@ mod tests {
         let messages = offsets.iter().map(|offset| MessageData::new(*offset, &b"v"[..], 0)).collect();
         let body = Response::Messages { messages }.to_wire(WireFormat::Postcard, 1).unwrap();
         let block = wire::decode_messages(&Bytes::from(body), &topic, 0).unwrap();
+        let limit = Limit::new(100);
         let mut position =
-            Position { topic, partition: 0, offset: asked, limit: Limit::new(100), checked: true };
+            Position { topic, partition: 0, offset: asked, limit, checked: true, stall: Stall::default() };
         let (block, oddities) = position.advance(block);
         (position, block, oddities)
     }
@@ -89,6 +133,18 @@ mod tests {
     fn duplicates_within_the_range_are_kept() {
         let (position, block, odd) = advance(0, &[0, 1, 0, 0]);
         assert_eq!((position.offset, block.records.len(), odd.out_of_order), (2, 4, 2));
+    }
+
+    #[test]
+    fn a_stall_is_proven_by_an_answer_that_came_after_the_look() {
+        let mut stall = Stall::default();
+        assert!(!stall.nothing(5), "nothing may be right");
+        stall.looked(5, 5);
+        assert!(!stall.nothing(5), "at the end");
+        stall.looked(5, 9);
+        assert!(stall.nothing(5));
+        assert!(!stall.nothing(5), "once");
+        assert!(!stall.nothing(6), "moved on");
     }
 
     #[test]

@@ -14,7 +14,8 @@ use crate::rivven::retry::Backoff;
 /// Reads partitions of Rivven topics ahead, in native threads.
 ///
 /// Reads go on behind the highest offset seen. Counted, not hidden: answers that skip offsets the log should
-/// hold (`gaps`), and records that come again (`rewinds`; those below the offset asked for are dropped).
+/// hold (`gaps`), records that come again (`rewinds`; those below the offset asked for are dropped), and
+/// positions that get nothing although the log goes on (`stalls`): the signs of a damaged log.
 #[pyclass(frozen, name = "Fetcher", module = "rivven_kafka._native")]
 pub struct PyFetcher(Fetcher);
 
@@ -67,7 +68,7 @@ impl PyFetcher {
     }
 
     /// Counters: records_fetched, bytes_fetched, requests, empty, retries, throttled_ms, gaps, rewinds,
-    /// shrinks; and buffered_bytes.
+    /// stalls, shrinks; and buffered_bytes.
     #[allow(clippy::doc_markdown)] // read as plain text by help()
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let stats = self.0.stats();
@@ -81,6 +82,7 @@ impl PyFetcher {
             ("throttled_ms", &stats.throttled_ms),
             ("gaps", &stats.gaps),
             ("rewinds", &stats.rewinds),
+            ("stalls", &stats.stalls),
             ("shrinks", &stats.shrinks),
         ] {
             dict.set_item(name, counter.load(Ordering::Relaxed))?;

@@ -28,6 +28,8 @@ pub struct Stats {
     pub gaps: AtomicU64,
     /// Records that came again, below the offset asked for or out of order.
     pub rewinds: AtomicU64,
+    /// Positions that got nothing although the log goes on: unreadable records of a damaged log.
+    pub stalls: AtomicU64,
     /// Answers that did not fit, so that fewer messages were asked for.
     pub shrinks: AtomicU64,
 }
@@ -188,11 +190,25 @@ impl Worker {
         }
         if block.records.is_empty() {
             add(&self.stats.empty, 1);
+            self.watch_for_stall(index);
             return false;
         }
         add(&self.stats.records_fetched, block.records.len() as u64);
         add(&self.stats.bytes_fetched, block.chunks.iter().map(|chunk| chunk.len() as u64).sum());
         self.buffer.push(block)
+    }
+
+    /// A fetch that gets nothing while the log goes on must not look like one that is up to date.
+    fn watch_for_stall(&mut self, index: usize) {
+        let offset = self.positions[index].offset;
+        if self.positions[index].stall.nothing(offset) {
+            add(&self.stats.stalls, 1);
+        } else if self.positions[index].stall.look_due() {
+            // Without an answer there is nothing to compare; the next fetch finds out why.
+            if let Ok((_, latest)) = self.bounds(index) {
+                self.positions[index].stall.looked(offset, latest);
+            }
+        }
     }
 
     /// Whether the log starts above the offset asked for, so that nothing is missing that should be there. Where
