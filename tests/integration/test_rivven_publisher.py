@@ -46,7 +46,7 @@ def test_one_lane_keeps_the_order_of_the_partition(
     client: RivvenClient, rivven: RivvenBroker, topic_name: TopicName
 ) -> None:
     source, target = topic_name(), topic_name()
-    records = [numbered(300, 7, p) + [(None, b""), (b"", b"x")] for p in range(3)]
+    records = [[*numbered(300, 7, p), (None, b""), (b"", b"x")] for p in range(3)]
     blocks = make_blocks(rivven.bootstrap, source, records, batch=17)
     client.create_topic(target, 3)
     publisher = Publisher([rivven.bootstrap], target, 3, max_batch_records=50)
@@ -117,7 +117,9 @@ def test_lanes_are_what_makes_it_fast(topic_name: TopicName) -> None:
         client.close()
 
 
-def test_nothing_starts_without_its_topic(client: RivvenClient, rivven: RivvenBroker, topic_name: TopicName) -> None:
+def test_nothing_starts_without_its_topic(
+    client: RivvenClient, rivven: RivvenBroker, topic_name: TopicName
+) -> None:
     with pytest.raises(UnknownTopicError):
         Publisher([rivven.bootstrap], topic_name(), 1)
     name = topic_name()

@@ -252,3 +252,7 @@ fn connect(address: &str, timeout: Duration) -> Result<TcpStream> {
 fn connect_error(address: &str, text: &str) -> Error {
     Error::new(Kind::Connect, format!("{address}: {text}"))
 }
+
+#[cfg(test)]
+#[path = "connection_tests.rs"]
+mod tests;

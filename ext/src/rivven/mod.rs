@@ -12,6 +12,8 @@ pub mod stop;
 pub mod wire;
 
 mod arguments;
+#[cfg(test)]
+mod mock;
 
 use std::time::Duration;
 

@@ -183,3 +183,6 @@ impl Drop for Fetcher {
         self.close();
     }
 }
+
+#[cfg(test)]
+mod tests;

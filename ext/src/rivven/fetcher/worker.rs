@@ -185,7 +185,7 @@ impl Worker {
         let asked = self.positions[index].offset;
         let (block, odd) = self.positions[index].advance(block);
         add(&self.stats.rewinds, (odd.below + odd.out_of_order) as u64);
-        if odd.missing > 0 && !self.was_deleted(index, asked) {
+        if odd.missing > 0 && !self.starts_at(index, asked + odd.missing) {
             add(&self.stats.gaps, 1);
         }
         if block.records.is_empty() {
@@ -211,10 +211,10 @@ impl Worker {
         }
     }
 
-    /// Whether the log starts above the offset asked for, so that nothing is missing that should be there. Where
-    /// the broker does not say, the gap counts.
-    fn was_deleted(&mut self, index: usize, asked: i64) -> bool {
-        self.bounds(index).is_ok_and(|(earliest, _)| earliest > asked as u64)
+    /// Whether the log starts at `first` (or later, by now), so that nothing is missing that should be there.
+    /// Where the broker does not say, the gap counts.
+    fn starts_at(&mut self, index: usize, first: i64) -> bool {
+        self.bounds(index).is_ok_and(|(earliest, _)| earliest >= first as u64)
     }
 }
 
