@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-
 from rivven_kafka._native import RivvenClient
 from rivven_kafka.errors import (
     ConfigError,
@@ -18,6 +17,7 @@ from rivven_kafka.errors import (
     TimeoutExpired,
     UnknownTopicError,
 )
+
 from tests.support import RivvenBroker
 from tests.support.ports import ReservedPort
 

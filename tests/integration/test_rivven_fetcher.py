@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-
 from rivven_kafka._native import Fetcher, RecordBlock, RivvenClient
 from rivven_kafka.errors import (
     ConfigError,
@@ -14,6 +13,7 @@ from rivven_kafka.errors import (
     RivvenKafkaError,
     UnknownTopicError,
 )
+
 from tests.integration.rivven_blocks import KeyValue, make_blocks
 from tests.support import RivvenBroker
 

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-
 from rivven_kafka._native import Publisher, RivvenClient
 from rivven_kafka.errors import (
     ConfigError,
@@ -14,6 +13,7 @@ from rivven_kafka.errors import (
     RecordTooLargeError,
     UnknownTopicError,
 )
+
 from tests.integration.rivven_blocks import KeyValue, finish, make_blocks, read_all
 from tests.support import RivvenBroker
 from tests.support.ports import ReservedPort
