@@ -29,7 +29,13 @@ mod _native {
     };
 
     #[pymodule_export]
+    use crate::bridge::publisher::PyPublisher;
+    #[pymodule_export]
     use crate::bridge::sink_encoder::{OutgoingBatch, SinkEncoder};
+    #[pymodule_export]
+    use crate::rivven::client::RivvenClient;
+    #[pymodule_export]
+    use crate::rivven::fetcher::PyFetcher;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

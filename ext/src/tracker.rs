@@ -176,6 +176,11 @@ impl Tracker {
         }
     }
 
+    /// `cancel` for all partitions.
+    pub fn cancel_all(&self) {
+        lock(&self.partitions).values().for_each(Partition::cancel);
+    }
+
     /// Gives a partition up: cancels its tickets and forgets its position.
     pub fn forget(&self, topic: &str, partition: i32) {
         if let Some(state) = lock(&self.partitions).remove(&(Arc::from(topic), partition)) {
@@ -196,6 +201,12 @@ impl Tracker {
             .flat_map(|(_, state)| &state.tickets)
             .map(|ticket| ticket.remaining.load(Ordering::Acquire))
             .sum()
+    }
+
+    /// Ends all waits, for a reason other than an acknowledgement.
+    pub fn wake(&self) {
+        let _guard = lock(&self.shared.changed);
+        self.shared.condition.notify_all();
     }
 
     /// Waits until a block is acknowledged in full or `timeout` has passed, whichever comes first.

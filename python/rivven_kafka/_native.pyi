@@ -1,14 +1,26 @@
 """Types of the native module; the docstrings are in the binary (`help(rivven_kafka._native)`)."""
 
 from collections.abc import Sequence
-from typing import final
+from typing import Self, final
 
 from typing_extensions import Buffer
+
+from rivven_kafka.errors import RivvenKafkaError
 
 __all__ = [
     "BatchBuilder",
     "BatchReader",
+    "Fetcher",
+    "KafkaSinkMetrics",
+    "KafkaSinkMetricsSnapshot",
+    "KafkaSourceMetrics",
+    "KafkaSourceMetricsSnapshot",
+    "OutgoingBatch",
+    "Publisher",
     "RecordBlock",
+    "RivvenClient",
+    "SinkEncoder",
+    "block_from_rows",
     "murmur2",
     "partition_for_key",
 ]
@@ -90,3 +102,306 @@ class BatchBuilder:
 
 def murmur2(key: bytes | bytearray) -> int: ...
 def partition_for_key(key: bytes | bytearray, partitions: int) -> int: ...
+
+@final
+class RivvenClient:
+    """A client of a Rivven broker: topics, offsets, groups, single fetches."""
+
+    def __new__(
+        cls,
+        servers: Sequence[str],
+        *,
+        client_id: str = "rivven-kafka",
+        connect_timeout_ms: int = 10_000,
+        request_timeout_ms: int = 30_000,
+        retry_initial_ms: int = 100,
+        retry_max_ms: int = 30_000,
+        retry_multiplier: float = 2.0,
+        max_retries: int = 10,
+    ) -> Self: ...
+    def ping(self) -> None:
+        """Asks for a sign of life."""
+    def topics(self) -> list[str]:
+        """Names of all topics, sorted."""
+    def partition_count(self, topic: str) -> int | None:
+        """How many partitions a topic has, None if it does not exist."""
+    def create_topic(self, name: str, partitions: int) -> bool:
+        """Creates a topic; False if it exists already, with whatever number of partitions."""
+    def delete_topic(self, name: str) -> bool:
+        """Deletes a topic; False if it does not exist."""
+    def offset_bounds(self, topic: str, partition: int) -> tuple[int, int]:
+        """The first offset of a partition, and the offset that its next record will get."""
+    def offset_for_timestamp(self, topic: str, partition: int, timestamp_ms: int) -> int | None:
+        """The first offset whose record was appended at `timestamp_ms` or later, None if there is none."""
+    def committed_offset(self, group: str, topic: str, partition: int) -> int | None:
+        """The committed offset of a group (the next to read), None if it never committed."""
+    def commit_offsets(
+        self, group: str, offsets: Sequence[tuple[str, int, int]], durable: bool = True
+    ) -> None:
+        """Commits `(topic, partition, next offset to read)`; with `durable`, on the broker's disk on return."""
+    def delete_group(self, group: str) -> bool:
+        """Deletes the committed offsets of a group; False if it does not exist."""
+    def publish(self, topic: str, partition: int, records: Sequence[tuple[bytes | None, bytes]]) -> int:
+        """Appends `(key or None, value)` records and returns the offset of the first."""
+    def fetch(
+        self, topic: str, partition: int, offset: int, max_messages: int = 1000, max_wait_ms: int = 0
+    ) -> RecordBlock:
+        """Reads records from `offset` on, waiting up to `max_wait_ms` for the first."""
+    def join_group(
+        self,
+        group: str,
+        member_id: str,
+        session_timeout_ms: int,
+        rebalance_timeout_ms: int,
+        topics: Sequence[str],
+    ) -> tuple[int, str, str, list[tuple[str, list[str]]]]:
+        """Joins a group. Returns generation, own member id, leader id, members so far with their topics."""
+    def sync_group(
+        self,
+        group: str,
+        generation: int,
+        member_id: str,
+        assignments: Sequence[tuple[str, Sequence[tuple[str, Sequence[int]]]]],
+    ) -> list[tuple[str, list[int]]]:
+        """Hands in assignments (leader) or none (follower), and returns the own one."""
+    def heartbeat(self, group: str, generation: int, member_id: str) -> int:
+        """Says that the member is alive. 0: the group is stable; 27: a rebalance is under way."""
+    def leave_group(self, group: str, member_id: str) -> None:
+        """Leaves a group."""
+    def close(self) -> None:
+        """Closes the connection. A call that is under way in another thread ends with an error."""
+
+@final
+class Publisher:
+    """Publishes record blocks to one Rivven topic over many connections, at least once."""
+
+    def __new__(
+        cls,
+        servers: Sequence[str],
+        topic: str,
+        partitions: int,
+        *,
+        value_format: str = "event",
+        on_tombstone: str = "fail",
+        include_headers: bool = True,
+        include_key: bool = True,
+        partitioning: str = "preserve",
+        lanes_per_partition: int = 1,
+        connections: int = 64,
+        max_batch_records: int = 200,
+        max_request_bytes: int = 10_480_000,
+        skip_bad_records: bool = False,
+        client_id: str = "rivven-kafka",
+        connect_timeout_ms: int = 10_000,
+        request_timeout_ms: int = 30_000,
+        retry_initial_ms: int = 100,
+        retry_max_ms: int = 30_000,
+        retry_multiplier: float = 2.0,
+        max_retries: int = 10,
+    ) -> Self: ...
+    def submit(self, block: RecordBlock) -> None:
+        """Takes a block, which must follow the one before it of its source partition. Does not wait."""
+    def take_positions(self) -> list[tuple[str, int, int]]:
+        """Positions that moved since the last call: `(source topic, partition, next offset to read)`."""
+    def cancel(self, topic: str, partition: int) -> None:
+        """Sends nothing more of a source partition; what is on the wire is still acknowledged."""
+    def cancel_all(self) -> None:
+        """`cancel` for all partitions."""
+    def forget(self, topic: str, partition: int) -> None:
+        """Gives a source partition up: nothing more of it is sent, its position is not reported any more."""
+    def in_flight_bytes(self) -> int:
+        """Bytes of the blocks that are not acknowledged in full."""
+    def in_flight_records(self, topic: str | None = None, partition: int | None = None) -> int:
+        """Records that are not acknowledged, of one source partition or of all."""
+    def wait(self, timeout_ms: int) -> None:
+        """Waits until a block is acknowledged in full; raises the error that ended the publisher."""
+    def check(self) -> None:
+        """Raises the error that ended the publisher, if one did."""
+    def error(self) -> RivvenKafkaError | None:
+        """The error that ended the publisher, None while it works."""
+    def stats(self) -> dict[str, int]:
+        """Counters."""
+    def close(self, drain_timeout_ms: int = 30_000) -> bool:
+        """Waits for everything to be acknowledged, then ends all connections. True if everything was."""
+
+@final
+class Fetcher:
+    """Reads partitions of Rivven topics ahead, in native threads."""
+
+    def __new__(
+        cls,
+        servers: Sequence[str],
+        *,
+        connections: int = 4,
+        max_wait_ms: int = 500,
+        max_messages: int = 2000,
+        max_buffered_bytes: int = 67_108_864,
+        client_id: str = "rivven-kafka",
+        connect_timeout_ms: int = 10_000,
+        request_timeout_ms: int = 30_000,
+        retry_initial_ms: int = 100,
+        retry_max_ms: int = 30_000,
+        retry_multiplier: float = 2.0,
+        max_retries: int = 10,
+    ) -> Self: ...
+    def assign(self, partitions: Sequence[tuple[str, int, int]]) -> None:
+        """Reads `(topic, partition, next offset)` from now on, and nothing else."""
+    def poll(self, timeout_ms: int, max_records: int | None = None) -> list[RecordBlock]:
+        """Blocks that were fetched; raises the error that ended the fetching when all blocks are out."""
+    def stats(self) -> dict[str, int]:
+        """Counters."""
+    def close(self) -> None:
+        """Ends the connections and drops what was not polled."""
+
+def block_from_rows(
+    topic: str,
+    partition: int,
+    rows: Sequence[tuple[int, bytes | None, bytes | None, Sequence[tuple[str, bytes | None]]]],
+) -> RecordBlock:
+    """A block of (timestamp in ms, key, value, headers), with offsets from 0; a negative timestamp is now."""
+
+@final
+class SinkEncoder:
+    """Turns blocks into finished record batches, one open batch per Kafka partition."""
+
+    def __new__(
+        cls,
+        partitions: int,
+        *,
+        value_format: str = "raw",
+        partitioning: str = "preserve",
+        key_field: str | None = None,
+        include_headers: bool = True,
+        custom_headers: Sequence[tuple[str, str]] = (),
+        compression: str = "none",
+        batch_size_bytes: int = 16384,
+        skip_bad_records: bool = False,
+    ) -> Self: ...
+    def append(self, block: RecordBlock) -> list[tuple[int, str]]:
+        """Adds the records of a block; returns (offset, reason) of those that were skipped."""
+    def take_ready(self, linger_ms: int) -> list[OutgoingBatch]:
+        """Finished batches: full ones, and open ones older than `linger_ms`."""
+    def has_open(self) -> bool:
+        """Whether records wait in batches that are not full."""
+    def take_positions(self) -> list[tuple[str, int, int]]:
+        """Positions that moved since the last call: (topic, partition, next offset)."""
+    def forget(self, topic: str, partition: int) -> None:
+        """Gives a Rivven partition up."""
+    def in_flight_bytes(self) -> int:
+        """Bytes of blocks that Kafka has not stored in full."""
+    def in_flight_records(self) -> int:
+        """Records that Kafka has not stored."""
+    def wait(self, timeout_ms: int) -> None:
+        """Waits until a block is stored in full, at most `timeout_ms`."""
+
+@final
+class OutgoingBatch:
+    """A finished record batch of one Kafka partition."""
+
+    @property
+    def partition(self) -> int: ...
+    @property
+    def record_count(self) -> int: ...
+    @property
+    def size_bytes(self) -> int: ...
+    @property
+    def uncompressed_bytes(self) -> int: ...
+    def build(
+        self, producer_id: int, producer_epoch: int, base_sequence: int, transactional: bool
+    ) -> bytes: ...
+    def split(self) -> tuple[OutgoingBatch, OutgoingBatch]: ...
+    def acknowledge(self) -> None: ...
+
+@final
+class KafkaSourceMetrics:
+    """Live counters of a source: lock-free, shared by all threads."""
+
+    def __new__(cls) -> Self: ...
+    def snapshot(self) -> KafkaSourceMetricsSnapshot: ...
+    def snapshot_and_reset(self) -> KafkaSourceMetricsSnapshot: ...
+    def record_batch(self, records: int, bytes: int) -> None: ...
+    def record_error(self) -> None: ...
+    def record_commit(self, succeeded: bool = True) -> None: ...
+    def record_rebalance(self) -> None: ...
+
+@final
+class KafkaSourceMetricsSnapshot:
+    """Counters at one moment."""
+
+    @property
+    def messages_consumed(self) -> int: ...
+    @property
+    def bytes_consumed(self) -> int: ...
+    @property
+    def polls(self) -> int: ...
+    @property
+    def empty_polls(self) -> int: ...
+    @property
+    def errors(self) -> int: ...
+    @property
+    def commits(self) -> int: ...
+    @property
+    def commit_failures(self) -> int: ...
+    @property
+    def rebalances(self) -> int: ...
+    @property
+    def min_batch_size(self) -> int: ...
+    @property
+    def max_batch_size(self) -> int: ...
+    @property
+    def batch_size_sum(self) -> int: ...
+    @property
+    def batch_count(self) -> int: ...
+    @staticmethod
+    def from_json(text: str) -> KafkaSourceMetricsSnapshot: ...
+    def to_json(self) -> str: ...
+    def to_dict(self) -> dict[str, int]: ...
+    def to_prometheus_format(self, prefix: str) -> str: ...
+    def avg_batch_size(self) -> float: ...
+    def rate(self, elapsed: float) -> float: ...
+    def empty_poll_rate(self) -> float: ...
+
+@final
+class KafkaSinkMetrics:
+    """Live counters of a sink: lock-free, shared by all threads."""
+
+    def __new__(cls) -> Self: ...
+    def snapshot(self) -> KafkaSinkMetricsSnapshot: ...
+    def snapshot_and_reset(self) -> KafkaSinkMetricsSnapshot: ...
+    def record_batch(self, records: int, bytes: int) -> None: ...
+    def record_error(self, count: int = 1) -> None: ...
+    def record_flush(self) -> None: ...
+    def record_retry(self, count: int = 1) -> None: ...
+
+@final
+class KafkaSinkMetricsSnapshot:
+    """Counters at one moment."""
+
+    @property
+    def messages_produced(self) -> int: ...
+    @property
+    def bytes_produced(self) -> int: ...
+    @property
+    def sends(self) -> int: ...
+    @property
+    def errors(self) -> int: ...
+    @property
+    def flushes(self) -> int: ...
+    @property
+    def retries(self) -> int: ...
+    @property
+    def min_batch_size(self) -> int: ...
+    @property
+    def max_batch_size(self) -> int: ...
+    @property
+    def batch_size_sum(self) -> int: ...
+    @property
+    def batch_count(self) -> int: ...
+    @staticmethod
+    def from_json(text: str) -> KafkaSinkMetricsSnapshot: ...
+    def to_json(self) -> str: ...
+    def to_dict(self) -> dict[str, int]: ...
+    def to_prometheus_format(self, prefix: str) -> str: ...
+    def avg_batch_size(self) -> float: ...
+    def rate(self, elapsed: float) -> float: ...
+    def success_rate(self) -> float: ...

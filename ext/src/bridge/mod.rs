@@ -1,7 +1,9 @@
 //! Kafka record -> Rivven event JSON and back.
 
+pub mod encoder;
 pub mod event_decode;
 pub mod event_encode;
 pub mod json;
 pub mod outgoing;
+pub mod publisher;
 pub mod sink_encoder;

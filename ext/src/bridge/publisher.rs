@@ -1,0 +1,196 @@
+//! `Publisher`: lanes for Python.
+
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
+
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::bridge::encoder::{EventEncoder, OnTombstone, RawEncoder};
+use crate::bridge::event_encode::EventOptions;
+use crate::error::{Error, Kind, Result};
+use crate::kafka::py::RecordBlock;
+use crate::rivven::arguments::{timeout, Arguments};
+use crate::rivven::publisher::{Partitioning, Publisher, PublisherConfig, ValueEncoder, LARGEST_REQUEST};
+use crate::rivven::retry::Backoff;
+
+/// The encoder of a value format.
+fn encoder_for(
+    value_format: &str,
+    on_tombstone: &str,
+    options: EventOptions,
+) -> Result<Arc<dyn ValueEncoder>> {
+    match value_format {
+        "event" => Ok(Arc::new(EventEncoder(options))),
+        "raw" => Ok(Arc::new(RawEncoder(OnTombstone::from_name(on_tombstone)?))),
+        other => Err(Error::new(Kind::Config, format!("value_format {other:?} is neither event nor raw"))),
+    }
+}
+
+fn partitioning_for(name: &str) -> Result<Partitioning> {
+    match name {
+        "preserve" => Ok(Partitioning::Preserve),
+        "key" => Ok(Partitioning::Key),
+        other => Err(Error::new(Kind::Config, format!("partitioning {other:?} is neither preserve nor key"))),
+    }
+}
+
+/// Publishes record blocks to one Rivven topic over many connections, at least once.
+///
+/// Records of one source partition with the same key keep their order (with `lanes_per_partition` of 1: all
+/// records do). The first error that retries cannot settle ends it: every later call raises that error, and
+/// nothing more is acknowledged. The topic must exist with at least `partitions` partitions.
+#[pyclass(frozen, name = "Publisher", module = "rivven_kafka._native")]
+pub struct PyPublisher(Publisher);
+
+#[pymethods]
+impl PyPublisher {
+    #[new]
+    #[pyo3(signature = (servers, topic, partitions, *, value_format="event", on_tombstone="fail",
+        include_headers=true, include_key=true,
+        partitioning="preserve", lanes_per_partition=1, connections=64, max_batch_records=200,
+        max_request_bytes=LARGEST_REQUEST, skip_bad_records=false, client_id="rivven-kafka".to_owned(), connect_timeout_ms=10_000,
+        request_timeout_ms=30_000, retry_initial_ms=100, retry_max_ms=30_000, retry_multiplier=2.0,
+        max_retries=10))]
+    #[allow(clippy::too_many_arguments)] // keyword arguments in Python
+    fn new(
+        py: Python<'_>,
+        servers: Vec<String>,
+        topic: String,
+        partitions: u32,
+        value_format: &str,
+        on_tombstone: &str,
+        include_headers: bool,
+        include_key: bool,
+        partitioning: &str,
+        lanes_per_partition: usize,
+        connections: usize,
+        max_batch_records: usize,
+        max_request_bytes: usize,
+        skip_bad_records: bool,
+        client_id: String,
+        connect_timeout_ms: u64,
+        request_timeout_ms: u64,
+        retry_initial_ms: u64,
+        retry_max_ms: u64,
+        retry_multiplier: f64,
+        max_retries: u32,
+    ) -> Result<Self> {
+        let backoff = Backoff {
+            initial_ms: retry_initial_ms,
+            max_ms: retry_max_ms,
+            multiplier: retry_multiplier,
+            max_retries,
+        };
+        let arguments = Arguments { servers, client_id, connect_timeout_ms, request_timeout_ms, backoff };
+        let config = PublisherConfig {
+            link: arguments.check()?,
+            topic,
+            partitions,
+            partitioning: partitioning_for(partitioning)?,
+            lanes_per_partition,
+            connections,
+            max_batch_records,
+            max_request_bytes,
+            skip_bad_records,
+        };
+        let options = EventOptions { include_headers, include_key };
+        let encoder = encoder_for(value_format, on_tombstone, options)?;
+        py.detach(|| Publisher::new(config, encoder)).map(Self)
+    }
+
+    /// Takes a block, which must follow the one before it of its source partition. Does not wait: keep
+    /// `in_flight_bytes` within a budget.
+    fn submit(&self, py: Python<'_>, block: &Bound<'_, RecordBlock>) -> Result<()> {
+        let block = block.get().0.clone();
+        py.detach(|| self.0.submit(block))
+    }
+
+    /// Positions that moved since the last call: `(source topic, partition, next offset to read)`. Everything
+    /// before a position is stored by Rivven.
+    fn take_positions(&self) -> Vec<(String, i32, i64)> {
+        let moved = self.0.positions();
+        moved.into_iter().map(|(topic, partition, offset)| (topic.to_string(), partition, offset)).collect()
+    }
+
+    /// Sends nothing more of a source partition. What is on the wire is still acknowledged and still moves its
+    /// position; wait until `in_flight_records` of it is 0 for the last of that.
+    fn cancel(&self, topic: &str, partition: i32) {
+        self.0.cancel(topic, partition);
+    }
+
+    /// `cancel` for all partitions.
+    fn cancel_all(&self) {
+        self.0.cancel_all();
+    }
+
+    /// Gives a source partition up: records that are not on the wire yet are not sent, and its position is not
+    /// reported any more.
+    fn forget(&self, topic: &str, partition: i32) {
+        self.0.forget(topic, partition);
+    }
+
+    /// Bytes of the blocks that are not acknowledged in full.
+    fn in_flight_bytes(&self) -> usize {
+        self.0.in_flight_bytes()
+    }
+
+    /// Records that are not acknowledged, of one source partition or of all.
+    #[pyo3(signature = (topic=None, partition=None))]
+    fn in_flight_records(&self, topic: Option<&str>, partition: Option<i32>) -> Result<usize> {
+        match (topic, partition) {
+            (Some(topic), Some(partition)) => Ok(self.0.in_flight_records(Some((topic, partition)))),
+            (None, None) => Ok(self.0.in_flight_records(None)),
+            _ => Err(Error::new(Kind::Config, "give topic and partition, or neither")),
+        }
+    }
+
+    /// Waits until a block is acknowledged in full or `timeout_ms` has passed. Raises the error that ended the
+    /// publisher.
+    fn wait(&self, py: Python<'_>, timeout_ms: u64) -> Result<()> {
+        py.detach(|| self.0.wait(timeout(timeout_ms)));
+        self.check()
+    }
+
+    /// Raises the error that ended the publisher, if one did.
+    fn check(&self) -> Result<()> {
+        self.0.error().map_or(Ok(()), Err)
+    }
+
+    /// The error that ended the publisher, None while it works.
+    fn error(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.0.error().map(|error| PyErr::from(error).into_value(py).into_any())
+    }
+
+    /// Counters: records_published, records_skipped, records_bad, bytes_published, requests, retries, throttled_ms, connected,
+    /// request_us_total, request_us_last; and in_flight_bytes, in_flight_records.
+    #[allow(clippy::doc_markdown)] // read as plain text by help()
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let stats = self.0.stats();
+        let dict = PyDict::new(py);
+        for (name, counter) in [
+            ("records_published", &stats.records_published),
+            ("records_skipped", &stats.records_skipped),
+            ("records_bad", &stats.records_bad),
+            ("bytes_published", &stats.bytes_published),
+            ("requests", &stats.requests),
+            ("retries", &stats.retries),
+            ("throttled_ms", &stats.throttled_ms),
+            ("connected", &stats.connected),
+            ("request_us_total", &stats.request_us_total),
+            ("request_us_last", &stats.request_us_last),
+        ] {
+            dict.set_item(name, counter.load(Ordering::Relaxed))?;
+        }
+        dict.set_item("in_flight_bytes", self.0.in_flight_bytes())?;
+        dict.set_item("in_flight_records", self.0.in_flight_records(None))?;
+        Ok(dict)
+    }
+
+    /// Waits up to `drain_timeout_ms` for everything to be acknowledged, then ends all connections. True if
+    /// everything was. Does not raise; ask `check` for the error.
+    #[pyo3(signature = (drain_timeout_ms=30_000))]
+    fn close(&self, py: Python<'_>, drain_timeout_ms: u64) -> bool {
+        py.detach(|| self.0.close(timeout(drain_timeout_ms)))
+    }
+}

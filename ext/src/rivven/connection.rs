@@ -1,0 +1,258 @@
+//! One connection to a broker, with one request in flight.
+//!
+//! rivvend writes each response in two pieces without `TCP_NODELAY`, so the second piece waits for the
+//! acknowledgement of the first, which Linux delays by 40 ms unless `TCP_QUICKACK` is set; the kernel clears
+//! that option on its own, so it is set again after every write and every read (46 ms -> 0.04 ms a request).
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use rivven_protocol::{Request, Response, PROTOCOL_VERSION};
+use socket2::{SockRef, TcpKeepalive};
+
+use super::stop::Stop;
+use super::{error_map, wire};
+use crate::error::{Error, Kind, Result};
+
+/// First step of reading a body: memory follows the bytes that came, not the length that was claimed.
+const READ_STEP: usize = 64 * 1024;
+
+/// How connections are made.
+#[derive(Debug, Clone)]
+pub struct ConnectOptions {
+    /// Limit for one connection attempt.
+    pub connect_timeout: Duration,
+    /// Limit for one request, without the time that the request itself asks to wait.
+    pub request_timeout: Duration,
+    /// Name sent in the handshake; None leaves the handshake out, which rivvend allows.
+    pub client_id: Option<String>,
+}
+
+impl Default for ConnectOptions {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(10),
+            request_timeout: Duration::from_secs(30),
+            client_id: None,
+        }
+    }
+}
+
+/// A connection. After an error of kind Connect, Timeout or Protocol it is no longer `usable`.
+#[derive(Debug)]
+pub struct Connection {
+    stream: TcpStream,
+    address: String,
+    request_timeout: Duration,
+    last_id: u32,
+    usable: bool,
+    /// Whether anything was ever received: an end before that has a likely cause worth telling.
+    answered: bool,
+    last_used: Instant,
+    watch: Option<(Arc<Stop>, usize)>,
+}
+
+impl Connection {
+    /// Connects to the first address of `address` (`host:port`) that answers. With `stop`, a stop ends its waits.
+    pub fn open(address: &str, options: &ConnectOptions, stop: Option<&Arc<Stop>>) -> Result<Self> {
+        let stream = connect(address, options.connect_timeout)?;
+        let failed = |error: std::io::Error| connect_error(address, &error.to_string());
+        stream.set_nodelay(true).map_err(failed)?;
+        stream.set_write_timeout(Some(options.request_timeout)).map_err(failed)?;
+        let keepalive =
+            TcpKeepalive::new().with_time(Duration::from_secs(30)).with_interval(Duration::from_secs(10));
+        SockRef::from(&stream).set_tcp_keepalive(&keepalive).map_err(failed)?;
+        let watch = match stop {
+            Some(stop) => Some((Arc::clone(stop), stop.watch(stream.try_clone().map_err(failed)?))),
+            None => None,
+        };
+        let mut connection = Self {
+            stream,
+            address: address.to_owned(),
+            request_timeout: options.request_timeout,
+            last_id: 0,
+            usable: true,
+            answered: false,
+            last_used: Instant::now(),
+            watch,
+        };
+        connection.quick_ack();
+        if let Some(client_id) = &options.client_id {
+            let client_id = client_id.clone();
+            // Nothing depends on the answer: with authentication on, even a correct one is an error.
+            connection.exchange(&Request::Handshake { protocol_version: PROTOCOL_VERSION, client_id })?;
+        }
+        Ok(connection)
+    }
+
+    /// The address it was opened with.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Whether more requests may be sent.
+    pub fn usable(&self) -> bool {
+        self.usable
+    }
+
+    /// Time since the last answer.
+    pub fn idle(&self) -> Duration {
+        self.last_used.elapsed()
+    }
+
+    /// Sends a request and returns the answer; `Response::Error` becomes an error, `Throttled` does not.
+    pub fn call(&mut self, request: &Request) -> Result<Response> {
+        let response = self.exchange(request)?;
+        self.accept(response)
+    }
+
+    /// Sends a frame (its correlation id is set here) and returns the body of the answer, whatever it says.
+    pub fn call_frame(&mut self, frame: &mut [u8], wait: Duration) -> Result<Bytes> {
+        let result = self.round_trip(frame, wait);
+        if result.is_err() {
+            // What arrives later on this connection would be taken for the answer to another request.
+            self.usable = false;
+        }
+        result
+    }
+
+    /// Turns `Response::Error` into an error, and notes when the broker closes the connection after it.
+    pub fn accept(&mut self, response: Response) -> Result<Response> {
+        let Response::Error { message } = response else { return Ok(response) };
+        let error = error_map::from_message(&message);
+        self.usable &= !error_map::ends_connection(&error);
+        Err(error)
+    }
+
+    fn exchange(&mut self, request: &Request) -> Result<Response> {
+        let wait = match request {
+            Request::Consume { max_wait_ms: Some(wait), .. } => Duration::from_millis(*wait),
+            _ => Duration::ZERO,
+        };
+        let body = self.call_frame(&mut wire::request_frame(request)?, wait)?;
+        wire::decode_response(&body)
+    }
+
+    fn round_trip(&mut self, frame: &mut [u8], wait: Duration) -> Result<Bytes> {
+        self.last_id = self.last_id.wrapping_add(1).max(1);
+        wire::set_id(frame, self.last_id);
+        let deadline = Instant::now() + self.request_timeout + wait;
+        self.stream.write_all(frame).map_err(|error| self.io_error(&error))?;
+        self.quick_ack();
+        let mut length = [0; wire::LENGTH_SIZE];
+        self.read_into(&mut length, deadline)?;
+        let body = self.read_body(u32::from_be_bytes(length) as usize, deadline)?;
+        self.answered = true;
+        self.last_used = Instant::now();
+        match wire::response_id(&body)? {
+            id if id == self.last_id => {}
+            // rivvend could not read our id out of a request that it refuses (`framing.rs`).
+            0 if matches!(wire::decode_response(&body)?, Response::Error { .. }) => {}
+            id => {
+                let text = format!("{}: answer {id} to request {}", self.address, self.last_id);
+                return Err(Error::new(Kind::Protocol, text));
+            }
+        }
+        Ok(body)
+    }
+
+    fn read_body(&mut self, length: usize, deadline: Instant) -> Result<Bytes> {
+        if length > wire::MAX_BODY {
+            let text =
+                format!("{}: response of {length} bytes, above 10 MiB: not a Rivven broker?", self.address);
+            return Err(Error::new(Kind::Protocol, text));
+        }
+        let mut body = Vec::new();
+        while body.len() < length {
+            let have = body.len();
+            body.resize(length.min((2 * have).max(READ_STEP)), 0);
+            self.read_into(&mut body[have..], deadline)?;
+        }
+        Ok(Bytes::from(body))
+    }
+
+    fn read_into(&mut self, buffer: &mut [u8], deadline: Instant) -> Result<()> {
+        let mut have = 0;
+        while have < buffer.len() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(self.timeout());
+            }
+            self.stream.set_read_timeout(Some(left)).map_err(|error| self.io_error(&error))?;
+            match self.stream.read(&mut buffer[have..]) {
+                Ok(0) => return Err(self.end_of_stream()),
+                Ok(count) => have += count,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.io_error(&error)),
+            }
+            self.quick_ack();
+        }
+        Ok(())
+    }
+
+    #[cfg(target_os = "linux")]
+    fn quick_ack(&self) {
+        // Only speed depends on it.
+        let _ = SockRef::from(&self.stream).set_tcp_quickack(true);
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn quick_ack(&self) {}
+
+    fn io_error(&self, error: &std::io::Error) -> Error {
+        match error.kind() {
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => self.timeout(),
+            ErrorKind::ConnectionReset if !self.answered => self.end_of_stream(),
+            _ => connect_error(&self.address, &format!("connection lost: {error}")),
+        }
+    }
+
+    fn timeout(&self) -> Error {
+        Error::new(Kind::Timeout, format!("{}: no answer within the request timeout", self.address))
+    }
+
+    fn end_of_stream(&self) -> Error {
+        connect_error(
+            &self.address,
+            if self.answered {
+                "the broker closed the connection"
+            } else {
+                "the broker closed the connection without an answer: too many connections (rivvend allows \
+                 100 per client address, --max-connections-per-ip), or it is stopping"
+            },
+        )
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if let Some((stop, number)) = &self.watch {
+            stop.unwatch(*number);
+        }
+    }
+}
+
+fn connect(address: &str, timeout: Duration) -> Result<TcpStream> {
+    let resolved = address
+        .to_socket_addrs()
+        .map_err(|error| connect_error(address, &format!("cannot resolve: {error}")))?;
+    let mut last = connect_error(address, "the name has no address");
+    for target in resolved {
+        match TcpStream::connect_timeout(&target, timeout) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = connect_error(address, &format!("cannot connect to {target}: {error}")),
+        }
+    }
+    Err(last)
+}
+
+fn connect_error(address: &str, text: &str) -> Error {
+    Error::new(Kind::Connect, format!("{address}: {text}"))
+}
+
+#[cfg(test)]
+#[path = "connection_tests.rs"]
+mod tests;

@@ -1,0 +1,157 @@
+//! One partition that is read, and what the answers say about its log.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::limit::Limit;
+use crate::record::Block;
+
+/// Where reading a partition stands.
+#[derive(Debug, Clone)]
+pub struct Position {
+    /// Topic.
+    pub topic: Arc<str>,
+    /// Partition.
+    pub partition: u32,
+    /// The next offset to ask for.
+    pub offset: i64,
+    /// Messages to ask for.
+    pub limit: Limit,
+    /// Whether the offset was compared with the bounds of the log on this connection.
+    pub checked: bool,
+    /// Watches for records that the log claims and never delivers.
+    pub stall: Stall,
+}
+
+/// How often the end of the log is compared with a position that gets nothing.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// A damaged index makes rivvend answer "nothing" for offsets that lie before the end of the log.
+#[derive(Debug, Clone)]
+pub struct Stall {
+    looked: Instant,
+    /// The log went on at this offset; an empty answer to a later question proves a stall.
+    suspected: Option<i64>,
+    counted: Option<i64>,
+}
+
+impl Default for Stall {
+    fn default() -> Self {
+        Self { looked: Instant::now(), suspected: None, counted: None }
+    }
+}
+
+impl Stall {
+    /// Whether it is time to ask for the end of the log.
+    pub fn look_due(&self) -> bool {
+        self.looked.elapsed() >= LOOK_EVERY
+    }
+
+    /// The log ends at `latest` and `offset` is asked for.
+    pub fn looked(&mut self, offset: i64, latest: u64) {
+        self.looked = Instant::now();
+        self.suspected = (latest > offset as u64).then_some(offset);
+    }
+
+    /// Nothing came for `offset`. True when a stall is proven, once for each offset.
+    pub fn nothing(&mut self, offset: i64) -> bool {
+        let proven = self.suspected == Some(offset) && self.counted != Some(offset);
+        if proven {
+            self.counted = Some(offset);
+        }
+        proven
+    }
+}
+
+/// What an answer held besides the records that were asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Oddities {
+    /// Offsets between the one asked for and the first that came.
+    pub missing: i64,
+    /// Records below the offset asked for, which are dropped.
+    pub below: usize,
+    /// Records at or above it, but not above the one before: a damaged log. They are kept.
+    pub out_of_order: usize,
+}
+
+impl Position {
+    /// Moves on behind `block`; returns what is left of it and what was odd.
+    pub fn advance(&mut self, block: Block) -> (Block, Oddities) {
+        let asked = self.offset;
+        let below = block.records.iter().filter(|record| record.offset < asked).count();
+        let block = if below == 0 { block } else { without_below(block, asked) };
+        if let Some(largest) = block.records.iter().map(Block::payload_len).max() {
+            self.limit.grow(largest);
+        }
+        let first = block.records.iter().map(|record| record.offset).min().unwrap_or(asked);
+        let out_of_order = block.records.windows(2).filter(|pair| pair[1].offset <= pair[0].offset).count();
+        self.offset = asked.max(block.next_offset);
+        (block, Oddities { missing: first - asked, below, out_of_order })
+    }
+}
+
+/// What was below was read before.
+fn without_below(block: Block, asked: i64) -> Block {
+    let records = block.records.iter().filter(|record| record.offset >= asked).copied().collect();
+    Block { records, ..block }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use rivven_protocol::{MessageData, Response, WireFormat};
+
+    use super::*;
+    use crate::rivven::wire;
+
+    fn advance(asked: i64, offsets: &[u64]) -> (Position, Block, Oddities) {
+        let topic = Arc::from("t");
+        let messages = offsets.iter().map(|offset| MessageData::new(*offset, &b"v"[..], 0)).collect();
+        let body = Response::Messages { messages }.to_wire(WireFormat::Postcard, 1).unwrap();
+        let block = wire::decode_messages(&Bytes::from(body), &topic, 0).unwrap();
+        let limit = Limit::new(100);
+        let mut position =
+            Position { topic, partition: 0, offset: asked, limit, checked: true, stall: Stall::default() };
+        let (block, oddities) = position.advance(block);
+        (position, block, oddities)
+    }
+
+    #[test]
+    fn it_steps_behind_the_highest_offset_not_the_last() {
+        let (position, block, odd) = advance(5, &[5, 6, 7, 0, 0]);
+        assert_eq!((position.offset, block.records.len()), (8, 3));
+        assert_eq!(odd, Oddities { missing: 0, below: 2, out_of_order: 0 });
+    }
+
+    #[test]
+    fn a_gap_is_seen_and_passed() {
+        let (position, _, odd) = advance(5, &[9, 10]);
+        assert_eq!((position.offset, odd.missing), (11, 4));
+    }
+
+    #[test]
+    fn duplicates_within_the_range_are_kept() {
+        let (position, block, odd) = advance(0, &[0, 1, 0, 0]);
+        assert_eq!((position.offset, block.records.len(), odd.out_of_order), (2, 4, 2));
+    }
+
+    #[test]
+    fn a_stall_is_proven_by_an_answer_that_came_after_the_look() {
+        let mut stall = Stall::default();
+        assert!(!stall.nothing(5), "nothing may be right");
+        stall.looked(5, 5);
+        assert!(!stall.nothing(5), "at the end");
+        stall.looked(5, 9);
+        assert!(stall.nothing(5));
+        assert!(!stall.nothing(5), "once");
+        assert!(!stall.nothing(6), "moved on");
+    }
+
+    #[test]
+    fn nothing_new_moves_nothing() {
+        for offsets in [&[][..], &[1, 2]] {
+            let (position, block, odd) = advance(5, offsets);
+            assert_eq!((position.offset, block.records.len(), odd.missing), (5, 0, 0));
+        }
+    }
+}

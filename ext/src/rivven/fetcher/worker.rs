@@ -1,0 +1,232 @@
+//! The thread of one connection: reads its share of the partitions in turn.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rivven_protocol::{Request, Response};
+
+use super::buffer::Buffer;
+use super::position::Position;
+use crate::error::{Error, Kind, Result};
+use crate::record::Block;
+use crate::rivven::link::Link;
+use crate::rivven::stop::Stop;
+use crate::rivven::{error_map, throttle_pause, wire};
+
+/// Counters. Each is exact on its own; together they are no snapshot of one instant.
+#[derive(Debug, Default)]
+#[allow(missing_docs)] // the names say it
+pub struct Stats {
+    pub records_fetched: AtomicU64,
+    pub bytes_fetched: AtomicU64,
+    pub requests: AtomicU64,
+    pub empty: AtomicU64,
+    pub retries: AtomicU64,
+    pub throttled_ms: AtomicU64,
+    /// Answers that skipped offsets which the log should hold.
+    pub gaps: AtomicU64,
+    /// Records that came again, below the offset asked for or out of order.
+    pub rewinds: AtomicU64,
+    /// Positions that got nothing although the log goes on: unreadable records of a damaged log.
+    pub stalls: AtomicU64,
+    /// Answers that did not fit, so that fewer messages were asked for.
+    pub shrinks: AtomicU64,
+}
+
+/// Relaxed: nothing is read because a counter has some value.
+fn add(counter: &AtomicU64, count: u64) {
+    counter.fetch_add(count, Ordering::Relaxed);
+}
+
+/// One connection and its share of the partitions.
+pub struct Worker {
+    /// Connection.
+    pub link: Link,
+    /// Partitions.
+    pub positions: Vec<Position>,
+    /// Where blocks go.
+    pub buffer: Arc<Buffer>,
+    /// Ends the thread.
+    pub stop: Arc<Stop>,
+    /// Counters.
+    pub stats: Arc<Stats>,
+    /// Longest poll of a single partition.
+    pub max_wait_ms: u64,
+}
+
+impl Worker {
+    /// Reads until stopped; an error goes into the buffer.
+    pub fn run(mut self) {
+        if let Err(error) = self.serve() {
+            self.buffer.fail(error);
+        }
+    }
+
+    /// A round without wait as long as any partition has records; after an empty one, a poll that waits, on
+    /// each partition in turn. The first records of any partition are so seen within one short poll.
+    fn serve(&mut self) -> Result<()> {
+        let mut waiting = 0;
+        while !self.stop.stopped() {
+            let mut any = false;
+            for index in 0..self.positions.len() {
+                let wait = if self.positions.len() == 1 { self.max_wait_ms } else { 0 };
+                any |= self.fetch(index, wait)?;
+            }
+            if !any && self.positions.len() > 1 {
+                waiting = (waiting + 1) % self.positions.len();
+                self.fetch(waiting, self.idle_wait_ms())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Grows with the number of partitions, because so does the cost of an empty round (about 60 us each).
+    fn idle_wait_ms(&self) -> u64 {
+        (2 * self.positions.len() as u64).clamp(20, 200).min(self.max_wait_ms.max(1))
+    }
+
+    /// Reads one partition until it answered; true if records came.
+    fn fetch(&mut self, index: usize, wait_ms: u64) -> Result<bool> {
+        loop {
+            if !self.buffer.wait_for_room() {
+                return Ok(false);
+            }
+            match self.attempt(index, wait_ms) {
+                Ok(Answer::Block(block)) => {
+                    self.link.succeeded();
+                    return Ok(self.deliver(index, block));
+                }
+                Ok(Answer::Throttled(pause)) => {
+                    add(&self.stats.throttled_ms, pause.as_millis() as u64);
+                    if self.stop.sleep(pause) {
+                        return Ok(false);
+                    }
+                }
+                Err(error) if error_map::is_response_too_large(&error) => {
+                    add(&self.stats.shrinks, 1);
+                    if !self.positions[index].limit.shrink() {
+                        let text = "the record is stored but does not fit into any response of 10 MiB";
+                        return Err(self.locate(index, Error::new(Kind::RecordTooLarge, text)));
+                    }
+                }
+                Err(error) => {
+                    let error = self.locate(index, error);
+                    self.link.recover(error)?;
+                    add(&self.stats.retries, 1);
+                    if !self.link.connected() {
+                        // The broker may have come back with another log.
+                        self.positions.iter_mut().for_each(|position| position.checked = false);
+                    }
+                }
+            }
+        }
+    }
+
+    fn locate(&self, index: usize, error: Error) -> Error {
+        let position = &self.positions[index];
+        error.at(&position.topic, position.partition as i32, Some(position.offset))
+    }
+
+    fn attempt(&mut self, index: usize, wait_ms: u64) -> Result<Answer> {
+        if !self.positions[index].checked {
+            self.check_bounds(index)?;
+        }
+        let position = &self.positions[index];
+        let request = Request::Consume {
+            topic: position.topic.to_string(),
+            partition: position.partition,
+            offset: position.offset as u64,
+            max_messages: position.limit.get(),
+            isolation_level: None,
+            max_wait_ms: (wait_ms > 0).then_some(wait_ms),
+        };
+        add(&self.stats.requests, 1);
+        let connection = self.link.connection()?;
+        let body =
+            connection.call_frame(&mut wire::request_frame(&request)?, Duration::from_millis(wait_ms))?;
+        if wire::is_messages(&body) {
+            return wire::decode_messages(&body, &position.topic, position.partition as i32)
+                .map(Answer::Block);
+        }
+        match connection.accept(wire::decode_response(&body)?)? {
+            Response::Throttled { throttle_time_ms, .. } => {
+                Ok(Answer::Throttled(throttle_pause(throttle_time_ms)))
+            }
+            _ => Err(Error::new(Kind::Protocol, "unexpected answer to a fetch")),
+        }
+    }
+
+    /// An offset behind the end would be answered with nothing, forever: the log has shrunk.
+    fn check_bounds(&mut self, index: usize) -> Result<()> {
+        let (_, latest) = self.bounds(index)?;
+        let position = &mut self.positions[index];
+        if position.offset as u64 > latest {
+            let text = format!("the log ends at {latest}, before the offset to read from: it has shrunk");
+            return Err(Error::new(Kind::OffsetOutOfRange, text).with_code("OFFSET_OUT_OF_RANGE"));
+        }
+        position.checked = true;
+        Ok(())
+    }
+
+    fn bounds(&mut self, index: usize) -> Result<(u64, u64)> {
+        let position = &self.positions[index];
+        let request =
+            Request::GetOffsetBounds { topic: position.topic.to_string(), partition: position.partition };
+        match self.link.connection()?.call(&request)? {
+            Response::OffsetBounds { earliest, latest } => Ok((earliest, latest)),
+            Response::Throttled { .. } => Err(Error::new(Kind::Throttled, "too many requests")),
+            _ => Err(Error::new(Kind::Protocol, "unexpected answer to a question for bounds")),
+        }
+    }
+
+    /// Hands the records of an answer over; true if there were any.
+    fn deliver(&mut self, index: usize, block: Block) -> bool {
+        let asked = self.positions[index].offset;
+        let (block, odd) = self.positions[index].advance(block);
+        add(&self.stats.rewinds, (odd.below + odd.out_of_order) as u64);
+        if odd.missing > 0 && !self.starts_at(index, asked + odd.missing) {
+            add(&self.stats.gaps, 1);
+        }
+        if block.records.is_empty() {
+            add(&self.stats.empty, 1);
+            self.watch_for_stall(index);
+            return false;
+        }
+        add(&self.stats.records_fetched, block.records.len() as u64);
+        add(&self.stats.bytes_fetched, block.chunks.iter().map(|chunk| chunk.len() as u64).sum());
+        self.buffer.push(block)
+    }
+
+    /// A fetch that gets nothing while the log goes on must not look like one that is up to date.
+    fn watch_for_stall(&mut self, index: usize) {
+        let offset = self.positions[index].offset;
+        if self.positions[index].stall.nothing(offset) {
+            add(&self.stats.stalls, 1);
+        } else if self.positions[index].stall.look_due() {
+            // Without an answer there is nothing to compare; the next fetch finds out why.
+            if let Ok((_, latest)) = self.bounds(index) {
+                self.positions[index].stall.looked(offset, latest);
+            }
+        }
+    }
+
+    /// Whether the log starts at `first` (or later, by now), so that nothing is missing that should be there.
+    /// Where the broker does not say, the gap counts.
+    fn starts_at(&mut self, index: usize, first: i64) -> bool {
+        self.bounds(index).is_ok_and(|(earliest, _)| earliest >= first as u64)
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.buffer.fail(Error::new(Kind::Protocol, "a fetcher thread panicked"));
+        }
+    }
+}
+
+enum Answer {
+    Block(Block),
+    Throttled(Duration),
+}

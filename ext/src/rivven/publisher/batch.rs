@@ -1,0 +1,159 @@
+//! The request that a lane sends next, and whose records are in it.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::config::LARGEST_REQUEST;
+use super::encode::Encoded;
+use super::queue::{Item, Pending};
+use super::shared::{add, Shared};
+use crate::error::{Error, Kind, Result};
+use crate::record::{Block, Record};
+use crate::rivven::wire::PublishFrame;
+use crate::tracker::Ticket;
+
+/// A batch of one partition, in the order of submission, across blocks.
+#[derive(Debug)]
+pub struct Batch {
+    frame: PublishFrame,
+    /// Which records of which block, in runs.
+    parts: Vec<(Arc<Ticket>, Range<usize>)>,
+    /// Kafka topic, partition and offset of the first record.
+    first: Option<(Arc<str>, i32, i64)>,
+}
+
+impl Batch {
+    /// An empty batch.
+    pub fn new() -> Self {
+        Self { frame: PublishFrame::new("", 0), parts: Vec::new(), first: None }
+    }
+
+    /// Records in it.
+    pub fn count(&self) -> usize {
+        self.frame.count()
+    }
+
+    /// The complete request.
+    pub fn frame(&mut self) -> &mut [u8] {
+        self.frame.sealed()
+    }
+
+    /// Whether all of it belongs to partitions that were given up.
+    pub fn cancelled(&self) -> bool {
+        self.parts.iter().all(|(ticket, _)| ticket.cancelled())
+    }
+
+    /// Adds the place of the first record to an error.
+    pub fn locate(&self, error: Error) -> Error {
+        match &self.first {
+            Some((topic, partition, offset)) => error.at(topic, *partition, Some(*offset)),
+            None => error,
+        }
+    }
+
+    /// The broker has stored it.
+    pub fn acknowledge(&mut self, shared: &Shared) {
+        for (ticket, records) in self.parts.drain(..) {
+            shared.acknowledge(&ticket, records);
+        }
+    }
+
+    /// It was given up.
+    pub fn drop_unsent(&mut self, shared: &Shared) {
+        for (ticket, records) in self.parts.drain(..) {
+            shared.drop_unsent(&ticket, records.len());
+        }
+    }
+
+    /// Takes records from `pending`. An error concerns the first record that is not in the batch; if the batch
+    /// is not empty, it can be sent first, and the error comes again.
+    pub fn fill(&mut self, pending: &mut Pending, shared: &Shared) -> Result<()> {
+        self.parts.clear();
+        self.first = None;
+        let Some(partition) = pending.next() else {
+            self.frame.reset(&shared.config.topic, 0);
+            return Ok(());
+        };
+        self.frame.reset(&shared.config.topic, partition);
+        let result = self.take(partition, pending, shared);
+        self.frame.seal();
+        result
+    }
+
+    fn take(&mut self, partition: u32, pending: &mut Pending, shared: &Shared) -> Result<()> {
+        while self.count() < shared.config.max_batch_records {
+            let Some(item) = pending.front(partition) else { break };
+            if item.ticket.cancelled() {
+                // Its bytes leave the budget, and the position stays before it.
+                shared.drop_unsent(&item.ticket, item.left());
+                pending.pop(partition);
+                continue;
+            }
+            if !self.add(item, shared)? {
+                break;
+            }
+            if item.left() == 0 {
+                pending.pop(partition);
+            }
+        }
+        Ok(())
+    }
+
+    /// Deals with the next record of `item`; false if it does not fit.
+    fn add(&mut self, item: &mut Item, shared: &Shared) -> Result<bool> {
+        let Some((index, record)) = item.record() else { return Ok(true) };
+        let skipped = match self.push(&item.block, &record, shared) {
+            Ok(Pushed::Full) => return Ok(false),
+            Ok(Pushed::Added) => None,
+            Ok(Pushed::Skipped) => Some(&shared.stats.records_skipped),
+            Err(_) if shared.config.skip_bad_records => Some(&shared.stats.records_bad),
+            Err(error) => return Err(error.at(&item.block.topic, item.block.partition, Some(record.offset))),
+        };
+        item.taken += 1;
+        if let Some(counter) = skipped {
+            add(counter, 1);
+            shared.acknowledge(&item.ticket, index..index + 1);
+            return Ok(true);
+        }
+        if self.first.is_none() {
+            self.first = Some((Arc::clone(&item.block.topic), item.block.partition, record.offset));
+        }
+        match self.parts.last_mut() {
+            Some((ticket, range)) if range.end == index && Arc::ptr_eq(ticket, &item.ticket) => {
+                range.end += 1;
+            }
+            _ => self.parts.push((Arc::clone(&item.ticket), index..index + 1)),
+        }
+        Ok(true)
+    }
+
+    fn push(&mut self, block: &Block, record: &Record, shared: &Shared) -> Result<Pushed> {
+        let mut encoded = Encoded::Value;
+        self.frame.push(block.key(record), |out| {
+            encoded = shared.encoder.encode(block, record, out)?;
+            Ok(())
+        })?;
+        if encoded == Encoded::Skip {
+            self.frame.pop();
+            return Ok(Pushed::Skipped);
+        }
+        let size = self.frame.body_len();
+        if self.count() > 1 && size > shared.config.max_request_bytes {
+            self.frame.pop();
+            return Ok(Pushed::Full);
+        }
+        if size > LARGEST_REQUEST {
+            self.frame.pop();
+            let text = format!("the record takes a request of {size} bytes, Rivven holds {LARGEST_REQUEST}");
+            return Err(Error::new(Kind::RecordTooLarge, text));
+        }
+        Ok(Pushed::Added)
+    }
+}
+
+/// What became of a record.
+enum Pushed {
+    Added,
+    Skipped,
+    Full,
+}

@@ -1,0 +1,79 @@
+//! What a publisher is told.
+
+use crate::error::{Error, Kind, Result};
+use crate::rivven::arguments::at_least_one;
+use crate::rivven::link::LinkConfig;
+
+/// Largest request body that is sent. rivvend takes 10,485,760 bytes, but a record that fills a request to the
+/// last bytes does not fit into any response: it is stored and can never be read.
+pub const LARGEST_REQUEST: usize = 10_480_000;
+
+/// Records in one request: rivvend takes 10,000.
+const MOST_RECORDS: usize = 10_000;
+
+/// Which Rivven partition a record goes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Partitioning {
+    /// The one with the number of the Kafka partition.
+    Preserve,
+    /// Kafka's default: murmur2 of the key; without a key, by the Kafka partition.
+    Key,
+}
+
+/// Configuration of a publisher.
+#[derive(Debug, Clone)]
+pub struct PublisherConfig {
+    /// Servers, timeouts, retries.
+    pub link: LinkConfig,
+    /// Rivven topic, which exists.
+    pub topic: String,
+    /// Partitions of it that are used, from 0.
+    pub partitions: u32,
+    /// How a partition is chosen.
+    pub partitioning: Partitioning,
+    /// Lanes per partition; a key always takes the same one. Capped so that all lanes fit into `connections`.
+    pub lanes_per_partition: usize,
+    /// Most connections (rivvend allows 100 per client address).
+    pub connections: usize,
+    /// Most records in one request.
+    pub max_batch_records: usize,
+    /// A request is closed before it exceeds this; a larger record travels alone.
+    pub max_request_bytes: usize,
+    /// Records that cannot be encoded, or are too large, are counted and left out instead of ending it all.
+    pub skip_bad_records: bool,
+}
+
+impl PublisherConfig {
+    /// Checks the ranges.
+    pub fn check(&self) -> Result<()> {
+        for (name, value) in [
+            ("partitions", self.partitions as usize),
+            ("lanes_per_partition", self.lanes_per_partition),
+            ("connections", self.connections),
+            ("max_batch_records", self.max_batch_records),
+            ("max_request_bytes", self.max_request_bytes),
+        ] {
+            at_least_one(name, value as u64)?;
+        }
+        for (name, value, most) in [
+            ("max_batch_records", self.max_batch_records, MOST_RECORDS),
+            ("max_request_bytes", self.max_request_bytes, LARGEST_REQUEST),
+        ] {
+            if value > most {
+                return Err(Error::new(Kind::Config, format!("{name} must be at most {most}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Lanes that each partition really gets. More lanes than connections would load some connections twice
+    /// and so be slower than fewer lanes, one connection each.
+    pub fn lanes(&self) -> usize {
+        self.lanes_per_partition.min((self.connections / self.partitions as usize).max(1))
+    }
+
+    /// Connections that are really used.
+    pub fn connections_used(&self) -> usize {
+        self.connections.min(self.lanes() * self.partitions as usize)
+    }
+}

@@ -1,0 +1,21 @@
+//! From a Kafka record to the value of a Rivven record.
+
+use crate::error::Result;
+use crate::record::{Block, Record};
+
+/// What an encoder made of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoded {
+    /// The value was appended.
+    Value,
+    /// The record is not to be published; it counts as done.
+    Skip,
+}
+
+/// Writes the Rivven value of a record. The Rivven key is the record's key. Runs on the lanes' threads, right
+/// before the record is sent.
+pub trait ValueEncoder: Send + Sync {
+    /// Appends the value to `out`. After an error what was appended is discarded, and the publisher fails or,
+    /// with `skip_bad_records`, counts the record and goes on.
+    fn encode(&self, block: &Block, record: &Record, out: &mut Vec<u8>) -> Result<Encoded>;
+}

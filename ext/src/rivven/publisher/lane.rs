@@ -1,0 +1,153 @@
+//! The thread of one connection: builds a batch, sends it, waits for the answer, acknowledges.
+
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rivven_protocol::{Request, Response};
+
+use super::batch::Batch;
+use super::queue::Pending;
+use super::shared::{add, Shared};
+use crate::error::{Error, Kind, Result};
+use crate::rivven::link::Link;
+use crate::rivven::{throttle_pause, wire};
+
+/// How often an idle connection sends a ping; rivvend closes one that is silent for 120 s.
+const PING_EVERY: Duration = Duration::from_secs(30);
+
+/// One connection and the lanes that it carries.
+pub struct Lane {
+    shared: Arc<Shared>,
+    number: usize,
+    link: Link,
+    batch: Batch,
+    counted: bool,
+}
+
+impl Lane {
+    /// Connection `number`, opened when there is something to send.
+    pub fn new(shared: Arc<Shared>, number: usize) -> Self {
+        let link = Link::new(shared.config.link.clone(), Arc::clone(&shared.stop));
+        Self { shared, number, link, batch: Batch::new(), counted: false }
+    }
+
+    /// Sends until stopped or failed.
+    pub fn run(mut self) {
+        if let Err(error) = self.serve() {
+            self.shared.fail(error);
+        }
+    }
+
+    fn serve(&mut self) -> Result<()> {
+        let shared = Arc::clone(&self.shared);
+        let mut pending = Pending::default();
+        while !shared.stop.stopped() {
+            let wait = if pending.is_empty() { PING_EVERY } else { Duration::ZERO };
+            shared.queues[self.number].take(&mut pending, wait, &shared.stop);
+            if pending.is_empty() {
+                self.keep_alive();
+                continue;
+            }
+            let filled = self.batch.fill(&mut pending, &shared);
+            if self.batch.count() > 0 {
+                if self.deliver().map_err(|error| self.batch.locate(error))? {
+                    self.batch.acknowledge(&shared);
+                } else {
+                    self.batch.drop_unsent(&shared);
+                }
+            } else {
+                filled?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends the batch until it is acknowledged (true) or its partitions are given up (false); an error is
+    /// final. At-least-once: what was sent when a connection broke, or was stored before a storage error, is
+    /// sent again.
+    fn deliver(&mut self) -> Result<bool> {
+        loop {
+            if self.batch.cancelled() {
+                return Ok(false);
+            }
+            let begin = Instant::now();
+            let answer = self.send();
+            self.count_connection();
+            let stats = &self.shared.stats;
+            match answer {
+                Ok(Response::PublishedBatch { record_count, .. })
+                    if record_count as usize == self.batch.count() =>
+                {
+                    let time = begin.elapsed().as_micros() as u64;
+                    stats.request_us_last.store(time, Ordering::Relaxed);
+                    add(&stats.request_us_total, time);
+                    add(&stats.requests, 1);
+                    add(&stats.records_published, self.batch.count() as u64);
+                    add(&stats.bytes_published, self.batch.frame().len() as u64);
+                    self.link.succeeded();
+                    return Ok(true);
+                }
+                Ok(Response::Throttled { throttle_time_ms, .. }) => {
+                    // Nothing was written. Not a failure, however often it happens.
+                    let pause = throttle_pause(throttle_time_ms);
+                    add(&stats.throttled_ms, pause.as_millis() as u64);
+                    if self.shared.stop.sleep(pause) {
+                        return Err(Error::new(Kind::Connect, "the publisher is closed"));
+                    }
+                }
+                Ok(Response::PublishedBatch { record_count, .. }) => {
+                    let text = format!("{record_count} of {} records acknowledged", self.batch.count());
+                    return Err(Error::new(Kind::Protocol, text));
+                }
+                Ok(_) => return Err(Error::new(Kind::Protocol, "unexpected answer to a batch")),
+                Err(error) => {
+                    self.link.recover(error)?;
+                    add(&self.shared.stats.retries, 1);
+                }
+            }
+        }
+    }
+
+    fn send(&mut self) -> Result<Response> {
+        let connection = self.link.connection()?;
+        let body = connection.call_frame(self.batch.frame(), Duration::ZERO)?;
+        let response = wire::decode_response(&body)?;
+        connection.accept(response)
+    }
+
+    /// Pings, if there is a connection that was silent; a broken one is replaced when it is needed.
+    fn keep_alive(&mut self) {
+        if self.link.idle().is_some_and(|idle| idle >= PING_EVERY / 2) {
+            let ping = self.link.connection().and_then(|connection| connection.call(&Request::Ping));
+            if let Err(error) = ping {
+                self.link.give_up_if_broken(&error);
+            }
+        }
+        self.count_connection();
+    }
+
+    fn count_connection(&mut self) {
+        let connected = self.link.connected();
+        if connected != self.counted {
+            self.counted = connected;
+            let gauge = &self.shared.stats.connected;
+            if connected {
+                gauge.fetch_add(1, Ordering::Relaxed);
+            } else {
+                gauge.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        // An encoder that panics must not look like a broker that is slow.
+        if std::thread::panicking() {
+            self.shared.fail(Error::new(Kind::Delivery, "a publisher thread panicked"));
+        }
+        self.link.close();
+        self.count_connection();
+    }
+}
