@@ -8,7 +8,7 @@ SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/stamps
-CHECKED := $(wildcard tests benches examples)
+CHECKED := tests/support $(wildcard benches examples)
 # Rebuilds the native modules when one of these is newer than the last build.
 NATIVE := setup.py ext/Cargo.toml ext/Cargo.lock \
 	$(shell find ext/src -name '*.rs') $(shell find python -name '*.pyx' -o -name '*.pxd')

@@ -138,7 +138,7 @@ class RivvenClient:
     def commit_offsets(
         self, group: str, offsets: Sequence[tuple[str, int, int]], durable: bool = True
     ) -> None:
-        """Commits `(topic, partition, next offset to read)`; with `durable`, on the broker's disk on return."""
+        """Commits `(topic, partition, next offset to read)`; with `durable`, to the disk."""
     def delete_group(self, group: str) -> bool:
         """Deletes the committed offsets of a group; False if it does not exist."""
     def publish(self, topic: str, partition: int, records: Sequence[tuple[bytes | None, bytes]]) -> int:

@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 import rivven_kafka
 from rivven_kafka.cli import exit_codes, logs, main
 from rivven_kafka.errors import DeliveryError

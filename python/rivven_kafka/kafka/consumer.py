@@ -175,7 +175,9 @@ class BlockConsumer:
     def __init__(self, options: Mapping[str, Any], *, max_batch_bytes: int = 128 * 1024 * 1024) -> None:
         self._brokers = ",".join(options["bootstrap_servers"])
         try:
-            self._consumer = KafkaConsumer(**{**options, "enable_auto_commit": False, "metrics_enabled": False})
+            self._consumer = KafkaConsumer(
+                **{**options, "enable_auto_commit": False, "metrics_enabled": False}
+            )
         except kafka_errors.KafkaError as error:
             raise translate(error, f"cannot connect to Kafka at {self._brokers}") from error
         records = type("PartitionRecords", (_PartitionRecords,), {"max_batch_bytes": max_batch_bytes})

@@ -119,9 +119,7 @@ class _Accumulator(RecordAccumulator):  # type: ignore[misc]  # kafka-python is 
         if self._transaction_manager and batch.has_sequence:
             # The broker stored nothing of the batch, so its halves use its sequence numbers.
             self._transaction_manager.set_sequence_number(batch.topic_partition, batch.base_sequence)
-        halves = [
-            _batch(batch.topic_partition, half, batch.on_done) for half in batch.records.sealed.split()
-        ]
+        halves = [_batch(batch.topic_partition, half, batch.on_done) for half in batch.records.sealed.split()]
         with self._tp_lock(batch.topic_partition):
             for half in reversed(halves):
                 half.created = batch.created
@@ -184,7 +182,7 @@ class BatchProducer:
         self._producer._accumulator = ours
         sender = self._producer._sender
         sender._accumulator = ours
-        # One batch per partition in flight, also without idempotence: a retry must not overtake its successor.
+        # One batch per partition in flight, also without idempotence: no retry may overtake its successor.
         sender.config["guarantee_message_order"] = True
         sender._record_retries = self._count_retry
 

@@ -8,9 +8,7 @@ from rivven_kafka._native import RivvenClient
 from rivven_kafka.config import StartOffset
 
 
-def start_position(
-    client: RivvenClient, topic: str, partition: int, start: StartOffset | datetime
-) -> int:
+def start_position(client: RivvenClient, topic: str, partition: int, start: StartOffset | datetime) -> int:
     """The offset to start at.
 
     Args:

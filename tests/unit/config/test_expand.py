@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-
 from rivven_kafka.config.expand import expand
 from rivven_kafka.config.problems import show, show_path
 

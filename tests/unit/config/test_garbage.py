@@ -5,7 +5,6 @@ from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from rivven_kafka.config import (
     BrokerConfig,
     ConnectConfig,

@@ -6,9 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
-
 import rivven_kafka
+from pydantic import SecretStr
 from rivven_kafka.config import (
     Acks,
     BrokerConfig,

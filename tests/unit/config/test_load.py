@@ -4,7 +4,6 @@ import textwrap
 from datetime import UTC, datetime
 
 import pytest
-
 from rivven_kafka.config import Acks, Compression, StartOffset, load_connect_file, parse_connect
 from rivven_kafka.errors import ConfigError
 

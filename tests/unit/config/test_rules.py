@@ -1,7 +1,6 @@
 """Options that depend on each other."""
 
 import pytest
-
 from rivven_kafka.config import KafkaSinkConfig, KafkaSourceConfig, Partitioning, SecurityConfig
 from rivven_kafka.errors import ConfigError
 
