@@ -9,7 +9,7 @@ import time
 
 from rivven_kafka._native import Fetcher, KafkaSinkMetrics, RivvenClient, SinkEncoder
 from rivven_kafka.config import BrokerConfig, KafkaSinkConfig, Settings, SinkEntry
-from rivven_kafka.errors import RivvenKafkaError, TimeoutExpired
+from rivven_kafka.errors import RivvenKafkaError, TimeoutExpired, UnknownTopicError
 from rivven_kafka.kafka import BatchProducer
 from rivven_kafka.pipeline.start_offset import start_position
 from rivven_kafka.rivven import Change, GroupMember
@@ -19,6 +19,7 @@ from rivven_kafka.sink import find_topic, producer_options, sink_encoder
 log = logging.getLogger(__name__)
 
 _IDLE_POLL_MS = 100
+_TOPIC_WAIT_S = 10.0
 
 
 class SinkPipeline:
@@ -49,6 +50,7 @@ class SinkPipeline:
         self._entry = entry
         self._config: KafkaSinkConfig = entry.config
         self._arguments = client_arguments(broker, settings.retry, entry.config.client_id or name)
+        self._require_topics = settings.topic.require_topic_exists
         self._assigned: list[tuple[str, int]] = []
         self._next_commit = 0.0
 
@@ -62,6 +64,8 @@ class SinkPipeline:
             topic = find_topic(self._config, self.name)
             self._client = RivvenClient(**self._arguments)
             stack.callback(self._client.close)
+            if not self._topics_exist(stop):
+                return
             self._encoder: SinkEncoder = sink_encoder(self._config, topic.partitions)
             self._producer = BatchProducer(producer_options(self._config, self.name), self._delivered)
             stack.callback(self._producer.close, 0.0)
@@ -89,6 +93,17 @@ class SinkPipeline:
     def delivered(self) -> int:
         """Records that Kafka has acknowledged."""
         return self.metrics.snapshot().messages_produced
+
+    def _topics_exist(self, stop: threading.Event) -> bool:
+        """Waits for the Rivven topics: a source may be about to create them. False when stopped before."""
+        deadline = time.monotonic() + _TOPIC_WAIT_S
+        for topic in self._entry.topics:
+            while self._client.partition_count(topic) is None:
+                if self._require_topics and time.monotonic() > deadline:
+                    raise UnknownTopicError(f"Rivven topic {topic!r} does not exist", topic=topic)
+                if stop.wait(0.2):
+                    return False
+        return True
 
     def _step(self) -> None:
         match self._member.tick():

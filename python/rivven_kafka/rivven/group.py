@@ -11,6 +11,7 @@ about them here:
 * A follower that syncs before the leader can hang for 30 s. It polls with heartbeats and syncs when the group
   is stable.
 * A follower that joined after the leader read the list gets nothing; it joins again.
+* Nobody is told of new partitions: the leader looks for them and starts a new generation.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import enum
 import re
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from rivven_kafka.errors import RebalanceNeededError
@@ -28,6 +29,7 @@ Partition = tuple[str, int]
 Assignments = list[tuple[str, list[tuple[str, list[int]]]]]
 
 _STABLE = 0
+_COUNT_INTERVAL_S = 10.0
 _GENERATION = re.compile(r"ILLEGAL_GENERATION: expected (\d+)")
 
 
@@ -135,6 +137,8 @@ class GroupMember:
         self._due = 0.0
         self._waiting_since = 0.0
         self._leader = False
+        self._counts: dict[str, int] = {}
+        self._next_count = 0.0
         self._joined = False
         self._newer_generation: int | None = None
         self.assignment: list[Partition] = []
@@ -176,7 +180,16 @@ class GroupMember:
             case _:
                 code = self._client.heartbeat(self._group, self._generation, self._member_id)
                 self._due = now + self._interval_s
-                return Change.NONE if code == _STABLE else self._left_behind("")
+                return self._look_for_partitions(now) if code == _STABLE else self._left_behind("")
+
+    def _look_for_partitions(self, now: float) -> Change:
+        if not self._leader or now < self._next_count:
+            return Change.NONE
+        self._next_count = now + _COUNT_INTERVAL_S
+        return Change.NONE if self._count(self._counts) == self._counts else self._left_behind("")
+
+    def _count(self, topics: Iterable[str]) -> dict[str, int]:
+        return {topic: self._client.partition_count(topic) or 0 for topic in topics}
 
     def _join(self, now: float) -> Change:
         generation, member_id, leader, members = self._client.join_group(
@@ -201,8 +214,8 @@ class GroupMember:
             self._state, self._due = _State.FOLLOWING, now
             return Change.NONE
         wanted = sorted({topic for _, topics in members for topic in topics})
-        counts = {topic: self._client.partition_count(topic) or 0 for topic in wanted}
-        assignments = assign_ranges(members, counts)
+        self._counts, self._next_count = self._count(wanted), now + _COUNT_INTERVAL_S
+        assignments = assign_ranges(members, self._counts)
         mine = self._client.sync_group(self._group, generation, self._member_id, assignments)
         return self._assigned(mine, now)
 
@@ -215,13 +228,10 @@ class GroupMember:
                 self._state = _State.UNJOINED
             return Change.NONE
         mine = self._client.sync_group(self._group, self._generation, self._member_id, [])
-        if not mine and self._partitions() >= self._members:
+        if not mine and sum(self._count(self._topics).values()) >= self._members:
             self._state = _State.UNJOINED
             return Change.NONE
         return self._assigned(mine, now)
-
-    def _partitions(self) -> int:
-        return sum(self._client.partition_count(topic) or 0 for topic in self._topics)
 
     def _assigned(self, mine: Sequence[tuple[str, Sequence[int]]], now: float) -> Change:
         self.assignment = [(topic, partition) for topic, partitions in mine for partition in partitions]

@@ -1,0 +1,110 @@
+"""The command `rivven-kafka run` as a child process, and what the tests ask of both brokers."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+
+def source_file(
+    kafka: str, rivven: str, kafka_topic: str, rivven_topic: str, group: str, **config: Any
+) -> dict[str, Any]:
+    """A configuration with one source."""
+    options = {"brokers": kafka, "topic": kafka_topic, "consumer_group": group, **config}
+    return {
+        "version": "1.0",
+        "broker": {"bootstrap_servers": [rivven]},
+        "sources": {"in": {"connector": "kafka", "topic": rivven_topic, "config": options}},
+    }
+
+
+def sink_file(
+    kafka: str, rivven: str, rivven_topic: str, kafka_topic: str, group: str, **config: Any
+) -> dict[str, Any]:
+    """A configuration with one sink that starts at the beginning."""
+    return {
+        "version": "1.0",
+        "broker": {"bootstrap_servers": [rivven]},
+        "sinks": {
+            "out": {
+                "connector": "kafka",
+                "topics": [rivven_topic],
+                "consumer_group": group,
+                "start_offset": "earliest",
+                "config": {"brokers": kafka, "topic": kafka_topic, **config},
+            }
+        },
+    }
+
+
+class Connector:
+    """`rivven-kafka run` in a process of its own.
+
+    Args:
+        directory: Where the configuration and the log go.
+        config: The configuration.
+        name: Distinguishes several in one directory.
+    """
+
+    def __init__(self, directory: Path, config: Mapping[str, Any], name: str = "connector") -> None:
+        self.log_path = directory / f"{name}.log"
+        self._file = directory / f"{name}.yaml"
+        self._file.write_text(yaml.safe_dump(dict(config), sort_keys=False))
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> Connector:
+        """Starts the process."""
+        command = [sys.executable, "-m", "rivven_kafka.cli", "-c", str(self._file), "run"]
+        with self.log_path.open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+        return self
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether the process is alive."""
+        return self._process is not None and self._process.poll() is None
+
+    def log_tail(self) -> str:
+        """The end of the log."""
+        return self.log_path.read_text(errors="replace")[-4000:] if self.log_path.exists() else ""
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self, timeout: float = 60.0) -> int:
+        """SIGTERM; returns the exit code."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        return self._process.wait(timeout)
+
+    def __enter__(self) -> Connector:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        if self.running:
+            self.kill()
+
+
+def wait_until(condition: Callable[[], bool], timeout: float, what: Callable[[], str] = lambda: "") -> None:
+    """Waits for `condition`; fails with `what` after `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {timeout:.0f} s. {what()}")
+        time.sleep(0.05)

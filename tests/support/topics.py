@@ -1,0 +1,124 @@
+"""Filling and reading Kafka topics: written natively, read with kafka-python's own pure Python records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from typing import Any, NamedTuple
+
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+
+from rivven_kafka._native import SinkEncoder, block_from_rows
+from rivven_kafka.kafka import BatchProducer
+
+Headers = list[tuple[str, bytes | None]]
+
+
+class Row(NamedTuple):
+    """What a bridge must not change."""
+
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+
+def create_topic(bootstrap: str, topic: str, partitions: int, **configs: Any) -> None:
+    """Creates a Kafka topic and waits for its leaders."""
+    with closing(KafkaAdminClient(bootstrap_servers=bootstrap)) as admin:
+        spec = {"num_partitions": partitions, "replication_factor": 1, "configs": configs}
+        admin.create_topics({topic: spec}, wait_for_metadata=True)
+
+
+class TopicWriter:
+    """Writes rows to fixed partitions of a Kafka topic.
+
+    Args:
+        bootstrap: Kafka's address.
+        topic: Kafka topic.
+        partitions: Its number of partitions.
+        compression: Codec of the batches.
+        batch_size_bytes: Size of the batches.
+    """
+
+    def __init__(
+        self,
+        bootstrap: str,
+        topic: str,
+        partitions: int,
+        *,
+        compression: str = "none",
+        batch_size_bytes: int = 65536,
+    ) -> None:
+        self._topic = topic
+        self._encoder = SinkEncoder(
+            partitions,
+            include_headers=False,
+            compression=compression,
+            batch_size_bytes=batch_size_bytes,
+        )
+        options = {"bootstrap_servers": [bootstrap], "acks": -1, "client_id": "test-writer"}
+        self._producer = BatchProducer(options)
+
+    def write(self, partition: int, rows: Sequence[tuple[int, bytes | None, bytes | None, Headers]]) -> None:
+        """Queues rows; `flush` waits for them."""
+        self._encoder.append(block_from_rows(self._topic, partition, rows))
+        for batch in self._encoder.take_ready(5):
+            self._producer.send(self._topic, batch.partition, batch)
+
+    def flush(self) -> None:
+        """Waits until Kafka has stored everything."""
+        for batch in self._encoder.take_ready(0):
+            self._producer.send(self._topic, batch.partition, batch)
+        assert self._producer.flush(60)
+        self._producer.check()
+
+    def close(self) -> None:
+        """Flushes and closes."""
+        self.flush()
+        self._producer.close()
+
+    def __enter__(self) -> TopicWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def fill(bootstrap: str, topic: str, rows: Mapping[int, Sequence[Row]], compression: str = "none") -> None:
+    """Writes `rows` by partition."""
+    with TopicWriter(bootstrap, topic, len(rows), compression=compression) as writer:
+        for partition, records in rows.items():
+            writer.write(partition, records)
+
+
+def read_topic(bootstrap: str, topic: str) -> dict[int, list[Row]]:
+    """Everything in a Kafka topic, by partition, in order, as kafka-python reads it."""
+    options = {
+        "bootstrap_servers": bootstrap,
+        "max_partition_fetch_bytes": 4 << 20,
+        "metrics_enabled": False,
+        "enable_auto_commit": False,
+    }
+    with closing(KafkaConsumer(**options)) as consumer:
+        partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
+        consumer.assign(partitions)
+        consumer.seek_to_beginning(*partitions)
+        ends = consumer.end_offsets(partitions)
+        rows: dict[int, list[Row]] = {partition.partition: [] for partition in partitions}
+        while any(consumer.position(partition) < ends[partition] for partition in partitions):
+            for partition, records in consumer.poll(timeout_ms=1000, max_records=10_000).items():
+                rows[partition.partition].extend(
+                    Row(record.timestamp, record.key, record.value, list(record.headers))
+                    for record in records
+                )
+        return rows
+
+
+def end_offsets(bootstrap: str, topic: str) -> dict[int, int]:
+    """The offset after the last record of each partition of a Kafka topic."""
+    with closing(
+        KafkaConsumer(bootstrap_servers=bootstrap, metrics_enabled=False, enable_auto_commit=False)
+    ) as consumer:
+        partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
+        return {tp.partition: offset for tp, offset in consumer.end_offsets(partitions).items()}
