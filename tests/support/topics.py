@@ -7,7 +7,6 @@ from contextlib import closing
 from typing import Any, NamedTuple
 
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
-
 from rivven_kafka._native import SinkEncoder, block_from_rows
 from rivven_kafka.kafka import BatchProducer
 
