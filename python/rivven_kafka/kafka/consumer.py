@@ -130,6 +130,7 @@ class _Listener(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # kafka-
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Finishes what is in flight, commits, lets go."""
+        revoked = list(revoked)
         partitions = [(tp.topic, tp.partition) for tp in revoked]
         if not partitions:
             return
@@ -139,6 +140,12 @@ class _Listener(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # kafka-
         if offsets:
             await self._consumer._coordinator._commit_offsets_sync_async(offsets)
         self._handler.forget(partitions, lost=False)
+        # kafka-python 3.0 keeps the state of partitions that come back in an eager rebalance: the position of
+        # what was fetched (and is dropped now), and a mark that stops fetching for good. Without the old state
+        # they start from the committed offset, as in the Java client.
+        subscription = self._consumer._subscription
+        kept = set(subscription.assigned_partitions()) - set(revoked)
+        subscription.assign_from_subscribed(sorted(kept))
 
     async def on_partitions_lost(self, lost: Iterable[TopicPartition]) -> None:
         """The group has given the partitions away already: a commit would be refused."""
