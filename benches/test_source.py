@@ -1,11 +1,11 @@
 """Kafka -> Rivven against a publisher that has nothing else to do: rivvend's own ceiling."""
 
 import pytest
-
-from benches.running import rate_of, running, show
 from rivven_kafka._native import Publisher, RivvenClient, block_from_rows
 from rivven_kafka.config import ConnectConfig
 from rivven_kafka.pipeline import SourcePipeline
+
+from benches.running import rate_of, running, show
 from tests.support.connector import source_file
 from tests.support.topics import TopicWriter, create_topic
 
@@ -24,7 +24,13 @@ def orders(count, partition):
 
 def source(kafka, rivven, origin, target, connections, ordering):
     config = source_file(
-        kafka.bootstrap, rivven.bootstrap, origin, target, f"g-{target}", ordering=ordering, connections=connections
+        kafka.bootstrap,
+        rivven.bootstrap,
+        origin,
+        target,
+        f"g-{target}",
+        ordering=ordering,
+        connections=connections,
     )
     config = ConnectConfig.build(config)
     return SourcePipeline("bench", config.sources["in"], config.broker, config.settings)
@@ -36,7 +42,12 @@ def raw_rate(rivven, values, target, lanes, connections):
     client.create_topic(target, len(values))
     client.close()
     publisher = Publisher(
-        [rivven.bootstrap], target, len(values), value_format="raw", lanes_per_partition=lanes, connections=connections
+        [rivven.bootstrap],
+        target,
+        len(values),
+        value_format="raw",
+        lanes_per_partition=lanes,
+        connections=connections,
     )
     for partition, block in values.items():
         for start in range(0, len(block), 500):
@@ -69,7 +80,9 @@ def published(rivven, topic, partitions):
     ("partitions", "ordering", "connections", "records"),
     [(4, "partition", 4, 6_000), (16, "partition", 16, 20_000), (4, "key", 64, 40_000)],
 )
-def test_source_against_a_raw_publisher(kafka, rivven, topic_name, partitions, ordering, connections, records):
+def test_source_against_a_raw_publisher(
+    kafka, rivven, topic_name, partitions, ordering, connections, records
+):
     origin = topic_name()
     create_topic(kafka.bootstrap, origin, partitions)
     with TopicWriter(kafka.bootstrap, origin, partitions) as writer:

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rivven_kafka._native import RivvenClient
+
 from tests.support import KafkaBroker, RivvenBroker
 from tests.support.digest import topic_digests
 from tests.support.topics import EndOffsets, TopicWriter, create_topic

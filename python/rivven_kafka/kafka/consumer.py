@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from kafka import KafkaConsumer, TopicPartition
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka import errors as kafka_errors
 from kafka.consumer.subscription_state import AsyncConsumerRebalanceListener
 from kafka.structs import OffsetAndMetadata
 
 from rivven_kafka._native import BatchReader, RecordBlock
 from rivven_kafka.errors import RivvenKafkaError
+from rivven_kafka.kafka.admin import describe_topics
 from rivven_kafka.kafka.errors import translate
 
 # A compressed batch is decoded whole, so this bounds a block's memory only beyond its last batch.
@@ -140,9 +141,9 @@ class _Listener(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # kafka-
         if offsets:
             await self._consumer._coordinator._commit_offsets_sync_async(offsets)
         self._handler.forget(partitions, lost=False)
-        # kafka-python 3.0 keeps the state of partitions that come back in an eager rebalance: the position of
-        # what was fetched (and is dropped now), and a mark that stops fetching for good. Without the old state
-        # they start from the committed offset, as in the Java client.
+        # kafka-python 3.0 keeps the state of partitions that come back in an eager rebalance: the position
+        # of what was fetched (and is dropped now), and a mark that stops fetching for good. Without the old
+        # state they start from the committed offset, as in the Java client.
         subscription = self._consumer._subscription
         kept = set(subscription.assigned_partitions()) - set(revoked)
         subscription.assign_from_subscribed(sorted(kept))
@@ -181,6 +182,9 @@ class BlockConsumer:
 
     def __init__(self, options: Mapping[str, Any], *, max_batch_bytes: int = 128 * 1024 * 1024) -> None:
         self._brokers = ",".join(options["bootstrap_servers"])
+        self._admin_options = {
+            name: value for name, value in options.items() if name in KafkaAdminClient.DEFAULT_CONFIG
+        }
         try:
             self._consumer = KafkaConsumer(
                 **{**options, "enable_auto_commit": False, "metrics_enabled": False}
@@ -224,12 +228,12 @@ class BlockConsumer:
         """Fetches again."""
         self._consumer.resume(*self._consumer.paused())
 
-    def partitions(self, topic: str) -> set[int]:
-        """The partition numbers of `topic`; empty if it does not exist."""
-        try:
-            return self._consumer.partitions_for_topic(topic) or set()
-        except kafka_errors.KafkaError as error:
-            raise translate(error, f"cannot read metadata of topic {topic!r}", topic=topic) from error
+    def partition_count(self, topic: str) -> int:
+        """The number of partitions of `topic`; 0 if it does not exist."""
+        # kafka-python's `partitions_for_topic` loads the metadata of all topics, and takes their absence from
+        # the next refresh for a change that needs a rebalance.
+        found = describe_topics(self._admin_options, [topic]).get(topic)
+        return 0 if found is None else found.partitions
 
     def commit(self, positions: Iterable[Position], timeout_ms: int) -> None:
         """Commits and waits for the answer.
