@@ -130,9 +130,8 @@ def watch(title: str, progress: Callable[[], int], records: int) -> float:
 def report(bootstrap: str, in_rivven: list[int], source_rate: float, sink_rate: float) -> bool:
     """Compares origin and replica, and prints the table."""
     origin, replica = (topic_digests(bootstrap, topic) for topic in ("orders", "orders-replica"))
-    print(
-        f"\n{'partition':>9}  {'in Kafka':>8}  {'in Rivven':>9}  {'out':>8}  digest (key, value, headers, time)"
-    )
+    print()
+    print(f"{'partition':>9}  {'in Kafka':>8}  {'in Rivven':>9}  {'out':>8}  digest of the records")
     for partition, (count, digest) in sorted(origin.items()):
         out, other = replica[partition]
         verdict = f"{digest[:12]} equal" if digest == other else f"{digest[:12]} DIFFERS from {other[:12]}"
