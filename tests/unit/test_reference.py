@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-
 from rivven_kafka.cli.reference import option_tables
 from rivven_kafka.config import BrokerConfig, KafkaSinkConfig, KafkaSourceConfig, SinkEntry, SourceEntry
 
