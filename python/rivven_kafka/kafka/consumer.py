@@ -7,6 +7,7 @@ resets, fetch sessions) stays kafka-python's. `tests/unit/kafka/test_seams.py` f
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -16,7 +17,7 @@ from kafka.consumer.subscription_state import AsyncConsumerRebalanceListener
 from kafka.structs import OffsetAndMetadata
 
 from rivven_kafka._native import BatchReader, RecordBlock
-from rivven_kafka.errors import RivvenKafkaError
+from rivven_kafka.errors import RivvenKafkaError, UnknownTopicError
 from rivven_kafka.kafka.admin import describe_topics
 from rivven_kafka.kafka.errors import translate
 
@@ -195,8 +196,33 @@ class BlockConsumer:
         self._consumer._fetcher.PartitionRecords = records
 
     def subscribe(self, topics: Sequence[str], handler: RebalanceHandler) -> None:
-        """Joins the consumer group for `topics`; partitions come and go through `handler`."""
+        """Joins the consumer group for `topics`, which must exist; partitions come and go through `handler`.
+
+        Raises:
+            UnknownTopicError: A topic is not in the cluster's metadata within the request timeout.
+        """
         self._consumer.subscribe(topics=list(topics), listener=_Listener(self._consumer, handler))
+        self._await_metadata(topics)
+
+    def _await_metadata(self, topics: Sequence[str]) -> None:
+        """Loads the metadata of `topics` before the group is joined.
+
+        kafka-python takes a refresh that was under way before `subscribe` for the one that `subscribe` asked
+        for. The group would then assign no partitions, until the next refresh 5 minutes later.
+        """
+        cluster = self._consumer._cluster
+        timeout_s = self._consumer.config["request_timeout_ms"] / 1000
+        deadline = time.monotonic() + timeout_s
+        try:
+            while missing := [topic for topic in topics if cluster.partitions_for_topic(topic) is None]:
+                if time.monotonic() > deadline:
+                    raise UnknownTopicError(
+                        f"no metadata of topic {missing[0]!r} after {timeout_s:.0f} s", topic=missing[0]
+                    )
+                refresh = cluster.request_update()
+                self._consumer._net.run(self._consumer._manager.wait_for, refresh, timeout_s * 1000)
+        except kafka_errors.KafkaError as error:
+            raise translate(error, f"cannot read metadata from Kafka at {self._brokers}") from error
 
     def assign(self, positions: Iterable[Position]) -> None:
         """Reads fixed partitions from fixed offsets, without a group."""
