@@ -77,9 +77,13 @@ class Connector:
         """Whether the process is alive."""
         return self._process is not None and self._process.poll() is None
 
+    def log(self) -> str:
+        """Everything that was logged, by earlier processes of this name too."""
+        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+
     def log_tail(self) -> str:
         """The end of the log."""
-        return self.log_path.read_text(errors="replace")[-4000:] if self.log_path.exists() else ""
+        return self.log()[-4000:]
 
     def kill(self) -> None:
         """SIGKILL."""
@@ -87,11 +91,20 @@ class Connector:
         self._process.kill()
         self._process.wait()
 
-    def stop(self, timeout: float = 60.0) -> int:
-        """SIGTERM; returns the exit code."""
+    def terminate(self) -> None:
+        """SIGTERM; returns at once."""
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
+
+    def wait(self, timeout: float = 60.0) -> int:
+        """Waits for the end; returns the exit code."""
+        assert self._process is not None
         return self._process.wait(timeout)
+
+    def stop(self, timeout: float = 60.0) -> int:
+        """SIGTERM; returns the exit code."""
+        self.terminate()
+        return self.wait(timeout)
 
     def __enter__(self) -> Connector:
         return self.start()
@@ -108,3 +121,15 @@ def wait_until(condition: Callable[[], bool], timeout: float, what: Callable[[],
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {timeout:.0f} s. {what()}")
         time.sleep(0.05)
+
+
+def advance(measure: Callable[[], int], by: int, *connectors: Connector, timeout: float = 60.0) -> None:
+    """Waits until `measure` has grown by `by`, or a connector has ended."""
+    target = measure() + by
+
+    def what() -> str:
+        return "\n\n".join(connector.log_tail() for connector in connectors)
+
+    wait_until(
+        lambda: measure() >= target or not all(connector.running for connector in connectors), timeout, what
+    )

@@ -114,6 +114,19 @@ class KafkaSinkConfig(Model):
         le=MAX_INT32,
         description="Time between durable commits of the delivered Rivven offsets (ms).",
     )
+    session_timeout_ms: int = Field(
+        10_000,
+        ge=1_000,
+        le=MAX_INT32,
+        description="How long the Rivven group waits for a member that died (ms); the member that founds the "
+        "group decides for all.",
+    )
+    heartbeat_interval_ms: int = Field(
+        500,
+        ge=10,
+        le=MAX_INT32,
+        description="Time between heartbeats to the Rivven group (ms); less than session_timeout_ms.",
+    )
     max_in_flight_bytes: int = Field(
         64 * MIB,
         ge=MIB,
@@ -141,6 +154,12 @@ class KafkaSinkConfig(Model):
     def broken_rules(self) -> Iterator[BrokenRule]:
         """Check the options that depend on each other."""
         yield from self._broken_delivery_rules()
+        if self.heartbeat_interval_ms >= self.session_timeout_ms:
+            yield (
+                "heartbeat_interval_ms",
+                f"got {self.heartbeat_interval_ms}: expected less than session_timeout_ms "
+                f"({self.session_timeout_ms})",
+            )
         if self.delivery_timeout_ms < self.linger_ms + self.request_timeout_ms:
             yield (
                 "delivery_timeout_ms",

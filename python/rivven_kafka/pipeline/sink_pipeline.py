@@ -78,7 +78,13 @@ class SinkPipeline:
             stack.callback(self._fetcher.close)
             group_client = RivvenClient(**self._arguments)
             stack.callback(group_client.close)
-            self._member = GroupMember(group_client, self._entry.consumer_group, self._entry.topics)
+            self._member = GroupMember(
+                group_client,
+                self._entry.consumer_group,
+                self._entry.topics,
+                session_timeout_ms=self._config.session_timeout_ms,
+                heartbeat_interval_ms=self._config.heartbeat_interval_ms,
+            )
             stack.callback(self._leave)
             try:
                 while not stop.is_set():
