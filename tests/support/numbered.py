@@ -126,6 +126,7 @@ class Arrivals:
 
     def check(self, most_duplicates: int) -> None:
         """Fails unless everything arrived in order, with at most this many duplicates."""
+        print(f"{self.duplicates} duplicates, {most_duplicates} allowed")
         assert not self.lost, f"{len(self.lost)} records lost, the first are {self.lost[:10]}"
         assert not self.strayed, f"records in the wrong partition: {self.strayed[:10]}"
         assert not self.overtaken, f"{len(self.overtaken)} overtaken, the first are {self.overtaken[:10]}"

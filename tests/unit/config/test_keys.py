@@ -84,6 +84,8 @@ SINK_DEFAULTS = {
     "on_error": OnError.FAIL,
     "connections": 16,
     "commit_interval_ms": 100,
+    "session_timeout_ms": 10000,
+    "heartbeat_interval_ms": 500,
     "max_in_flight_bytes": 64 * MIB,
     "shutdown_timeout_ms": 30000,
 }
@@ -130,6 +132,8 @@ RANGES = [
     ("sink", "max_request_size", 16384, INT32),
     ("sink", "connections", 1, 100),
     ("sink", "commit_interval_ms", 1, INT32),
+    ("sink", "session_timeout_ms", 1000, INT32),
+    ("sink", "heartbeat_interval_ms", 10, 9999),
     ("sink", "max_in_flight_bytes", MIB, None),
     ("sink", "shutdown_timeout_ms", 0, INT32),
 ]
