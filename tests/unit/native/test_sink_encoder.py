@@ -1,5 +1,6 @@
 """From Rivven records to Kafka record batches: key, value, headers, partition, timestamp."""
 
+import itertools
 import time
 
 import pytest
@@ -161,7 +162,7 @@ def test_batches_keep_their_size_and_order(sizes, limit):
     for batch in batches:
         # Only a record that is too large by itself makes a batch larger than the limit.
         assert batch.size_bytes <= limit or batch.record_count == 1
-    for first, second in zip(batches, batches[1:], strict=False):
+    for first, second in itertools.pairwise(batches):
         # The estimate of a record's size is at most a few varints too large.
         assert first.size_bytes + len(records(second)[0].value) + 40 > limit
 
