@@ -106,7 +106,7 @@ class KafkaSource:
         """
         consumer = BlockConsumer(consumer_options(self.config, "rivven-kafka"))
         try:
-            if not consumer.partitions(self.config.topic):
+            if not consumer.partition_count(self.config.topic):
                 raise UnknownTopicError(f"Kafka topic {self.config.topic!r} does not exist")
             return EventStream(consumer, self.config)
         except BaseException:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from rivven_kafka._native import Publisher, RivvenClient
@@ -30,6 +31,11 @@ def client(rivven: RivvenBroker) -> Iterator[RivvenClient]:
     client.close()
 
 
+def open_publisher(servers: list[str], topic: str, partitions: int, **options: Any) -> Publisher:
+    """A publisher of the values as they are."""
+    return Publisher(servers, topic, partitions, **{"value_format": "raw", **options})
+
+
 def numbered(count: int, keys: int, partition: int = 0) -> list[KeyValue]:
     return [(f"k{n % keys}".encode(), f"{partition}-{n}".encode()) for n in range(count)]
 
@@ -49,7 +55,7 @@ def test_one_lane_keeps_the_order_of_the_partition(
     records = [[*numbered(300, 7, p), (None, b""), (b"", b"x")] for p in range(3)]
     blocks = make_blocks(rivven.bootstrap, source, records, batch=17)
     client.create_topic(target, 3)
-    publisher = Publisher([rivven.bootstrap], target, 3, max_batch_records=50)
+    publisher = open_publisher([rivven.bootstrap], target, 3, max_batch_records=50)
     for p in range(3):
         for block in blocks[p]:
             publisher.submit(block)
@@ -74,7 +80,7 @@ def test_many_lanes_keep_the_order_of_each_key(
     records = numbered(1500, 40)
     blocks = make_blocks(rivven.bootstrap, source, [records], batch=100)
     client.create_topic(target, 3)
-    publisher = Publisher(
+    publisher = open_publisher(
         [rivven.bootstrap], target, 3, partitioning=partitioning, lanes_per_partition=6, connections=18
     )
     for block in blocks[0]:
@@ -99,7 +105,7 @@ def test_lanes_are_what_makes_it_fast(topic_name: TopicName) -> None:
         def rate(lanes: int, rounds: int) -> float:
             topic = topic_name()
             client.create_topic(topic, 4)
-            publisher = Publisher(
+            publisher = open_publisher(
                 [broker.bootstrap], topic, 4, lanes_per_partition=lanes, connections=4 * lanes
             )
             start = time.perf_counter()
@@ -121,15 +127,15 @@ def test_nothing_starts_without_its_topic(
     client: RivvenClient, rivven: RivvenBroker, topic_name: TopicName
 ) -> None:
     with pytest.raises(UnknownTopicError):
-        Publisher([rivven.bootstrap], topic_name(), 1)
+        open_publisher([rivven.bootstrap], topic_name(), 1)
     name = topic_name()
     client.create_topic(name, 2)
     with pytest.raises(InvalidRequestError, match="2 partitions"):
-        Publisher([rivven.bootstrap], name, 3)
+        open_publisher([rivven.bootstrap], name, 3)
     with ReservedPort() as dead:
         with pytest.raises(ConnectError):
-            Publisher([dead.address], name, 2)
-        Publisher([dead.address, rivven.bootstrap], name, 2).close()
+            open_publisher([dead.address], name, 2)
+        open_publisher([dead.address, rivven.bootstrap], name, 2).close()
     for wrong in (
         {"value_format": "xml"},
         {"partitioning": "random"},
@@ -138,7 +144,7 @@ def test_nothing_starts_without_its_topic(
         {"max_request_bytes": 10_485_760},
     ):
         with pytest.raises(ConfigError):
-            Publisher([rivven.bootstrap], name, 2, **wrong)
+            open_publisher([rivven.bootstrap], name, 2, **wrong)
 
 
 def test_a_partition_that_cannot_be_preserved_is_refused(
@@ -147,7 +153,7 @@ def test_a_partition_that_cannot_be_preserved_is_refused(
     source, target = topic_name(), topic_name()
     blocks = make_blocks(rivven.bootstrap, source, [[], [(None, b"x")]])
     client.create_topic(target, 1)
-    publisher = Publisher([rivven.bootstrap], target, 1)
+    publisher = open_publisher([rivven.bootstrap], target, 1)
     with pytest.raises(InvalidRequestError) as caught:
         publisher.submit(blocks[1][0])
     assert (caught.value.topic, caught.value.partition) == (source, 1)
@@ -163,7 +169,7 @@ def test_a_record_that_rivven_cannot_hold(
     # Stored and readable under a short name, but above what is safe in general.
     blocks = make_blocks(rivven.bootstrap, source, [[(None, b"a"), (None, bytes(10_480_000)), (None, b"b")]])
     client.create_topic(target, 1)
-    publisher = Publisher([rivven.bootstrap], target, 1, skip_bad_records=skip)
+    publisher = open_publisher([rivven.bootstrap], target, 1, skip_bad_records=skip)
     for block in blocks[0]:
         publisher.submit(block)
     if skip:
@@ -191,7 +197,7 @@ def test_large_records_travel_in_requests_of_their_own(
     for record in records:
         client.publish(source, 0, [record])
     client.create_topic(target, 1)
-    publisher = Publisher([rivven.bootstrap], target, 1)
+    publisher = open_publisher([rivven.bootstrap], target, 1)
     for offset in range(5):
         publisher.submit(client.fetch(source, 0, offset, max_messages=1))
     finish(publisher)
@@ -207,7 +213,7 @@ def test_a_partition_given_up_is_not_sent_any_more(
     source, target = topic_name(), topic_name()
     blocks = make_blocks(rivven.bootstrap, source, [numbered(400, 9, p) for p in range(2)])
     client.create_topic(target, 2)
-    publisher = Publisher([rivven.bootstrap], target, 2, max_batch_records=20)
+    publisher = open_publisher([rivven.bootstrap], target, 2, max_batch_records=20)
     for _ in range(3):
         for p in range(2):
             publisher.submit(blocks[p][0])
@@ -230,7 +236,7 @@ def test_cancelling_does_not_wait_for_a_lost_broker() -> None:
         client = RivvenClient([broker.bootstrap])
         blocks = make_blocks(broker.bootstrap, "s", [numbered(200, 5)])
         client.create_topic("t", 1)
-        publisher = Publisher(
+        publisher = open_publisher(
             [broker.bootstrap], "t", 1, retry_initial_ms=20_000, retry_max_ms=60_000, max_batch_records=10
         )
         broker.kill()
@@ -251,7 +257,7 @@ def test_a_broker_that_stays_away_ends_it() -> None:
         client = RivvenClient([broker.bootstrap])
         blocks = make_blocks(broker.bootstrap, "s", [numbered(50, 5)])
         client.create_topic("t", 1)
-        publisher = Publisher([broker.bootstrap], "t", 1, retry_initial_ms=5, max_retries=3)
+        publisher = open_publisher([broker.bootstrap], "t", 1, retry_initial_ms=5, max_retries=3)
         publisher.submit(blocks[0][0])
         finish(publisher)
         broker.kill()
@@ -272,7 +278,7 @@ def test_a_restart_loses_nothing_and_keeps_order(crash: bool, lanes: int) -> Non
         records = [numbered(2000, 30, p) for p in range(2)]
         blocks = make_blocks(broker.bootstrap, "s", records, batch=50)
         client.create_topic("t", 2)
-        publisher = Publisher(
+        publisher = open_publisher(
             [broker.bootstrap],
             "t",
             2,

@@ -114,10 +114,27 @@ def read_topic(bootstrap: str, topic: str) -> dict[int, list[Row]]:
         return rows
 
 
+class EndOffsets:
+    """Asks for the end of a Kafka topic again and again, over one connection."""
+
+    def __init__(self, bootstrap: str, topic: str) -> None:
+        options = {"metrics_enabled": False, "enable_auto_commit": False}
+        self._consumer = KafkaConsumer(bootstrap_servers=bootstrap, **options)
+        numbers = self._consumer.partitions_for_topic(topic) or ()
+        self._partitions = [TopicPartition(topic, number) for number in numbers]
+
+    def read(self) -> dict[int, int]:
+        """The offset after the last record of each partition."""
+        return {tp.partition: offset for tp, offset in self._consumer.end_offsets(self._partitions).items()}
+
+    def __enter__(self) -> EndOffsets:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._consumer.close()
+
+
 def end_offsets(bootstrap: str, topic: str) -> dict[int, int]:
     """The offset after the last record of each partition of a Kafka topic."""
-    with closing(
-        KafkaConsumer(bootstrap_servers=bootstrap, metrics_enabled=False, enable_auto_commit=False)
-    ) as consumer:
-        partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
-        return {tp.partition: offset for tp, offset in consumer.end_offsets(partitions).items()}
+    with EndOffsets(bootstrap, topic) as offsets:
+        return offsets.read()

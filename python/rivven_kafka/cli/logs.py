@@ -77,6 +77,8 @@ class JsonFormatter(logging.Formatter):
 def install(log_format: str, *, verbose: bool, color: bool, stream: TextIO | None = None) -> None:
     """Send the log records of all libraries to one place, replacing what was installed before.
 
+    Of kafka-python only warnings are shown, unless `verbose`.
+
     Args:
         log_format: "text" or "json".
         verbose: Show debug messages too.
@@ -91,3 +93,5 @@ def install(log_format: str, *, verbose: bool, color: bool, stream: TextIO | Non
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.DEBUG if verbose else logging.INFO)
+    # Its INFO tells of every connection and rebalance; what matters of that is in our own messages.
+    logging.getLogger("kafka").setLevel(logging.DEBUG if verbose else logging.WARNING)

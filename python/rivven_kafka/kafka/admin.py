@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,11 +29,14 @@ class TopicDescription:
     internal: bool
 
 
-def describe_topics(options: Mapping[str, Any]) -> dict[str, TopicDescription]:
-    """All topics of the cluster by name, from one metadata request.
+def describe_topics(
+    options: Mapping[str, Any], topics: Sequence[str] | None = None
+) -> dict[str, TopicDescription]:
+    """Topics of the cluster by name, from one metadata request.
 
     Args:
         options: Options of kafka-python's clients, see `connection_options`.
+        topics: The topics to describe, those that do not exist are left out; all if None.
 
     Raises:
         ConnectError: No bootstrap broker answers within the request timeout.
@@ -45,7 +48,8 @@ def describe_topics(options: Mapping[str, Any]) -> dict[str, TopicDescription]:
     except kafka_errors.KafkaError as error:
         raise translate(error, f"cannot connect to Kafka at {brokers}") from error
     try:
-        return {topic["name"]: _description(topic) for topic in client.describe_topics()}
+        found = client.describe_topics(None if topics is None else list(topics))
+        return {topic["name"]: _description(topic) for topic in found if not topic["error_code"]}
     except kafka_errors.KafkaError as error:
         raise translate(error, f"cannot list the topics of Kafka at {brokers}") from error
     finally:

@@ -7,16 +7,18 @@ resets, fetch sessions) stays kafka-python's. `tests/unit/kafka/test_seams.py` f
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from kafka import KafkaConsumer, TopicPartition
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka import errors as kafka_errors
 from kafka.consumer.subscription_state import AsyncConsumerRebalanceListener
 from kafka.structs import OffsetAndMetadata
 
 from rivven_kafka._native import BatchReader, RecordBlock
-from rivven_kafka.errors import RivvenKafkaError
+from rivven_kafka.errors import RivvenKafkaError, UnknownTopicError
+from rivven_kafka.kafka.admin import describe_topics
 from rivven_kafka.kafka.errors import translate
 
 # A compressed batch is decoded whole, so this bounds a block's memory only beyond its last batch.
@@ -130,6 +132,7 @@ class _Listener(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # kafka-
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Finishes what is in flight, commits, lets go."""
+        revoked = list(revoked)
         partitions = [(tp.topic, tp.partition) for tp in revoked]
         if not partitions:
             return
@@ -139,6 +142,12 @@ class _Listener(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # kafka-
         if offsets:
             await self._consumer._coordinator._commit_offsets_sync_async(offsets)
         self._handler.forget(partitions, lost=False)
+        # kafka-python 3.0 keeps the state of partitions that come back in an eager rebalance: the position
+        # of what was fetched (and is dropped now), and a mark that stops fetching for good. Without the old
+        # state they start from the committed offset, as in the Java client.
+        subscription = self._consumer._subscription
+        kept = set(subscription.assigned_partitions()) - set(revoked)
+        subscription.assign_from_subscribed(sorted(kept))
 
     async def on_partitions_lost(self, lost: Iterable[TopicPartition]) -> None:
         """The group has given the partitions away already: a commit would be refused."""
@@ -174,6 +183,9 @@ class BlockConsumer:
 
     def __init__(self, options: Mapping[str, Any], *, max_batch_bytes: int = 128 * 1024 * 1024) -> None:
         self._brokers = ",".join(options["bootstrap_servers"])
+        self._admin_options = {
+            name: value for name, value in options.items() if name in KafkaAdminClient.DEFAULT_CONFIG
+        }
         try:
             self._consumer = KafkaConsumer(
                 **{**options, "enable_auto_commit": False, "metrics_enabled": False}
@@ -184,8 +196,33 @@ class BlockConsumer:
         self._consumer._fetcher.PartitionRecords = records
 
     def subscribe(self, topics: Sequence[str], handler: RebalanceHandler) -> None:
-        """Joins the consumer group for `topics`; partitions come and go through `handler`."""
+        """Joins the consumer group for `topics`, which must exist; partitions come and go through `handler`.
+
+        Raises:
+            UnknownTopicError: A topic is not in the cluster's metadata within the request timeout.
+        """
         self._consumer.subscribe(topics=list(topics), listener=_Listener(self._consumer, handler))
+        self._await_metadata(topics)
+
+    def _await_metadata(self, topics: Sequence[str]) -> None:
+        """Loads the metadata of `topics` before the group is joined.
+
+        kafka-python takes a refresh that was under way before `subscribe` for the one that `subscribe` asked
+        for. The group would then assign no partitions, until the next refresh 5 minutes later.
+        """
+        cluster = self._consumer._cluster
+        timeout_s = self._consumer.config["request_timeout_ms"] / 1000
+        deadline = time.monotonic() + timeout_s
+        try:
+            while missing := [topic for topic in topics if cluster.partitions_for_topic(topic) is None]:
+                if time.monotonic() > deadline:
+                    raise UnknownTopicError(
+                        f"no metadata of topic {missing[0]!r} after {timeout_s:.0f} s", topic=missing[0]
+                    )
+                refresh = cluster.request_update()
+                self._consumer._net.run(self._consumer._manager.wait_for, refresh, timeout_s * 1000)
+        except kafka_errors.KafkaError as error:
+            raise translate(error, f"cannot read metadata from Kafka at {self._brokers}") from error
 
     def assign(self, positions: Iterable[Position]) -> None:
         """Reads fixed partitions from fixed offsets, without a group."""
@@ -217,12 +254,12 @@ class BlockConsumer:
         """Fetches again."""
         self._consumer.resume(*self._consumer.paused())
 
-    def partitions(self, topic: str) -> set[int]:
-        """The partition numbers of `topic`; empty if it does not exist."""
-        try:
-            return self._consumer.partitions_for_topic(topic) or set()
-        except kafka_errors.KafkaError as error:
-            raise translate(error, f"cannot read metadata of topic {topic!r}", topic=topic) from error
+    def partition_count(self, topic: str) -> int:
+        """The number of partitions of `topic`; 0 if it does not exist."""
+        # kafka-python's `partitions_for_topic` loads the metadata of all topics, and takes their absence from
+        # the next refresh for a change that needs a rebalance.
+        found = describe_topics(self._admin_options, [topic]).get(topic)
+        return 0 if found is None else found.partitions
 
     def commit(self, positions: Iterable[Position], timeout_ms: int) -> None:
         """Commits and waits for the answer.

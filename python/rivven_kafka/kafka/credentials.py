@@ -8,6 +8,7 @@ from typing import Any
 from kafka.net.sasl.oauth import AbstractTokenProvider
 
 from rivven_kafka.config import SecurityConfig
+from rivven_kafka.kafka import msk
 
 
 class StaticToken(AbstractTokenProvider):  # type: ignore[misc]  # kafka-python is untyped
@@ -54,4 +55,13 @@ def connection_options(
             options["sasl_plain_password"] = security.sasl_password.get_secret_value()
         if security.oauth_token is not None:
             options["sasl_oauth_token_provider"] = StaticToken(security.oauth_token.get_secret_value())
+        if security.aws_access_key_id is not None and security.aws_secret_access_key is not None:
+            token = security.aws_session_token
+            options["sasl_oauth_token_provider"] = msk.StaticKeys(
+                access_key_id=security.aws_access_key_id.get_secret_value(),
+                region=security.aws_region or "",
+                secret_access_key=security.aws_secret_access_key.get_secret_value(),
+                session_token=None if token is None else token.get_secret_value(),
+            )
+            msk.install()
     return options

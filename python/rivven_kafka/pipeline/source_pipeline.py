@@ -82,13 +82,13 @@ class SourcePipeline:
 
     def _open(self, consumer: BlockConsumer) -> None:
         config = self._config
-        kafka_partitions = consumer.partitions(config.topic)
+        kafka_partitions = consumer.partition_count(config.topic)
         if not kafka_partitions:
             raise UnknownTopicError(f"Kafka topic {config.topic!r} does not exist", topic=config.topic)
         arguments = client_arguments(self._broker, self._settings.retry, config.client_id or self.name)
         client = RivvenClient(**arguments)
         try:
-            partitions = prepare_topic(client, self._entry, self._settings.topic, max(kafka_partitions) + 1)
+            partitions = prepare_topic(client, self._entry, self._settings.topic, kafka_partitions)
         finally:
             client.close()
         self._publisher = Publisher(

@@ -111,7 +111,7 @@ fn a_tombstone_ends_raw_publishing_at_its_place() {
     publisher.submit(block).unwrap();
     assert!(!publisher.close(Duration::from_secs(5)));
     let error = publisher.error().unwrap();
-    assert_eq!((error.message.as_str(), error.offset), ("tombstone", Some(1)));
+    assert_eq!((error.kind, error.offset), (Kind::InvalidRequest, Some(1)));
     assert_eq!(publisher.positions(), vec![(Arc::from("source"), 0, 1)], "what was before it went out");
 }
 

@@ -1,0 +1,102 @@
+"""Kafka -> Rivven against a publisher that has nothing else to do: rivvend's own ceiling."""
+
+import pytest
+from rivven_kafka._native import Publisher, RivvenClient, block_from_rows
+from rivven_kafka.config import ConnectConfig
+from rivven_kafka.pipeline import SourcePipeline
+
+from benches.running import rate_of, running, show
+from tests.support.connector import source_file
+from tests.support.topics import TopicWriter, create_topic
+
+pytestmark = pytest.mark.integration
+
+ROUNDS = 3
+VALUE = b'{"order_id": %08d, "customer": "customer-%05d", "amount": 123.45, "note": "' + b"x" * 80 + b'"}'
+
+
+def orders(count, partition):
+    return [
+        (-1, b"customer-%05d" % (number % 5000), VALUE % (number, number % 5000), [("trace", b"%d" % number)])
+        for number in range(partition, partition + count)
+    ]
+
+
+def source(kafka, rivven, origin, target, connections, ordering):
+    config = source_file(
+        kafka.bootstrap,
+        rivven.bootstrap,
+        origin,
+        target,
+        f"g-{target}",
+        ordering=ordering,
+        connections=connections,
+    )
+    config = ConnectConfig.build(config)
+    return SourcePipeline("bench", config.sources["in"], config.broker, config.settings)
+
+
+def raw_rate(rivven, values, target, lanes, connections):
+    """The same keys and values, already encoded, through the same lanes."""
+    client = RivvenClient([rivven.bootstrap])
+    client.create_topic(target, len(values))
+    client.close()
+    publisher = Publisher(
+        [rivven.bootstrap],
+        target,
+        len(values),
+        value_format="raw",
+        lanes_per_partition=lanes,
+        connections=connections,
+    )
+    for partition, block in values.items():
+        for start in range(0, len(block), 500):
+            publisher.submit(block_from_rows("raw", partition, block[start : start + 500]))
+    rate = rate_of(
+        lambda: publisher.stats()["records_published"], sum(len(block) for block in values.values())
+    )
+    publisher.close()
+    return rate
+
+
+def published(rivven, topic, partitions):
+    """What the source published, to be published again by the raw publisher."""
+    client = RivvenClient([rivven.bootstrap])
+    values = {}
+    for partition in range(partitions):
+        rows, offset = [], 0
+        while block := client.fetch(topic, partition, offset, 2000):
+            if not len(block):
+                break
+            rows += [(-1, key, value, []) for key, value in zip(block.keys(), block.values(), strict=True)]
+            offset = block.next_offset
+        values[partition] = rows
+    client.close()
+    return values
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    ("partitions", "ordering", "connections", "records"),
+    [(4, "partition", 4, 6_000), (16, "partition", 16, 20_000), (4, "key", 64, 40_000)],
+)
+def test_source_against_a_raw_publisher(
+    kafka, rivven, topic_name, partitions, ordering, connections, records
+):
+    origin = topic_name()
+    create_topic(kafka.bootstrap, origin, partitions)
+    with TopicWriter(kafka.bootstrap, origin, partitions) as writer:
+        for partition in range(partitions):
+            writer.write(partition, orders(records // partitions, partition))
+    lanes = 1 if ordering == "partition" else connections // partitions
+    ours, raw = [], []
+    for _ in range(ROUNDS):
+        target = topic_name()
+        pipeline = source(kafka, rivven, origin, target, connections, ordering)
+        with running(pipeline):
+            ours.append(rate_of(pipeline.delivered, records))
+        values = published(rivven, target, partitions)
+        raw.append(raw_rate(rivven, values, topic_name(), lanes, connections))
+    title = f"Kafka -> Rivven, {partitions} partitions, ordering: {ordering}, {lanes} lanes each"
+    ratios = show(title, [("raw publisher", raw), ("source", ours)])
+    assert ratios["source"] > 0.5, "the source must not be what limits rivvend"

@@ -1,0 +1,1 @@
+"""Programs that show rivven-kafka at work."""
