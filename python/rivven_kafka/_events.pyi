@@ -1,10 +1,13 @@
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
+from typing_extensions import disjoint_base
+
 from rivven_kafka._native import RecordBlock
 
 __all__ = ["EventReader", "SourceEvent", "rows"]
 
+@disjoint_base
 class SourceEvent:
     """One Kafka record as an event."""
 
@@ -41,6 +44,9 @@ class SourceEvent:
     def headers(self) -> list[tuple[str, bytes | None]]:
         """Headers in order; names may repeat."""
     @property
+    def read_at_ms(self) -> int:
+        """When the event was read or made, in milliseconds since the epoch."""
+    @property
     def event_type(self) -> str:
         """Kind of the event: always `record` for Kafka."""
     @property
@@ -58,15 +64,18 @@ class SourceEvent:
     def to_dict(self) -> dict[str, Any]:
         """The event in the form of its JSON."""
 
+@disjoint_base
 class EventReader(Iterator[SourceEvent], AsyncIterator[SourceEvent]):
     """Iterates over the events of blocks that `next_block` supplies."""
 
-    def __init__(self) -> None: ...
+    def __init__(self, *, include_key: bool = True, include_headers: bool = True) -> None: ...
     @property
     def last_event(self) -> SourceEvent | None:
         """The event handed out last."""
     def next_block(self) -> RecordBlock | None:
         """The next block with records, or None at the end. Supplied by the subclass."""
+    def drop_fetch(self) -> bool:
+        """Waits for a fetch whose waiter was cancelled, and drops its block; True if there was one."""
     def __iter__(self) -> EventReader: ...
     def __next__(self) -> SourceEvent: ...
     def __aiter__(self) -> EventReader: ...

@@ -1,4 +1,4 @@
-# cython: boundscheck=False, wraparound=False
+# cython: boundscheck=False, wraparound=False, auto_pickle=False
 """Python objects that are made per record.
 
 A block crosses from Rust once, as columns (lists); the loop that makes one `SourceEvent` per record runs here.
@@ -6,7 +6,19 @@ A block crosses from Rust once, as columns (lists); the loop that makes one `Sou
 
 import asyncio
 import base64
+import contextlib
 import json
+import threading
+import time
+from concurrent.futures import Future
+from datetime import UTC, datetime
+
+__all__ = ["EventReader", "SourceEvent", "rows"]
+
+
+def _no_constant(name):
+    """Python reads NaN and Infinity as numbers; JSON has none of them."""
+    raise ValueError(name)
 
 
 cdef class SourceEvent:
@@ -20,6 +32,7 @@ cdef class SourceEvent:
         key: Key bytes or None.
         value: Value bytes; None is a tombstone.
         headers: (name, value or None) in order; names may repeat.
+        read_at_ms: When the event was read or made, in milliseconds since the epoch.
     """
 
     cdef readonly str topic
@@ -29,6 +42,9 @@ cdef class SourceEvent:
     cdef readonly bytes key
     cdef readonly bytes value
     cdef readonly list headers
+    cdef readonly long long read_at_ms
+    cdef bint _with_key
+    cdef bint _with_headers
 
     def __init__(
         self,
@@ -48,6 +64,23 @@ cdef class SourceEvent:
         self.partition = partition
         self.offset = offset
         self.timestamp_ms = timestamp_ms
+        self.read_at_ms = _now_ms()
+        self._with_key = True
+        self._with_headers = True
+
+    def __reduce__(self):
+        return _restore, (
+            self.topic,
+            self.value,
+            self.key,
+            self.headers,
+            self.partition,
+            self.offset,
+            self.timestamp_ms,
+            self.read_at_ms,
+            self._with_key,
+            self._with_headers,
+        )
 
     @property
     def event_type(self):
@@ -75,35 +108,39 @@ cdef class SourceEvent:
         if self.value is None:
             return None
         try:
-            return json.loads(self.value)
-        except (ValueError, RecursionError):
-            pass
-        try:
-            return self.value.decode()
+            # Decoded first: on bytes, `json` also guesses at UTF-16 and UTF-32.
+            text = self.value.decode()
         except UnicodeDecodeError:
             return self.value
+        try:
+            return json.loads(text, parse_constant=_no_constant)
+        except (ValueError, RecursionError):
+            return text
 
     def to_dict(self):
-        """The event in the form of its JSON: bytes that are not UTF-8 stand in base64."""
+        """The event in the form of its JSON: bytes that are not UTF-8 stand in base64.
+
+        Key and headers are there unless the source leaves them out (`include_key`, `include_headers`).
+        """
         data = self.data
         if isinstance(data, bytes):
             data = base64.b64encode(data).decode()
-        metadata = {
-            "position": self.position,
-            "kafka_timestamp": self.timestamp_ms,
-            "kafka_partition": self.partition,
-            "kafka_offset": self.offset,
-        }
-        if self.key is not None:
-            metadata["kafka_key"] = self.key.decode(errors="replace")
-        if self.headers:
+        metadata = {"position": self.position}
+        if self.headers and self._with_headers:
             metadata["kafka_headers"] = {
                 name: None if value is None else value.decode(errors="replace") for name, value in self.headers
             }
+        metadata["kafka_timestamp"] = self.timestamp_ms
+        metadata["kafka_partition"] = self.partition
+        if self.key is not None and self._with_key:
+            metadata["kafka_key"] = self.key.decode(errors="replace")
+        metadata["kafka_offset"] = self.offset
+        read_at = datetime.fromtimestamp(self.read_at_ms / 1000, UTC)
         return {
             "event_type": self.event_type,
             "stream": self.topic,
             "namespace": self.namespace,
+            "timestamp": read_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "data": data,
             "metadata": metadata,
         }
@@ -114,8 +151,28 @@ cdef class SourceEvent:
         return f"SourceEvent({self.position}, {size})"
 
 
+cdef long long _now_ms():
+    return <long long> (time.time() * 1000)
+
+
+def _restore(topic, value, key, headers, partition, offset, timestamp_ms, read_at_ms, with_key, with_headers):
+    """The inverse of `SourceEvent.__reduce__`."""
+    cdef SourceEvent event = SourceEvent(
+        topic, value, key=key, headers=headers, partition=partition, offset=offset, timestamp_ms=timestamp_ms
+    )
+    event.read_at_ms = read_at_ms
+    event._with_key = with_key
+    event._with_headers = with_headers
+    return event
+
+
 cdef class EventReader:
-    """Iterates over the events of blocks that `next_block` supplies, synchronously or asynchronously."""
+    """Iterates over the events of blocks that `next_block` supplies, synchronously or asynchronously.
+
+    Args:
+        include_key: Whether `SourceEvent.to_dict` shows the key.
+        include_headers: Whether `SourceEvent.to_dict` shows the headers.
+    """
 
     cdef list _offsets
     cdef list _timestamps
@@ -126,11 +183,18 @@ cdef class EventReader:
     cdef int _partition
     cdef Py_ssize_t _index
     cdef Py_ssize_t _count
+    cdef long long _read_at_ms
+    cdef bint _with_key
+    cdef bint _with_headers
+    cdef object _fetch
     cdef readonly SourceEvent last_event
 
-    def __init__(self):
+    def __init__(self, *, include_key=True, include_headers=True):
         self._index = 0
         self._count = 0
+        self._with_key = include_key
+        self._with_headers = include_headers
+        self._fetch = None
         self.last_event = None
 
     def next_block(self):
@@ -147,6 +211,7 @@ cdef class EventReader:
         self._keys = block.keys()
         self._values = block.values()
         self._headers = block.headers()
+        self._read_at_ms = _now_ms()
         self._index = 0
         self._count = len(self._offsets)
         return True
@@ -161,16 +226,28 @@ cdef class EventReader:
         event.key = self._keys[index]
         event.value = self._values[index]
         event.headers = self._headers[index]
+        event.read_at_ms = self._read_at_ms
+        event._with_key = self._with_key
+        event._with_headers = self._with_headers
         self._index = index + 1
         self.last_event = event
         return event
+
+    def drop_fetch(self):
+        """Waits for a fetch whose waiter was cancelled, and drops its block; True if there was one."""
+        fetch, self._fetch = self._fetch, None
+        if fetch is None:
+            return False
+        fetch.exception()
+        return True
 
     def __iter__(self):
         return self
 
     def __next__(self):
         while self._index >= self._count:
-            if not self._load(self.next_block()):
+            fetch, self._fetch = self._fetch, None
+            if not self._load(self.next_block() if fetch is None else fetch.result()):
                 raise StopIteration
         return self._event()
 
@@ -180,10 +257,44 @@ cdef class EventReader:
     async def __anext__(self):
         while self._index >= self._count:
             # Only the fetch of a block blocks; events of a loaded block need no other thread.
-            block = await asyncio.get_running_loop().run_in_executor(None, self.next_block)
-            if not self._load(block):
+            if self._fetch is None:
+                self._fetch = _in_thread(self.next_block)
+            fetch = self._fetch
+            # A waiter that is cancelled, by a timeout for example, leaves the fetch to the next one: dropping
+            # its block would lose events.
+            await _done(fetch)
+            self._fetch = None
+            if not self._load(fetch.result()):
                 raise StopAsyncIteration
         return self._event()
+
+
+def _in_thread(function):
+    """The future result of `function`, run by a thread that does not keep the interpreter from ending."""
+    future = Future()
+
+    def run():
+        try:
+            future.set_result(function())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, name="rivven-kafka-fetch", daemon=True).start()
+    return future
+
+
+def _done(future):
+    """An asyncio future that ends when `future` does, and may be cancelled without it."""
+    loop = asyncio.get_running_loop()
+    waiter = loop.create_future()
+
+    def wake(_):
+        # The loop is closed when the program has given up waiting.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(lambda: waiter.done() or waiter.set_result(None))
+
+    future.add_done_callback(wake)
+    return waiter
 
 
 def rows(events):

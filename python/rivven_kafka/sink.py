@@ -98,8 +98,17 @@ class WriteResult:
         return self.failed == 0
 
 
+def _skipped(topic: str, partition: int, skipped: list[tuple[int, str]]) -> list[RivvenKafkaError]:
+    """What `on_error: skip` left out, as an error; its offset counts the events of the partition."""
+    if not skipped:
+        return []
+    offset, reason = skipped[0]
+    message = f"skipped {len(skipped)} events, the first because: {reason}"
+    return [DeliveryError(message, topic=topic, partition=partition, offset=offset)]
+
+
 class KafkaSink:
-    """Writes events to a Kafka topic.
+    """Writes events to a Kafka topic. Not to be shared by threads.
 
     Args:
         config: The options, as a model; keyword arguments of the same names are an alternative.
@@ -140,7 +149,8 @@ class KafkaSink:
         """Writes `events` and waits until Kafka has stored them, or `delivery_timeout_ms` has passed.
 
         Delivery guarantee: events counted as written are stored as `acks` asks. Of the others some may be
-        stored too; writing them again may double them.
+        stored too; writing them again may double them. After a batch that Kafka does not take, nothing more
+        is sent.
 
         Args:
             events: Events as `KafkaSource.read` yields them. `partitioning: preserve` keeps their partition.
@@ -158,19 +168,17 @@ class KafkaSink:
         for partition, records in rows(events).items():
             total += len(records)
             try:
-                encoder.append(block_from_rows(self.config.topic, partition, records))
+                skipped = encoder.append(block_from_rows(self.config.topic, partition, records))
             except RivvenKafkaError as error:
                 errors.append(error)
-        for batch in encoder.take_ready(0):
-            producer.send(self.config.topic, batch.partition, batch)
-        self.metrics.record_flush()
-        if not producer.flush(self.config.delivery_timeout_ms / 1000):
-            errors.append(TimeoutExpired("Kafka has not acknowledged every batch in time"))
-        try:
-            producer.check()
-        except DeliveryError as error:
-            errors.append(error)
-            self.close()
+            else:
+                errors += _skipped(self.config.topic, partition, skipped)
+        failure = self._deliver(producer, encoder)
+        if failure is not None:
+            errors.append(failure)
+            # Ends the batches without an outcome, so that none of them is counted by a later write.
+            self._close(0.0)
+        self.metrics.record_retry(producer.take_retries())
         after = self.metrics.snapshot()
         written = after.messages_produced - before.messages_produced
         self.metrics.record_error(total - written)
@@ -178,11 +186,31 @@ class KafkaSink:
             written, after.bytes_produced - before.bytes_produced, total - written, tuple(errors)
         )
 
+    def _deliver(self, producer: BatchProducer, encoder: SinkEncoder) -> RivvenKafkaError | None:
+        """Sends what was encoded, until a batch fails; returns why."""
+        failure: RivvenKafkaError | None = None
+        try:
+            for batch in encoder.take_ready(0):
+                producer.send(self.config.topic, batch.partition, batch)
+        except RivvenKafkaError as error:
+            failure = error
+        self.metrics.record_flush()
+        if not producer.flush(self.config.delivery_timeout_ms / 1000):
+            return TimeoutExpired("Kafka has not acknowledged every batch in time", topic=self.config.topic)
+        try:
+            producer.check()
+        except DeliveryError as error:
+            failure = error
+        return failure
+
     def close(self) -> None:
         """Closes the connections. The sink can be used again."""
+        self._close(5.0)
+
+    def _close(self, timeout_s: float) -> None:
         producer, self._producer = self._producer, None
         if producer is not None:
-            producer.close()
+            producer.close(timeout_s)
 
     def __enter__(self) -> KafkaSink:
         return self

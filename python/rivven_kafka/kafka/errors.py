@@ -12,6 +12,14 @@ _CLASSES: tuple[tuple[type[BaseException], type[errors.RivvenKafkaError]], ...] 
     (kafka_errors.KafkaConnectionError, errors.ConnectError),
     (kafka_errors.SaslAuthenticationFailedError, errors.AuthenticationError),
     (kafka_errors.AuthorizationError, errors.AuthorizationError),
+    (kafka_errors.CommitFailedError, errors.RebalanceNeededError),
+    (kafka_errors.IllegalGenerationError, errors.RebalanceNeededError),
+    (kafka_errors.UnknownMemberIdError, errors.RebalanceNeededError),
+    (kafka_errors.RebalanceInProgressError, errors.RebalanceNeededError),
+    (kafka_errors.TopicAlreadyExistsError, errors.TopicExistsError),
+    (kafka_errors.OutOfOrderSequenceNumberError, errors.OutOfOrderSequenceError),
+    (kafka_errors.UnknownProducerIdError, errors.UnknownProducerError),
+    (kafka_errors.NotLeaderForPartitionError, errors.NotLeaderError),
     (kafka_errors.UnknownTopicOrPartitionError, errors.UnknownTopicError),
     (kafka_errors.MessageSizeTooLargeError, errors.RecordTooLargeError),
     (kafka_errors.RecordListTooLargeError, errors.RecordTooLargeError),
@@ -21,6 +29,8 @@ _CLASSES: tuple[tuple[type[BaseException], type[errors.RivvenKafkaError]], ...] 
     (kafka_errors.InvalidProducerEpochError, errors.FencedError),
     (kafka_errors.RetriableError, errors.RetriableBrokerError),
 )
+# How kafka-python says that no bootstrap broker answered; it has no class for that.
+_NO_BROKER = "Unable to bootstrap"
 
 
 def translate(
@@ -39,8 +49,11 @@ def translate(
     """
     if isinstance(error, errors.RivvenKafkaError):
         return error
-    chosen = next((ours for theirs, ours in _CLASSES if isinstance(error, theirs)), errors.BrokerError)
-    name = type(error).__name__
     detail = str(error)
+    chosen = next((ours for theirs, ours in _CLASSES if isinstance(error, theirs)), errors.BrokerError)
+    if isinstance(error, kafka_errors.KafkaTimeoutError) and _NO_BROKER in detail:
+        # Nothing was asked yet, so no outcome is unknown.
+        chosen = errors.ConnectError
+    name = type(error).__name__
     message = f"{context}: {detail}" if detail.startswith(name) else f"{context}: {name}: {detail}"
     return chosen(message, code=name, topic=topic, partition=partition)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from types import TracebackType
@@ -9,7 +10,11 @@ from types import TracebackType
 from rivven_kafka._events import EventReader, SourceEvent
 from rivven_kafka._native import RecordBlock
 from rivven_kafka.config import KafkaSourceConfig
+from rivven_kafka.errors import RivvenKafkaError
 from rivven_kafka.kafka.consumer import BlockConsumer
+from rivven_kafka.kafka.errors import translate
+
+log = logging.getLogger(__name__)
 
 _COMMIT_TIMEOUT_MS = 5_000
 
@@ -21,12 +26,13 @@ class EventStream(EventReader):
     """
 
     def __init__(self, consumer: BlockConsumer, config: KafkaSourceConfig) -> None:
-        super().__init__()
+        super().__init__(include_key=config.include_key, include_headers=config.include_headers)
         self._consumer = consumer
         self._config = config
         self._waiting: list[RecordBlock] = []
         self._current: RecordBlock | None = None
         self._processed: dict[tuple[str, int], int] = {}
+        self._committing = False
         self._next_commit = time.monotonic() + config.auto_commit_interval_ms / 1000
         self._closed = False
         consumer.subscribe([config.topic], self)
@@ -67,14 +73,29 @@ class EventStream(EventReader):
         if self._closed:
             return
         self._closed = True
+        if self.drop_fetch():
+            # Nothing of that block was handed out, and everything before it is counted already.
+            self._current = None
         try:
-            last = self.last_event
-            if self._current is not None and last is not None:
-                offset = last.offset + 1 if include_last else last.offset
-                self._processed[last.topic, last.partition] = offset
+            self._count_last(include_last=include_last)
             self._consumer.commit(self.positions(), _COMMIT_TIMEOUT_MS)
+        except RivvenKafkaError as error:
+            if include_last:
+                raise
+            # The error that the stream is closed for matters more.
+            log.warning("final offset commit failed: %s", error)
         finally:
             self._consumer.close()
+
+    def _count_last(self, *, include_last: bool) -> None:
+        block, last = self._current, self.last_event
+        if block is None or last is None:
+            return
+        offset = last.offset + 1 if include_last else last.offset
+        if include_last and last.offset == block.last_offset:
+            # Beyond markers of transactions and what compaction has removed.
+            offset = block.next_offset
+        self._processed[block.topic, block.partition] = offset
 
     def _finish_current(self) -> None:
         if self._current is not None:
@@ -83,16 +104,24 @@ class EventStream(EventReader):
 
     def _commit_if_due(self) -> None:
         now = time.monotonic()
-        if self._processed and (not self._config.enable_auto_commit or now >= self._next_commit):
-            self._next_commit = now + self._config.auto_commit_interval_ms / 1000
-            positions = self.positions()
+        due = not self._config.enable_auto_commit or now >= self._next_commit
+        # One commit at a time: an older one that fails late must not undo a newer one.
+        if not self._processed or self._committing or not due:
+            return
+        self._next_commit = now + self._config.auto_commit_interval_ms / 1000
+        self._committing = True
+        positions = self.positions()
 
-            def done(error: BaseException | None) -> None:
-                if error is not None:
-                    for topic, partition, offset in positions:
-                        self._processed.setdefault((topic, partition), offset)
+        def done(error: BaseException | None) -> None:
+            self._committing = False
+            if error is not None:
+                log.warning("offset commit failed, will be repeated: %s", translate(error, "Kafka"))
+                return
+            for topic, partition, offset in positions:
+                if self._processed.get((topic, partition)) == offset:
+                    del self._processed[topic, partition]
 
-            self._consumer.commit_async(positions, done)
+        self._consumer.commit_async(positions, done)
 
     # Called by the consumer at a rebalance, while `next_block` waits in `poll`.
 
@@ -101,10 +130,8 @@ class EventStream(EventReader):
         return True
 
     def positions(self) -> list[tuple[str, int, int]]:
-        """Takes the positions of what was processed."""
-        taken = [(topic, partition, offset) for (topic, partition), offset in self._processed.items()]
-        self._processed.clear()
-        return taken
+        """The positions of what was processed and is not known to be committed."""
+        return [(topic, partition, offset) for (topic, partition), offset in list(self._processed.items())]
 
     def forget(self, partitions: Sequence[tuple[str, int]], *, lost: bool) -> None:
         """Drops blocks that someone else will read."""

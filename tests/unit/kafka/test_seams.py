@@ -1,0 +1,371 @@
+"""The internals of kafka-python that ours stand on: these tests fail when a release moves one of them."""
+
+import collections
+import inspect
+import random
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.consumer.fetcher import Fetcher, IsolationLevel
+from kafka.coordinator.consumer import ConsumerCoordinator
+from kafka.net.selector import NetworkSelector
+from kafka.producer.future import FutureProduceResult
+from kafka.producer.producer_batch import ProducerBatch
+from kafka.producer.record_accumulator import RecordAccumulator
+from kafka.producer.sender import Sender
+from kafka.producer.transaction_manager import TransactionManager
+from kafka.record.memory_records import MemoryRecords, MemoryRecordsBuilder
+from kafka.structs import OffsetAndMetadata
+from rivven_kafka._native import SinkEncoder, block_from_rows
+from rivven_kafka.errors import CorruptRecordError
+from rivven_kafka.kafka.consumer import _PartitionRecords
+from rivven_kafka.kafka.producer import _Accumulator, _batch, _Records
+
+from .records import CODECS, Record, oracle_batch
+from .test_fetch_positions import logs
+
+TP = TopicPartition("topic", 0)
+
+
+def parameters(function):
+    return list(inspect.signature(function).parameters)
+
+
+# Consumer.
+
+
+def test_partition_records_are_constructed_as_before():
+    ours, theirs = parameters(_PartitionRecords), parameters(Fetcher.PartitionRecords)
+    assert ours == theirs
+    defaults = {
+        name: parameter.default
+        for name, parameter in inspect.signature(Fetcher.PartitionRecords).parameters.items()
+    }
+    assert defaults["isolation_level"] == IsolationLevel.READ_UNCOMMITTED == 0
+    assert IsolationLevel.READ_COMMITTED == 1, "what ours compares with"
+    # A subclass is only used because the call goes through the instance.
+    assert "self.PartitionRecords(" in inspect.getsource(Fetcher._parse_fetched_data)
+
+
+def test_memory_records_keep_the_fetched_bytes():
+    data = oracle_batch([Record(0, None, b"v", [])])
+    assert MemoryRecords(data)._buffer is data
+
+
+def test_the_fetcher_uses_nothing_of_partition_records_that_ours_lacks():
+    """Every attribute that the fetcher takes from one, found in its source."""
+    ours = _PartitionRecords(0, TP, MemoryRecords(b""))
+    source = inspect.getsource(Fetcher)
+    source = source[: source.index("class PartitionRecords")]
+    holders = ("part", "partition_records", "_next_partition_records", "parsed_records", "parked")
+    used = {
+        word.split("(")[0].split(")")[0].rstrip(",:")
+        for holder in holders
+        for piece in source.split(f"{holder}.")[1:]
+        for word in piece.split()[:1]
+    }
+    used = {name for name in used if name.isidentifier()}
+    assert {"topic_partition", "next_fetch_offset", "leader_epoch", "take", "drain", "bytes_read"} <= used
+    missing = {name for name in used if not hasattr(ours, name)} - {"pop", "values", "clear", "partition"}
+    assert not missing
+
+
+class _Subscriptions:
+    """What the fetcher asks its subscription state about one assigned partition."""
+
+    def __init__(self, offset):
+        state = SimpleNamespace(
+            position=OffsetAndMetadata(offset, "", -1),
+            highwater=None,
+            update_preferred_read_replica=lambda *_: False,
+        )
+        self.assignment = {TP: state}
+        self.moved = []
+
+    def is_fetchable(self, tp):
+        return True
+
+    def is_assigned(self, tp):
+        return True
+
+    def is_paused(self, tp):
+        return False
+
+    def position(self, tp):
+        return self.assignment[tp].position
+
+    def move_partition_to_end(self, tp):
+        self.moved.append(tp)
+
+
+def fetcher(data, offset, records_class, *, committed=False, aborted=()):
+    """kafka-python's own `Fetcher` with one response that it has not looked at yet."""
+    made = Fetcher.__new__(Fetcher)
+    made.config = {
+        **Fetcher.DEFAULT_CONFIG,
+        "key_deserializer": None,
+        "value_deserializer": None,
+        "check_crcs": True,
+    }
+    made.PartitionRecords = records_class
+    made._isolation_level = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
+    made._subscriptions = _Subscriptions(offset)
+    made._sensors = None
+    made._next_partition_records = None
+    made._next_in_line_exception_metadata = None
+    made._paused_completed_fetches = {}
+    made._paused_partition_records = {}
+    partition_data = SimpleNamespace(
+        error_code=0,
+        high_watermark=10_000,
+        diverging_epoch=None,
+        records=data,
+        aborted_transactions=[SimpleNamespace(producer_id=p, first_offset=o) for p, o in aborted],
+        preferred_read_replica=-1,
+    )
+    fetch = SimpleNamespace(
+        topic_partition=TP,
+        fetched_offset=offset,
+        partition_data=partition_data,
+        metric_aggregator=None,
+        response_version=12,
+    )
+    made._completed_fetches = collections.deque([fetch])
+    return made
+
+
+def drained(made, max_records):
+    """Each poll's records until the response is used up, and the position after each."""
+    polls, positions = [], []
+    while True:
+        records, _ = made.fetched_records(max_records)
+        polls.append(records.get(TP, []))
+        positions.append(made._subscriptions.assignment[TP].position)
+        if not made._completed_fetches and not made._next_partition_records:
+            return polls, positions
+
+
+def rows_of(blocks):
+    return [
+        row
+        for block in blocks
+        for row in zip(block.offsets(), block.timestamps(), block.keys(), block.values(), strict=True)
+    ]
+
+
+@given(log=logs(), committed=st.booleans(), max_records=st.integers(1, 7), data=st.data())
+def test_the_fetcher_gets_the_same_from_ours_as_from_its_own(log, committed, max_records, data):
+    response, aborted, end = log
+    start = data.draw(st.integers(0, end - 1))
+    options = {"committed": committed, "aborted": aborted}
+    theirs, their_positions = drained(
+        fetcher(response, start, Fetcher.PartitionRecords, **options), max_records
+    )
+    ours, positions = drained(fetcher(response, start, _PartitionRecords, **options), max_records)
+    flat = [(r.offset, r.timestamp, r.key, r.value) for poll in theirs for r in poll]
+    assert [row for poll in ours for row in rows_of(poll)] == flat
+    assert positions[-1].offset == their_positions[-1].offset == end
+    # max_poll_records: a block that is empty counts for one, because it has to be handed out.
+    assert all(sum(max(len(block), 1) for block in poll) <= max_records for poll in ours)
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_max_poll_records_holds_within_a_batch(codec):
+    batch = oracle_batch([Record(i, None, b"x" * 100, []) for i in range(100)], CODECS[codec])
+    polls, positions = drained(fetcher(batch, 0, _PartitionRecords), 7)
+    assert [sum(map(len, poll)) for poll in polls[:15]] == [7] * 14 + [2]
+    assert [position.offset for position in positions[:3]] == [7, 14, 21]
+
+
+def test_a_damaged_batch_is_reported_after_what_precedes_it_and_again():
+    good = oracle_batch([Record(0, None, b"a", [])])
+    bad = bytearray(oracle_batch([Record(0, None, b"b", [])], base_offset=1))
+    bad[-1] ^= 1
+    made = fetcher(good + bytes(bad), 0, _PartitionRecords)
+    records, _ = made.fetched_records(10)
+    assert rows_of(records[TP]) == [(0, 0, None, b"a")]
+    for _ in range(3):
+        with pytest.raises(CorruptRecordError, match="checksum"):
+            made.fetched_records(10)
+    assert made._subscriptions.assignment[TP].position.offset == 1
+
+
+def test_partition_records_drain_once():
+    drains = []
+    batch = oracle_batch([Record(0, None, b"a", [])])
+    aggregate = []
+    ours = _PartitionRecords(
+        0,
+        TP,
+        MemoryRecords(batch),
+        metric_aggregator=SimpleNamespace(record=lambda *args: aggregate.append(args)),
+        on_drain=drains.append,
+    )
+    assert ours
+    assert len(ours.take(5)) == 1
+    assert len(ours.take(5)) == 0
+    assert not ours
+    ours.drain()
+    assert drains == [ours]
+    assert [(tp, records) for tp, _, records in aggregate] == [(TP, 1)]
+
+
+def test_rebalances_can_wait_and_commit():
+    assert parameters(NetworkSelector.sleep) == ["self", "delay"]
+    assert parameters(ConsumerCoordinator._commit_offsets_sync_async)[:2] == ["self", "offsets"]
+    assert inspect.iscoroutinefunction(ConsumerCoordinator._commit_offsets_sync_async)
+    source = inspect.getsource(KafkaConsumer)
+    for attribute in ("self._net =", "self._coordinator =", "self._fetcher ="):
+        assert attribute in source
+
+
+# Producer.
+
+
+def sealed(count=4, partition=0):
+    encoder = SinkEncoder(partition + 1, include_headers=False)
+    rows = [(1_700_000_000_000 + i, b"k%d" % i, b"v%d" % i, []) for i in range(count)]
+    encoder.append(block_from_rows("topic", partition, rows))
+    [batch] = encoder.take_ready(0)
+    return batch
+
+
+def accumulator(splits=None, **config):
+    splits = [] if splits is None else splits
+    return _Accumulator(lambda: splits.append(1), **config)
+
+
+def test_the_accumulator_has_what_ours_uses():
+    theirs = RecordAccumulator()
+    assert isinstance(theirs._batches, collections.defaultdict)
+    assert isinstance(theirs._batches[TP], collections.deque)
+    assert theirs._closed is False
+    assert theirs._transaction_manager is None
+    with theirs._tp_lock(TP):
+        assert theirs._tp_lock(TP).locked()
+    batch = ProducerBatch(TP, _Records(sealed()))
+    theirs._incomplete.add(batch)
+    assert list(theirs._incomplete.all()) == [batch]
+    assert {
+        "transaction_manager",
+        "delivery_timeout_ms",
+        "request_timeout_ms",
+        "retry_backoff_ms",
+        "linger_ms",
+    } <= set(RecordAccumulator.DEFAULT_CONFIG)
+    # Our copy is made from theirs' config alone.
+    assert set(accumulator(**theirs.config).config) == set(theirs.config)
+    assert parameters(_Accumulator.split_and_reenqueue) == parameters(RecordAccumulator.split_and_reenqueue)
+
+
+def test_the_producer_is_wired_as_ours_rewires_it():
+    source = inspect.getsource(KafkaProducer.__init__)
+    for attribute in ("self._accumulator =", "self._sender =", "self._transaction_manager ="):
+        assert attribute in source
+    sender = inspect.getsource(Sender)
+    assert "self._accumulator =" in sender
+    assert sender.count("self._record_retries(batch)") == 3, "split, retention, retry"
+    assert parameters(Sender._record_retries) == ["self", "batch"]
+    assert "self._accumulator.split_and_reenqueue(batch)" in sender
+    assert Sender.DEFAULT_CONFIG["guarantee_message_order"] is False
+    assert sender.count("self.config['guarantee_message_order']") >= 2, "mute when sent, unmute at the answer"
+    assert callable(Sender.wakeup)
+    assert parameters(TransactionManager.set_sequence_number) == ["self", "tp", "sequence"]
+    assert parameters(TransactionManager.maybe_add_partition_to_transaction)[:2] == [
+        "self",
+        "topic_partition",
+    ]
+
+
+def test_a_batch_asks_of_its_records_only_what_ours_answer():
+    """Every method of the builder that kafka-python calls on a closed batch's records."""
+    sources = (
+        inspect.getsource(ProducerBatch) + inspect.getsource(RecordAccumulator) + inspect.getsource(Sender)
+    )
+    used = {piece.split("(")[0].split()[0].rstrip(",):") for piece in sources.split("batch.records.")[1:]}
+    used |= {piece.split("(")[0].split()[0].rstrip(",):") for piece in sources.split("self.records.")[1:]}
+    ours = _Records(sealed())
+    # `append` fills a batch, which is never done with ours.
+    assert {name for name in used if not hasattr(ours, name)} <= {"append"}
+    public = {name for name in dir(MemoryRecordsBuilder) if not name.startswith("_")}
+    assert "set_producer_state" in public
+    theirs = parameters(MemoryRecordsBuilder.set_producer_state)
+    assert parameters(_Records.set_producer_state) == theirs
+
+
+def test_a_batch_has_what_ours_sets_and_reads():
+    batch = ProducerBatch(TP, _Records(sealed()))
+    for attribute in ("max_record_size", "created", "attempts", "last_attempt", "produce_future"):
+        assert hasattr(batch, attribute)
+    assert (batch.record_count, batch.has_sequence, batch.base_sequence) == (4, False, -1)
+    batch.records.set_producer_state(5, 1, 40, False)
+    assert (batch.producer_id, batch.producer_epoch, batch.base_sequence, batch.has_sequence) == (
+        5,
+        1,
+        40,
+        True,
+    )
+    assert isinstance(batch.produce_future, FutureProduceResult)
+
+
+def test_outcomes_arrive_as_ours_reads_them():
+    outcomes = []
+
+    def done(batch, tp, error):
+        outcomes.append((tp, error))
+
+    _batch(TP, sealed(), done).complete(100, -1)
+    failure = ValueError("no")
+    _batch(TP, sealed(), done).complete_exceptionally(failure, lambda _: failure)
+    _batch(TP, sealed(), done).abort(failure)
+    assert outcomes == [(TP, None), (TP, failure), (TP, failure)]
+
+
+def test_a_retried_batch_keeps_its_sequence_and_bytes():
+    records = _Records(sealed())
+    records.set_producer_state(5, 1, 40, False)
+    records.close()
+    before = records.buffer()
+    records.close()
+    assert records.buffer() == before
+    with pytest.raises(Exception, match="closed batch"):
+        records.set_producer_state(5, 1, 44, False)
+
+
+@given(seed=st.integers(0, 1000), count=st.integers(2, 40))
+def test_a_split_keeps_order_time_and_sequence(seed, count):
+    splits = []
+    sequences = {}
+    manager = SimpleNamespace(set_sequence_number=sequences.__setitem__)
+    ours = accumulator(splits)
+    ours._transaction_manager = manager
+    first, later = _batch(TP, sealed(count), lambda *_: None), _batch(TP, sealed(1), lambda *_: None)
+    first.records.set_producer_state(5, 1, 40, False)
+    first.records.close()
+    first.attempts = random.Random(seed).randrange(3)
+    ours.append_batch(later)
+    assert ours.split_and_reenqueue(first) == 2
+    halves = list(ours._batches[TP])
+    assert halves[-1] is later
+    assert [half.attempts for half in halves[:2]] == [first.attempts] * 2
+    assert [half.created for half in halves[:2]] == [first.created] * 2
+    assert sum(half.record_count for half in halves[:2]) == count
+    assert (sequences, splits) == ({TP: 40}, [1])
+    assert set(halves) <= set(ours._incomplete.all())
+    values = []
+    for half in halves[:2]:
+        half.records.close()
+        batch = MemoryRecords(half.records.buffer()).next_batch()
+        assert batch.validate_crc()
+        values += [record.value for record in batch]
+    assert values == [b"v%d" % i for i in range(count)]
+
+
+def test_a_closed_accumulator_takes_nothing():
+    ours = accumulator()
+    ours.close()
+    with pytest.raises(Exception, match="closed"):
+        ours.append_batch(_batch(TP, sealed(), lambda *_: None))
