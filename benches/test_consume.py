@@ -2,13 +2,14 @@
 
 import time
 from contextlib import closing
+from typing import Any
 
 import pytest
 from kafka import KafkaConsumer, TopicPartition
 from rivven_kafka.kafka import BlockConsumer
 
 from benches.running import show
-from tests.support.topics import TopicWriter, create_topic
+from tests.support.topics import Headers, TopicWriter, create_topic
 
 pytestmark = pytest.mark.integration
 
@@ -22,7 +23,8 @@ VALUE = b'{"order_id": 12345678, "customer": "customer-00042", "note": "' + b"x"
 def filled(kafka):
     topic = "consume-benchmark"
     create_topic(kafka.bootstrap, topic, PARTITIONS)
-    rows = [(-1, b"customer-00042", VALUE, [("trace", b"1")])] * 10_000
+    headers: Headers = [("trace", b"1")]
+    rows = [(-1, b"customer-00042", VALUE, headers)] * 10_000
     with TopicWriter(kafka.bootstrap, topic, PARTITIONS) as writer:
         for number in range(RECORDS // len(rows)):
             writer.write(number % PARTITIONS, rows)
@@ -30,7 +32,11 @@ def filled(kafka):
 
 
 def blocks_rate(bootstrap, topic, max_records, fetch_bytes):
-    options = {"bootstrap_servers": [bootstrap], "group_id": None, "max_partition_fetch_bytes": fetch_bytes}
+    options: dict[str, Any] = {
+        "bootstrap_servers": [bootstrap],
+        "group_id": None,
+        "max_partition_fetch_bytes": fetch_bytes,
+    }
     with closing(BlockConsumer(options)) as consumer:
         consumer.assign([(topic, partition, 0) for partition in range(PARTITIONS)])
         count, start = 0, time.perf_counter()

@@ -11,7 +11,7 @@ from rivven_kafka.pipeline import SinkPipeline
 
 from benches.running import rate_of, running, show
 from tests.support.connector import sink_file
-from tests.support.topics import create_topic
+from tests.support.topics import Headers, create_topic
 
 pytestmark = pytest.mark.integration
 
@@ -31,7 +31,9 @@ def filled(rivven):
         [rivven.bootstrap], topic, PARTITIONS, value_format="raw", lanes_per_partition=24, connections=96
     )
     for number in range(RECORDS // 1000):
-        rows = [(-1, b"customer-%05d" % key, VALUE, []) for key in range(1000)]
+        rows: list[tuple[int, bytes, bytes, Headers]] = [
+            (-1, b"customer-%05d" % key, VALUE, []) for key in range(1000)
+        ]
         publisher.submit(block_from_rows("raw", number % PARTITIONS, rows))
     while publisher.in_flight_records():
         publisher.wait(100)
@@ -51,8 +53,8 @@ def sink_rate(kafka, rivven, filled, target, batch_size, idempotent):
         include_headers=False,
         idempotent=idempotent,
     )
-    config = ConnectConfig.build(config)
-    pipeline = SinkPipeline("bench", config.sinks["out"], config.broker, config.settings)
+    connect = ConnectConfig.build(config)
+    pipeline = SinkPipeline("bench", connect.sinks["out"], connect.broker, connect.settings)
     with running(pipeline):
         return rate_of(pipeline.delivered, RECORDS)
 

@@ -7,7 +7,7 @@ from rivven_kafka.pipeline import SourcePipeline
 
 from benches.running import rate_of, running, show
 from tests.support.connector import source_file
-from tests.support.topics import TopicWriter, create_topic
+from tests.support.topics import Headers, TopicWriter, create_topic
 
 pytestmark = pytest.mark.integration
 
@@ -32,8 +32,8 @@ def source(kafka, rivven, origin, target, connections, ordering):
         ordering=ordering,
         connections=connections,
     )
-    config = ConnectConfig.build(config)
-    return SourcePipeline("bench", config.sources["in"], config.broker, config.settings)
+    connect = ConnectConfig.build(config)
+    return SourcePipeline("bench", connect.sources["in"], connect.broker, connect.settings)
 
 
 def raw_rate(rivven, values, target, lanes, connections):
@@ -64,7 +64,8 @@ def published(rivven, topic, partitions):
     client = RivvenClient([rivven.bootstrap])
     values = {}
     for partition in range(partitions):
-        rows, offset = [], 0
+        rows: list[tuple[int, bytes | None, bytes | None, Headers]] = []
+        offset = 0
         while block := client.fetch(topic, partition, offset, 2000):
             if not len(block):
                 break
