@@ -109,7 +109,7 @@ def test_a_second_signal_aborts_a_sink_that_waits_for_kafka(rivven, topic_name, 
 def test_a_bad_configuration_stops_before_any_connection(tmp_path, broken):
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.setblocking(False)
-        address = "127.0.0.1:%d" % server.getsockname()[1]
+        address = f"127.0.0.1:{server.getsockname()[1]}"
         config = sink_file(address, address, "from", "to", "g", **broken)
         with Connector(tmp_path, config) as connector:
             assert connector.wait(20) == BAD_CONFIGURATION, connector.log_tail()
