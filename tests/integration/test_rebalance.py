@@ -53,7 +53,7 @@ def logs(*connectors):
 
 @pytest.mark.timeout(120)
 def test_a_second_source_joins_and_leaves(kafka, rivven, topic_name, tmp_path):
-    count, batch = 3_000, 25
+    count, batch = 2_500, 25
     origin, copy = topic_name(), topic_name()
     fill_kafka(kafka.bootstrap, origin, PARTITIONS, count)
     config = source_file(

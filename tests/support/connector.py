@@ -91,10 +91,10 @@ class Connector:
         self._process.kill()
         self._process.wait()
 
-    def terminate(self) -> None:
-        """SIGTERM; returns at once."""
+    def send(self, number: signal.Signals) -> None:
+        """Sends a signal; returns at once."""
         assert self._process is not None
-        self._process.send_signal(signal.SIGTERM)
+        self._process.send_signal(number)
 
     def wait(self, timeout: float = 60.0) -> int:
         """Waits for the end; returns the exit code."""
@@ -103,7 +103,7 @@ class Connector:
 
     def stop(self, timeout: float = 60.0) -> int:
         """SIGTERM; returns the exit code."""
-        self.terminate()
+        self.send(signal.SIGTERM)
         return self.wait(timeout)
 
     def __enter__(self) -> Connector:

@@ -60,6 +60,8 @@ class SinkPipeline:
         Raises:
             RivvenKafkaError: The sink cannot go on. Everything committed has been delivered.
         """
+        self._assigned = []
+        self._next_commit = 0.0
         with contextlib.ExitStack() as stack:
             topic = find_topic(self._config, self.name)
             self._client = RivvenClient(**self._arguments)

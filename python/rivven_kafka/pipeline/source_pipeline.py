@@ -51,10 +51,15 @@ class SourcePipeline:
         self._settings = settings
         self._publisher: Publisher | None = None
         self._consumer: BlockConsumer | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        """Leaves nothing of an earlier run: a commit that was never answered would hold up all later ones."""
         self._uncommitted: dict[tuple[str, int], int] = {}
         self._committing = False
         self._next_commit = 0.0
         self._paused = False
+        self._closed = False
 
     def run(self, stop: threading.Event) -> None:
         """Moves records until `stop` is set; then delivers what is on the wire and commits.
@@ -62,6 +67,7 @@ class SourcePipeline:
         Raises:
             RivvenKafkaError: The source cannot go on. Everything committed has been delivered.
         """
+        self._begin()
         self._consumer = BlockConsumer(consumer_options(self._config, self.name))
         try:
             self._open(self._consumer)
@@ -142,8 +148,9 @@ class SourcePipeline:
         assert self._publisher is not None
         for topic, partition in partitions:
             self._publisher.cancel(topic, partition)
-        failed = self._publisher.error() is not None
-        return failed or not any(self._publisher.in_flight_records(t, p) for t, p in partitions)
+        # Neither a closed publisher nor a failed one will get another answer.
+        ended = self._closed or self._publisher.error() is not None
+        return ended or not any(self._publisher.in_flight_records(t, p) for t, p in partitions)
 
     def positions(self) -> list[tuple[str, int, int]]:
         """The positions to commit before the partitions are let go."""
@@ -213,6 +220,8 @@ class SourcePipeline:
         if self._publisher is None:
             return
         try:
+            # What is on the wire is soon acknowledged, and then need not be sent again.
+            self._settle(_COMMIT_TIMEOUT_MS / 1000)
             self._commit_now(consumer)
         except Exception as error:  # the error that stopped the source matters more
             log.warning("final offset commit failed: %s", error)
@@ -220,13 +229,24 @@ class SourcePipeline:
     def _drain(self, consumer: BlockConsumer) -> None:
         """Delivers what is on the wire; what is not yet stays in Kafka, before the committed position."""
         assert self._publisher is not None
-        deadline = time.monotonic() + self._config.shutdown_timeout_ms / 1000
-        self._publisher.cancel_all()
-        while self._publisher.in_flight_records() and time.monotonic() < deadline:
-            self._publisher.wait(10)
+        if not self._settle(self._config.shutdown_timeout_ms / 1000):
+            log.warning("Rivven has not answered within shutdown_timeout_ms; the rest will be sent again")
+        self._publisher.check()
         self._commit_now(consumer)
+
+    def _settle(self, timeout_s: float) -> bool:
+        """Sends nothing new, and waits for the answers to what is on the wire; False if some did not come."""
+        assert self._publisher is not None
+        deadline = time.monotonic() + timeout_s
+        self._publisher.cancel_all()
+        while self._publisher.in_flight_records() and self._publisher.error() is None:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.01)
+        return True
 
     def _close(self, consumer: BlockConsumer) -> None:
         if self._publisher is not None:
             self._publisher.close(0)
+        self._closed = True
         consumer.close()
