@@ -183,18 +183,21 @@ def test_the_next_reader_goes_on_where_the_last_one_closed(kafka, topic, read):
     stream.close()
     stream.close()
     assert committed(kafka, f"group-of-{name}", name) == read
-    with pytest.raises(StopIteration):
-        # What was fetched before is still there, and nothing behind it.
-        for _ in range(10):
-            next(stream)
+    # What was fetched before is still there, and nothing behind it.
+    assert len(list(stream)) < 3
 
 
 @pytest.mark.parametrize("read", [1, 4, 10])
 def test_the_event_of_an_error_is_not_processed(kafka, topic, read):
     name = topic()
-    with pytest.raises(ZeroDivisionError), source(kafka, name).read() as stream:
-        take(stream, read)
-        _ = 1 / 0
+
+    def fail_at_the_last():
+        with source(kafka, name).read() as stream:
+            take(stream, read)
+            raise LookupError("not processed")
+
+    with pytest.raises(LookupError, match="not processed"):
+        fail_at_the_last()
     with source(kafka, name).read() as stream:
         assert next(stream).data == read - 1
 
