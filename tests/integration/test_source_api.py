@@ -15,7 +15,8 @@ from tests.support.topics import Row, create_topic, fill
 
 pytestmark = pytest.mark.integration
 
-NOW = 1_760_000_000_000
+# Kafka deletes records that are a week old, by their own timestamp.
+NOW = int(time.time() * 1000)
 NOWHERE = "127.0.0.1:1"
 
 
@@ -183,18 +184,21 @@ def test_the_next_reader_goes_on_where_the_last_one_closed(kafka, topic, read):
     stream.close()
     stream.close()
     assert committed(kafka, f"group-of-{name}", name) == read
-    with pytest.raises(StopIteration):
-        # What was fetched before is still there, and nothing behind it.
-        for _ in range(10):
-            next(stream)
+    # What was fetched before is still there, and nothing behind it.
+    assert len(list(stream)) < 3
 
 
 @pytest.mark.parametrize("read", [1, 4, 10])
 def test_the_event_of_an_error_is_not_processed(kafka, topic, read):
     name = topic()
-    with pytest.raises(ZeroDivisionError), source(kafka, name).read() as stream:
-        take(stream, read)
-        _ = 1 / 0
+
+    def fail_at_the_last():
+        with source(kafka, name).read() as stream:
+            take(stream, read)
+            raise LookupError("not processed")
+
+    with pytest.raises(LookupError, match="not processed"):
+        fail_at_the_last()
     with source(kafka, name).read() as stream:
         assert next(stream).data == read - 1
 

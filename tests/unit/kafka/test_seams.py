@@ -9,8 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.cluster import ClusterMetadata
 from kafka.consumer.fetcher import Fetcher, IsolationLevel
+from kafka.consumer.subscription_state import SubscriptionState
 from kafka.coordinator.consumer import ConsumerCoordinator
+from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector
 from kafka.producer.future import FutureProduceResult
 from kafka.producer.producer_batch import ProducerBatch
@@ -218,8 +221,31 @@ def test_rebalances_can_wait_and_commit():
     assert parameters(ConsumerCoordinator._commit_offsets_sync_async)[:2] == ["self", "offsets"]
     assert inspect.iscoroutinefunction(ConsumerCoordinator._commit_offsets_sync_async)
     source = inspect.getsource(KafkaConsumer)
-    for attribute in ("self._net =", "self._coordinator =", "self._fetcher ="):
-        assert attribute in source
+    for attribute in ("_net", "_coordinator", "_fetcher", "_subscription", "_cluster", "_manager"):
+        assert f"self.{attribute} =" in source
+
+
+def test_a_released_partition_can_be_forgotten():
+    """Assigning without it drops its position, so that it starts anew when it comes back."""
+    other = TopicPartition("topic", 1)
+    state = SubscriptionState()
+    state.subscribe(topics=["topic"])
+    state.assign_from_subscribed([TP, other])
+    state.seek(TP, 5)
+    state.seek(other, 7)
+    state.assign_from_subscribed(sorted(set(state.assigned_partitions()) - {TP}))
+    assert state.assigned_partitions() == {other}
+    state.assign_from_subscribed([TP, other])
+    assert state.assignment[TP].position is None
+    assert state.assignment[other].position.offset == 7
+
+
+def test_metadata_can_be_waited_for():
+    assert parameters(ClusterMetadata.request_update) == ["self"]
+    assert parameters(ClusterMetadata.partitions_for_topic) == ["self", "topic"]
+    assert ClusterMetadata().partitions_for_topic("unknown") is None
+    assert parameters(KafkaConnectionManager.wait_for)[:3] == ["self", "future", "timeout_ms"]
+    assert parameters(NetworkSelector.run)[:2] == ["self", "coro"]
 
 
 # Producer.
