@@ -67,6 +67,8 @@ class KafkaBroker(Broker):
             "broker.session.timeout.ms": 2000,
             "broker.heartbeat.interval.ms": 500,
             "group.initial.rebalance.delay.ms": 0,
+            # Tests write records with fixed timestamps, which must not be old enough to be deleted.
+            "log.retention.ms": -1,
             # Fewer internal partitions: each costs a directory, a leader election and time at every start.
             "offsets.topic.num.partitions": 5,
             "offsets.topic.replication.factor": 1,
