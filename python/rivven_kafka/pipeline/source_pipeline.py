@@ -155,7 +155,7 @@ class SourcePipeline:
     def positions(self) -> list[tuple[str, int, int]]:
         """The positions to commit before the partitions are let go."""
         self._collect_positions()
-        return self._take_uncommitted()
+        return self._uncommitted_positions()
 
     def forget(self, partitions: Sequence[tuple[str, int]], *, lost: bool) -> None:
         """Drops all state of partitions that belong to someone else now."""
@@ -178,10 +178,14 @@ class SourcePipeline:
         for topic, partition, offset in self._publisher.take_positions():
             self._uncommitted[topic, partition] = offset
 
-    def _take_uncommitted(self) -> list[tuple[str, int, int]]:
-        taken = [(topic, partition, offset) for (topic, partition), offset in self._uncommitted.items()]
-        self._uncommitted.clear()
-        return taken
+    def _uncommitted_positions(self) -> list[tuple[str, int, int]]:
+        return [(topic, partition, offset) for (topic, partition), offset in self._uncommitted.items()]
+
+    def _committed(self, positions: Sequence[tuple[str, int, int]]) -> None:
+        """Keeps what has moved on since, and nothing of partitions that are gone."""
+        for topic, partition, offset in positions:
+            if self._uncommitted.get((topic, partition)) == offset:
+                del self._uncommitted[topic, partition]
 
     def _commit_if_due(self, consumer: BlockConsumer) -> None:
         now = time.monotonic()
@@ -189,7 +193,7 @@ class SourcePipeline:
             return
         self._next_commit = now + self._config.auto_commit_interval_ms / 1000
         self._collect_positions()
-        positions = self._take_uncommitted()
+        positions = self._uncommitted_positions()
         if not positions:
             return
         self._committing = True
@@ -197,17 +201,16 @@ class SourcePipeline:
         def done(error: BaseException | None) -> None:
             self._committing = False
             self.metrics.record_commit(error is None)
-            if error is not None:
-                # Newer positions of the same partitions win; the others are tried again.
-                for topic, partition, offset in positions:
-                    self._uncommitted.setdefault((topic, partition), offset)
+            if error is None:
+                self._committed(positions)
+            else:
                 log.warning("offset commit failed, will be repeated: %s", translate(error, "Kafka"))
 
         consumer.commit_async(positions, done)
 
     def _commit_now(self, consumer: BlockConsumer) -> None:
         self._collect_positions()
-        positions = self._take_uncommitted()
+        positions = self._uncommitted_positions()
         if positions:
             try:
                 consumer.commit(positions, _COMMIT_TIMEOUT_MS)
@@ -215,6 +218,7 @@ class SourcePipeline:
                 self.metrics.record_commit(False)
                 raise
             self.metrics.record_commit(True)
+            self._committed(positions)
 
     def _commit_quietly(self, consumer: BlockConsumer) -> None:
         if self._publisher is None:
