@@ -220,6 +220,8 @@ class Publisher:
         """Raises the error that ended the publisher, if one did."""
     def error(self) -> RivvenKafkaError | None:
         """The error that ended the publisher, None while it works."""
+    def take_bad(self) -> list[tuple[str, int, int, str]]:
+        """Why records were skipped since the last call: (topic, partition, offset, reason)."""
     def stats(self) -> dict[str, int]:
         """Counters."""
     def close(self, drain_timeout_ms: int = 30_000) -> bool:

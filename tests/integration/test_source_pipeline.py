@@ -1,6 +1,7 @@
 """The options of a source, by what arrives in a real Rivven."""
 
 import json
+import logging
 import time
 from contextlib import closing
 
@@ -106,6 +107,17 @@ def test_a_tombstone_stops_the_source_before_it(bridge):
     # A changed configuration goes on; what was delivered before may come twice, nothing is left out.
     found = pipe.run(3, value_format="raw", on_tombstone="empty")[0]
     assert list(dict.fromkeys(found)) == [(b"a", b"1"), (b"b", b""), (None, b"")]
+
+
+def test_a_bad_record_is_skipped_counted_and_logged(bridge, caplog):
+    pipe = bridge(TOMBSTONES)
+    with caplog.at_level(logging.WARNING, "rivven_kafka"):
+        found = pipe.run(2, value_format="raw", on_error="skip")[0]
+    assert found == [(b"a", b"1"), (None, b"")]
+    assert pipe.committed() == 3
+    [record] = [record for record in caplog.records if "skipped a record" in record.message]
+    assert "tombstone" in record.message
+    assert (record.topic, record.partition, record.offset) == (pipe.origin, 0, 1)
 
 
 def test_an_event_keeps_a_tombstone(bridge):

@@ -162,6 +162,16 @@ impl PyPublisher {
         self.0.error().map(|error| PyErr::from(error).into_value(py).into_any())
     }
 
+    /// Why records were skipped since the last call: `(topic, partition, offset, reason)`; of very many, the
+    /// first.
+    fn take_bad(&self) -> Vec<(String, i32, i64, String)> {
+        let place = |error: Error| {
+            let (topic, partition) = (error.topic.unwrap_or_default(), error.partition.unwrap_or(-1));
+            (topic, partition, error.offset.unwrap_or(-1), error.message)
+        };
+        self.0.take_bad().into_iter().map(place).collect()
+    }
+
     /// Counters: records_published, records_skipped, records_bad, bytes_published, requests, retries, throttled_ms, connected,
     /// request_us_total, request_us_last; and in_flight_bytes, in_flight_records.
     #[allow(clippy::doc_markdown)] // read as plain text by help()

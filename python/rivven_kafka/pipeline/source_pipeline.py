@@ -126,7 +126,15 @@ class SourcePipeline:
             self._publisher.submit(block)
         self.metrics.record_batch(records, size)
         self._publisher.check()
+        self._report_bad(self._publisher)
         self._commit_if_due(consumer)
+
+    def _report_bad(self, publisher: Publisher) -> None:
+        """Tells of records that `on_error: skip` has left out."""
+        for topic, partition, offset, reason in publisher.take_bad():
+            self.metrics.record_error()
+            place = {"connector": self.name, "topic": topic, "partition": partition, "offset": offset}
+            log.warning("skipped a record: %s", reason, extra=place)
 
     def _limit_memory(self, consumer: BlockConsumer, publisher: Publisher) -> None:
         """Pauses fetching while too much is in flight; polling goes on, so that the group keeps us."""
@@ -236,6 +244,7 @@ class SourcePipeline:
         if not self._settle(self._config.shutdown_timeout_ms / 1000):
             log.warning("Rivven has not answered within shutdown_timeout_ms; the rest will be sent again")
         self._publisher.check()
+        self._report_bad(self._publisher)
         self._commit_now(consumer)
 
     def _settle(self, timeout_s: float) -> bool:

@@ -106,8 +106,14 @@ impl Batch {
             Ok(Pushed::Full) => return Ok(false),
             Ok(Pushed::Added) => None,
             Ok(Pushed::Skipped) => Some(&shared.stats.records_skipped),
-            Err(_) if shared.config.skip_bad_records => Some(&shared.stats.records_bad),
-            Err(error) => return Err(error.at(&item.block.topic, item.block.partition, Some(record.offset))),
+            Err(error) => {
+                let error = error.at(&item.block.topic, item.block.partition, Some(record.offset));
+                if !shared.config.skip_bad_records {
+                    return Err(error);
+                }
+                shared.note_bad(error);
+                Some(&shared.stats.records_bad)
+            }
         };
         item.taken += 1;
         if let Some(counter) = skipped {

@@ -132,6 +132,11 @@ impl Publisher {
         self.shared.error()
     }
 
+    /// Why records were skipped since the last call, with their places; of very many, the first.
+    pub fn take_bad(&self) -> Vec<Error> {
+        self.shared.take_bad()
+    }
+
     /// Counters.
     pub fn stats(&self) -> &Stats {
         &self.shared.stats

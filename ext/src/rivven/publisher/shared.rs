@@ -32,6 +32,9 @@ pub fn add(counter: &AtomicU64, count: u64) {
     counter.fetch_add(count, Ordering::Relaxed);
 }
 
+/// Most reasons of bad records that are kept for the log.
+const MOST_REASONS: usize = 100;
+
 /// Shared state.
 pub struct Shared {
     pub config: PublisherConfig,
@@ -43,6 +46,8 @@ pub struct Shared {
     /// Records that were submitted and not settled, those of partitions that were given up included.
     pub outstanding: AtomicUsize,
     failure: Mutex<Option<Error>>,
+    /// Reasons of bad records that nobody has asked for yet; the counter goes on when this is full.
+    bad: Mutex<Vec<Error>>,
 }
 
 impl Shared {
@@ -58,6 +63,7 @@ impl Shared {
             queues,
             outstanding: AtomicUsize::new(0),
             failure: Mutex::new(None),
+            bad: Mutex::new(Vec::new()),
         }
     }
 
@@ -83,6 +89,19 @@ impl Shared {
     /// The error that ended the publisher.
     pub fn error(&self) -> Option<Error> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Keeps the reason why a record is skipped.
+    pub fn note_bad(&self, error: Error) {
+        let mut bad = self.bad.lock().unwrap_or_else(PoisonError::into_inner);
+        if bad.len() < MOST_REASONS {
+            bad.push(error);
+        }
+    }
+
+    /// The reasons noted since the last call.
+    pub fn take_bad(&self) -> Vec<Error> {
+        std::mem::take(&mut *self.bad.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Records of a block (by index) are done with.
