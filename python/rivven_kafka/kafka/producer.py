@@ -20,6 +20,9 @@ from kafka.producer.record_accumulator import RecordAccumulator
 from rivven_kafka.errors import DeliveryError, RivvenKafkaError
 from rivven_kafka.kafka.errors import translate
 
+# The sender wakes up at once; only a connection attempt under way can hold it longer.
+_JOIN_TIMEOUT_S = 2.0
+
 
 class SealedBatch(Protocol):
     """A finished record batch, as the native encoders hand it out."""
@@ -270,4 +273,12 @@ class BatchProducer:
 
     def close(self, timeout_s: float = 5.0) -> None:
         """Closes the connections; batches without an outcome after `timeout_s` fail."""
-        self._producer.close(timeout=timeout_s)
+        # kafka-python's own close raises when batches are left, and then leaves its thread running.
+        sender = self._producer._sender
+        if self.flush(timeout_s):
+            sender.initiate_close()
+        else:
+            sender.force_close()
+        sender.join(_JOIN_TIMEOUT_S)
+        self._producer._unregister_cleanup()
+        self._producer._closed = True
