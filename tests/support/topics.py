@@ -138,3 +138,11 @@ def end_offsets(bootstrap: str, topic: str) -> dict[int, int]:
     """The offset after the last record of each partition of a Kafka topic."""
     with EndOffsets(bootstrap, topic) as offsets:
         return offsets.read()
+
+
+def committed_offsets(bootstrap: str, group: str, topic: str) -> dict[int, int]:
+    """The next offset to read of each partition of a Kafka topic, 0 where the group has not committed."""
+    options = {"bootstrap_servers": bootstrap, "group_id": group, "metrics_enabled": False}
+    with closing(KafkaConsumer(**options, enable_auto_commit=False)) as consumer:
+        partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
+        return {tp.partition: consumer.committed(tp) or 0 for tp in partitions}
