@@ -24,7 +24,7 @@ class _Client:
         self._between = between
 
     def __getattr__(self, name):
-        self._between()
+        self._between(name)
         return getattr(self._coordinator, name)
 
 
@@ -37,6 +37,7 @@ class World:
         self.members = {}
         self.owned = {}
         self.interference = []
+        self.before = {}
         self._busy = set()
         self._checked = 0.0
 
@@ -87,7 +88,9 @@ class World:
             for name in list(self.members):
                 self.tick(name)
 
-    def _interfere(self):
+    def _interfere(self, request):
+        for action, argument in self.before.pop(request, ()):
+            getattr(self, action)(argument)
         if self.interference:
             action, argument = self.interference.pop()
             getattr(self, action)(argument)
@@ -147,6 +150,16 @@ def test_members_join_one_after_the_other(order):
         world.start(name)
         world.run(0.7)
     world.check_converged()
+    assert all(world.owned.values())
+
+
+def test_a_member_that_comes_after_the_leader_read_the_list_gets_its_share():
+    """The leader's assignment does not name it, and makes the group stable all the same."""
+    world = World()
+    world.start(0)
+    world.before["sync_group"] = [("start", 1), ("tick", 1)]
+    world.run(5)
+    assert world.ownership() == EVERYTHING
     assert all(world.owned.values())
 
 
