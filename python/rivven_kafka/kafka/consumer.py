@@ -7,6 +7,7 @@ resets, fetch sessions) stays kafka-python's. `tests/unit/kafka/test_seams.py` f
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
@@ -20,6 +21,8 @@ from rivven_kafka._native import BatchReader, RecordBlock
 from rivven_kafka.errors import RivvenKafkaError, UnknownTopicError
 from rivven_kafka.kafka.admin import describe_topics
 from rivven_kafka.kafka.errors import translate
+
+log = logging.getLogger(__name__)
 
 # A compressed batch is decoded whole, so this bounds a block's memory only beyond its last batch.
 _MAX_BLOCK_BYTES = 16 * 1024 * 1024
@@ -194,6 +197,31 @@ class BlockConsumer:
             raise translate(error, f"cannot connect to Kafka at {self._brokers}") from error
         records = type("PartitionRecords", (_PartitionRecords,), {"max_batch_bytes": max_batch_bytes})
         self._consumer._fetcher.PartitionRecords = records
+        self._warn_of_gaps()
+
+    def _warn_of_gaps(self) -> None:
+        """Makes it heard when the log does not hold our position any more, as after retention.
+
+        kafka-python then starts again at `auto_offset_reset`, and says so only at level INFO.
+        """
+        subscription = self._consumer._subscription
+        reset = subscription.request_offset_reset
+
+        def heard(partition: TopicPartition, strategy: object = None) -> None:
+            if strategy is None:
+                lost = subscription.assignment[partition].position
+                log.warning(
+                    "Kafka does not hold the position any more: records may be missing; going on at the %s",
+                    self._consumer.config["auto_offset_reset"],
+                    extra={
+                        "topic": partition.topic,
+                        "partition": partition.partition,
+                        "offset": None if lost is None else lost.offset,
+                    },
+                )
+            reset(partition, strategy)
+
+        subscription.request_offset_reset = heard
 
     def subscribe(self, topics: Sequence[str], handler: RebalanceHandler) -> None:
         """Joins the consumer group for `topics`, which must exist; partitions come and go through `handler`.
