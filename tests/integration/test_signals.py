@@ -13,7 +13,7 @@ from tests.support.topics import create_topic, end_offsets
 pytestmark = pytest.mark.integration
 
 PARTITIONS = 4
-ABORTED, BAD_CONFIGURATION = 130, 78
+FAILURE, ABORTED, BAD_CONFIGURATION = 1, 130, 78
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -91,6 +91,20 @@ def test_a_second_signal_aborts_a_source_that_waits_for_rivven(kafka, topic_name
             advance(lambda: sum(rivven_ends(rivven, copy, PARTITIONS)), 500, connector)
             rivven.pause()
             assert abort(connector) == ABORTED, connector.log_tail()
+
+
+def test_a_source_says_when_it_could_not_deliver_in_time(kafka, topic_name, tmp_path):
+    origin, copy = topic_name(), topic_name()
+    fill_kafka(kafka.bootstrap, origin, PARTITIONS, 20_000)
+    with RivvenBroker() as rivven:
+        config = source_file(
+            kafka.bootstrap, rivven.bootstrap, origin, copy, f"g-{origin}", shutdown_timeout_ms=500
+        )
+        with Connector(tmp_path, config) as connector:
+            advance(lambda: sum(rivven_ends(rivven, copy, PARTITIONS)), 500, connector)
+            rivven.pause()
+            assert connector.stop() == FAILURE, connector.log_tail()
+            assert "within shutdown_timeout_ms" in connector.log_tail()
 
 
 def test_a_second_signal_aborts_a_sink_that_waits_for_kafka(rivven, topic_name, tmp_path):

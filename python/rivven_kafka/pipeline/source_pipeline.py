@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from rivven_kafka._native import KafkaSourceMetrics, Publisher, RivvenClient
 from rivven_kafka.config import BrokerConfig, KafkaSourceConfig, Settings, SourceEntry
-from rivven_kafka.errors import RivvenKafkaError, UnknownTopicError
+from rivven_kafka.errors import RivvenKafkaError, TimeoutExpired, UnknownTopicError
 from rivven_kafka.kafka import BlockConsumer, translate
 from rivven_kafka.pipeline.destination import lanes_per_partition, prepare_topic
 from rivven_kafka.rivven.options import client_arguments
@@ -66,6 +66,7 @@ class SourcePipeline:
 
         Raises:
             RivvenKafkaError: The source cannot go on. Everything committed has been delivered.
+            TimeoutExpired: Rivven did not answer within `shutdown_timeout_ms` after the stop.
         """
         self._begin()
         self._consumer = BlockConsumer(consumer_options(self._config, self.name))
@@ -73,7 +74,7 @@ class SourcePipeline:
             self._open(self._consumer)
             while not stop.is_set():
                 self._step(self._consumer)
-            self._drain(self._consumer)
+            drained = self._drain(self._consumer)
         except BaseException:
             self.metrics.record_error()
             # Positions stay intact: what was delivered and not committed is sent again by the next run.
@@ -81,6 +82,8 @@ class SourcePipeline:
             raise
         finally:
             self._close(self._consumer)
+        if not drained:
+            raise TimeoutExpired("Rivven has not answered within shutdown_timeout_ms; the rest is sent again")
 
     def delivered(self) -> int:
         """Records that Rivven has acknowledged in this run."""
@@ -238,14 +241,17 @@ class SourcePipeline:
         except Exception as error:  # the error that stopped the source matters more
             log.warning("final offset commit failed: %s", error)
 
-    def _drain(self, consumer: BlockConsumer) -> None:
-        """Delivers what is on the wire; what is not yet stays in Kafka, before the committed position."""
+    def _drain(self, consumer: BlockConsumer) -> bool:
+        """Delivers what is on the wire, within `shutdown_timeout_ms`; False if some answers did not come.
+
+        What is not on the wire stays in Kafka, behind the committed position.
+        """
         assert self._publisher is not None
-        if not self._settle(self._config.shutdown_timeout_ms / 1000):
-            log.warning("Rivven has not answered within shutdown_timeout_ms; the rest will be sent again")
+        settled = self._settle(self._config.shutdown_timeout_ms / 1000)
         self._publisher.check()
         self._report_bad(self._publisher)
         self._commit_now(consumer)
+        return settled
 
     def _settle(self, timeout_s: float) -> bool:
         """Sends nothing new, and waits for the answers to what is on the wire; False if some did not come."""

@@ -98,6 +98,8 @@ class Runner:
             except Exception as error:
                 connector.error = error
                 log.exception("stopped by an unexpected error", extra=extra)
+            if stop.is_set():
+                return
             if time.monotonic() - started > _HEALTHY_AFTER_S:
                 pause = _FIRST_RESTART_S
             log.info("restart in %.0f s", pause, extra=extra)
