@@ -1,11 +1,11 @@
 //! What kind of text a Kafka value is, and JSON strings.
 //!
 //! A value is embedded in the event as JSON only when every JSON reader of the Rivven side can read the event
-//! afterwards: strict RFC 8259 grammar, at most 127 levels (the limit of `serde_json`), no lone surrogate
+//! afterwards: strict RFC 8259 grammar, at most 126 levels (the limit of `serde_json` less the event), no lone surrogate
 //! escapes, no number beyond the range of a double. Anything else that is UTF-8 goes as a string.
 
-/// Deepest nesting that `serde_json` reads by default.
-const MAX_DEPTH: u32 = 127;
+/// `serde_json` reads 127 levels by default, and the event around the value is one of them.
+const MAX_DEPTH: u32 = 126;
 
 /// How a value can be written into an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -321,8 +321,8 @@ mod tests {
             assert!(!is_json(bad.as_bytes()), "{bad}");
         }
         let nested = |levels| [b"[".repeat(levels), b"]".repeat(levels)].concat();
-        assert!(is_json(&nested(127)));
-        assert!(!is_json(&nested(128)));
+        assert!(is_json(&nested(126)));
+        assert!(!is_json(&nested(127)));
         assert!(!is_json("1".repeat(400).as_bytes()));
     }
 

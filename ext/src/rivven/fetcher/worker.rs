@@ -59,7 +59,10 @@ impl Worker {
     /// Reads until stopped; an error goes into the buffer.
     pub fn run(mut self) {
         if let Err(error) = self.serve() {
+            // First the error, so that what the others say after the stop does not stand in for it.
             self.buffer.fail(error);
+            // Their blocks would hide the error for as long as they find any.
+            self.stop.stop();
         }
     }
 
@@ -222,6 +225,7 @@ impl Drop for Worker {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.buffer.fail(Error::new(Kind::Protocol, "a fetcher thread panicked"));
+            self.stop.stop();
         }
     }
 }
