@@ -90,12 +90,18 @@ def assign_ranges(members: Sequence[tuple[str, Sequence[str]]], counts: Mapping[
         For every member (also one that gets nothing) its topics and partitions.
     """
     result: dict[str, list[tuple[str, list[int]]]] = {member: [] for member, _ in sorted(members)}
+    load = dict.fromkeys(result, 0)
     for topic, count in sorted(counts.items()):
-        wanting = sorted(member for member, topics in members if topic in topics)
+        wanting = [member for member, topics in members if topic in topics]
+        # Who has least comes first and gets the remainder: nobody ends with nothing while another has two.
+        wanting.sort(key=lambda member: (load[member], member))
+        start = 0
         for index, member in enumerate(wanting):
-            start, stop = count * index // len(wanting), count * (index + 1) // len(wanting)
-            if start < stop:
-                result[member].append((topic, list(range(start, stop))))
+            share = count // len(wanting) + (index < count % len(wanting))
+            if share:
+                result[member].append((topic, list(range(start, start + share))))
+                load[member] += share
+            start += share
     return list(result.items())
 
 
@@ -140,6 +146,7 @@ class GroupMember:
         self._counts: dict[str, int] = {}
         self._next_count = 0.0
         self._joined = False
+        self._rejoined_empty = False
         self._newer_generation: int | None = None
         self.assignment: list[Partition] = []
 
@@ -228,7 +235,11 @@ class GroupMember:
                 self._state = _State.UNJOINED
             return Change.NONE
         mine = self._client.sync_group(self._group, self._generation, self._member_id, [])
-        if not mine and sum(self._count(self._topics).values()) >= self._members:
+        if mine:
+            self._rejoined_empty = False
+        elif not self._rejoined_empty and sum(self._count(self._topics).values()) >= self._members:
+            # Once only: members of other topics may rightly leave nothing for this one.
+            self._rejoined_empty = True
             self._state = _State.UNJOINED
             return Change.NONE
         return self._assigned(mine, now)

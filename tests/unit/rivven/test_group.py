@@ -225,3 +225,11 @@ def test_ranges_cover_each_partition_once_and_evenly(wishes, counts):
         if wanting:
             sizes = [len(shares[member]) for member in wanting]
             assert max(sizes) - min(sizes) <= 1
+
+
+@pytest.mark.parametrize(("counts", "members"), [({"x": 1, "y": 1}, 2), ({"x": 3, "y": 3}, 4)])
+def test_nobody_ends_with_nothing_while_another_has_two(counts, members):
+    wishes = [(f"m{number}", tuple(counts)) for number in range(members)]
+    sizes = [sum(len(partitions) for _, partitions in mine) for _, mine in assign_ranges(wishes, counts)]
+    assert min(sizes) >= 1
+    assert max(sizes) - min(sizes) <= 1
