@@ -9,6 +9,7 @@ from typing import Any
 from kafka import KafkaAdminClient
 from kafka import errors as kafka_errors
 
+from rivven_kafka.kafka.connect import connected
 from rivven_kafka.kafka.errors import translate
 
 
@@ -44,7 +45,7 @@ def describe_topics(
     """
     brokers = ", ".join(options["bootstrap_servers"])
     try:
-        client = KafkaAdminClient(**options)
+        client = connected(KafkaAdminClient, options)
     except kafka_errors.KafkaError as error:
         raise translate(error, f"cannot connect to Kafka at {brokers}") from error
     try:

@@ -20,12 +20,21 @@ from kafka.structs import OffsetAndMetadata
 from rivven_kafka._native import BatchReader, RecordBlock
 from rivven_kafka.errors import RivvenKafkaError, UnknownTopicError
 from rivven_kafka.kafka.admin import describe_topics
+from rivven_kafka.kafka.connect import connected
 from rivven_kafka.kafka.errors import translate
 
 log = logging.getLogger(__name__)
 
 # A compressed batch is decoded whole, so this bounds a block's memory only beyond its last batch.
 _MAX_BLOCK_BYTES = 16 * 1024 * 1024
+
+# What a commit answers when the group has given the partitions to someone else already.
+_GONE_ON = (
+    kafka_errors.CommitFailedError,
+    kafka_errors.IllegalGenerationError,
+    kafka_errors.RebalanceInProgressError,
+    kafka_errors.UnknownMemberIdError,
+)
 
 Position = tuple[str, int, int]
 """Topic, partition, next offset to read."""
@@ -143,7 +152,10 @@ class _Listener(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # kafka-
             await self._consumer._net.sleep(0.01)
         offsets = _offsets(self._handler.positions())
         if offsets:
-            await self._consumer._coordinator._commit_offsets_sync_async(offsets)
+            try:
+                await self._consumer._coordinator._commit_offsets_sync_async(offsets)
+            except _GONE_ON as error:
+                log.warning("the group went on without our last positions, records come again: %s", error)
         self._handler.forget(partitions, lost=False)
         # kafka-python 3.0 keeps the state of partitions that come back in an eager rebalance: the position
         # of what was fetched (and is dropped now), and a mark that stops fetching for good. Without the old
@@ -190,8 +202,8 @@ class BlockConsumer:
             name: value for name, value in options.items() if name in KafkaAdminClient.DEFAULT_CONFIG
         }
         try:
-            self._consumer = KafkaConsumer(
-                **{**options, "enable_auto_commit": False, "metrics_enabled": False}
+            self._consumer = connected(
+                KafkaConsumer, {**options, "enable_auto_commit": False, "metrics_enabled": False}
             )
         except kafka_errors.KafkaError as error:
             raise translate(error, f"cannot connect to Kafka at {self._brokers}") from error
@@ -331,5 +343,12 @@ class BlockConsumer:
             raise translate(error, f"cannot read first offsets of {topic!r}", topic=topic) from error
 
     def close(self, timeout_ms: int = 5000) -> None:
-        """Leaves the group and closes the connections. Commits nothing."""
-        self._consumer.close(autocommit=False, timeout_ms=timeout_ms)
+        """Gives the partitions up, committing the handler's positions, and closes the connections."""
+        try:
+            self._consumer.close(autocommit=False, timeout_ms=timeout_ms)
+        except kafka_errors.KafkaError as error:
+            # The caller may be on its way out with the error that matters.
+            log.warning("did not leave the group in order: %s", error.__cause__ or error)
+        finally:
+            # kafka-python leaves it open when the listener fails.
+            self._consumer._client.close()

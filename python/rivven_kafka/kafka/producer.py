@@ -116,6 +116,18 @@ class _Accumulator(RecordAccumulator):  # type: ignore[misc]  # kafka-python is 
             self._batches[batch.topic_partition].append(batch)
         self._incomplete.add(batch)
 
+    def abort_waiting(self, error: BaseException) -> None:
+        """Ends the batches that are not on the wire: they must not overtake one that was lost."""
+        for batch in self._incomplete.all():
+            with self._tp_lock(batch.topic_partition):
+                try:
+                    self._batches[batch.topic_partition].remove(batch)
+                except ValueError:
+                    # On the wire, or expired: it has an outcome of its own.
+                    continue
+            batch.abort(error)
+            self.deallocate(batch)
+
     def split_and_reenqueue(self, batch: ProducerBatch, now: float | None = None) -> int:
         """Puts two halves of `batch` at the front of its queue."""
         now = time.monotonic() if now is None else now
@@ -219,8 +231,10 @@ class BatchProducer:
         if self._producer._transaction_manager and self._producer._transaction_manager.is_transactional():
             self._producer._transaction_manager.maybe_add_partition_to_transaction(tp)
         with self._lock:
+            # Again, under the lock: no batch may slip in behind `abort_waiting`.
+            self.check()
             self._in_flight += 1
-        self._accumulator.append_batch(_batch(tp, sealed, self._done))
+            self._accumulator.append_batch(_batch(tp, sealed, self._done))
         self._producer._sender.wakeup()
 
     def _done(self, sealed: SealedBatch, tp: TopicPartition, error: BaseException | None) -> None:
@@ -230,7 +244,10 @@ class BatchProducer:
         else:
             failure = translate(error, "Kafka did not take a batch", topic=tp.topic, partition=tp.partition)
             with self._lock:
-                self._error = self._error or failure
+                first, self._error = self._error is None, self._error or failure
+            if first:
+                # kafka-python would go on with the next batch of the partition, out of order.
+                self._accumulator.abort_waiting(error)
         with self._lock:
             self._in_flight -= 1
 
