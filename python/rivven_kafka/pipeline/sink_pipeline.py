@@ -20,6 +20,12 @@ log = logging.getLogger(__name__)
 
 _IDLE_POLL_MS = 100
 _TOPIC_WAIT_S = 10.0
+_FINAL_FLUSH_S = 5.0
+_DAMAGE = {
+    "gaps": "the log skipped offsets, records are missing",
+    "stalls": "the log goes on, but its next record cannot be read",
+    "rewinds": "the log returned records again, it was damaged by a crash",
+}
 
 
 class SinkPipeline:
@@ -78,6 +84,7 @@ class SinkPipeline:
                 max_buffered_bytes=self._config.max_in_flight_bytes // 2,
             )
             stack.callback(self._fetcher.close)
+            self._damage = dict.fromkeys(_DAMAGE, 0)
             group_client = RivvenClient(**self._arguments)
             stack.callback(group_client.close)
             self._member = GroupMember(
@@ -135,6 +142,16 @@ class SinkPipeline:
         if now >= self._next_commit:
             self._next_commit = now + self._config.commit_interval_ms / 1000
             self._commit()
+            self._report_damage()
+
+    def _report_damage(self) -> None:
+        """Tells of what a Rivven log that was damaged by a crash does not give back."""
+        stats = self._fetcher.stats()
+        for name, text in _DAMAGE.items():
+            if stats[name] > self._damage[name]:
+                count, self._damage[name] = stats[name] - self._damage[name], stats[name]
+                self.metrics.record_error(count)
+                log.warning("%s (%d times)", text, count, extra={"connector": self.name})
 
     def _read(self) -> None:
         lingering = self._encoder.has_open()
@@ -196,6 +213,10 @@ class SinkPipeline:
 
     def _commit_quietly(self) -> None:
         try:
+            with contextlib.suppress(RivvenKafkaError):
+                # What stands before a bad record is good.
+                self._send(0)
+            self._producer.flush(_FINAL_FLUSH_S)
             self._commit()
         except RivvenKafkaError as error:  # the error that stopped the sink matters more
             log.warning("final offset commit failed: %s", error)

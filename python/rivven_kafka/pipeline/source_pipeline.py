@@ -49,12 +49,12 @@ class SourcePipeline:
         self._config: KafkaSourceConfig = entry.config
         self._broker = broker
         self._settings = settings
-        self._publisher: Publisher | None = None
         self._consumer: BlockConsumer | None = None
         self._begin()
 
     def _begin(self) -> None:
         """Leaves nothing of an earlier run: a commit that was never answered would hold up all later ones."""
+        self._publisher: Publisher | None = None
         self._uncommitted: dict[tuple[str, int], int] = {}
         self._committing = False
         self._next_commit = 0.0
@@ -164,7 +164,9 @@ class SourcePipeline:
         return ended or not any(self._publisher.in_flight_records(t, p) for t, p in partitions)
 
     def positions(self) -> list[tuple[str, int, int]]:
-        """The positions to commit before the partitions are let go."""
+        """The positions to commit before the partitions are let go; at the end that has been done."""
+        if self._closed:
+            return []
         self._collect_positions()
         return self._uncommitted_positions()
 
