@@ -36,6 +36,9 @@ def consumer_options(config: KafkaSourceConfig, name: str) -> dict[str, Any]:
         "fetch_min_bytes": config.fetch_min_bytes,
         "fetch_max_bytes": config.fetch_max_bytes,
         "max_partition_fetch_bytes": config.max_partition_fetch_bytes,
+        # kafka-python wants these on either side of the request timeout.
+        "fetch_max_wait_ms": min(500, config.request_timeout_ms // 2),
+        "connections_max_idle_ms": max(540_000, config.request_timeout_ms + 1_000),
         "check_crcs": config.check_crcs,
         "allow_auto_create_topics": False,
     }
