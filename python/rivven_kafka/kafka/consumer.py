@@ -326,22 +326,6 @@ class BlockConsumer:
 
         self._consumer.commit_async(_offsets(positions), callback=callback)
 
-    def end_offsets(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
-        """The offset after the last record of each partition."""
-        tps = [TopicPartition(topic, partition) for partition in partitions]
-        try:
-            return {tp.partition: offset for tp, offset in self._consumer.end_offsets(tps).items()}
-        except kafka_errors.KafkaError as error:
-            raise translate(error, f"cannot read end offsets of {topic!r}", topic=topic) from error
-
-    def beginning_offsets(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
-        """The offset of the first record of each partition."""
-        tps = [TopicPartition(topic, partition) for partition in partitions]
-        try:
-            return {tp.partition: offset for tp, offset in self._consumer.beginning_offsets(tps).items()}
-        except kafka_errors.KafkaError as error:
-            raise translate(error, f"cannot read first offsets of {topic!r}", topic=topic) from error
-
     def close(self, timeout_ms: int = 5000) -> None:
         """Gives the partitions up, committing the handler's positions, and closes the connections."""
         try:

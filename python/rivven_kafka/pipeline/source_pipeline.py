@@ -49,7 +49,6 @@ class SourcePipeline:
         self._config: KafkaSourceConfig = entry.config
         self._broker = broker
         self._settings = settings
-        self._consumer: BlockConsumer | None = None
         self._begin()
 
     def _begin(self) -> None:
@@ -69,19 +68,19 @@ class SourcePipeline:
             TimeoutExpired: Rivven did not answer within `shutdown_timeout_ms` after the stop.
         """
         self._begin()
-        self._consumer = BlockConsumer(consumer_options(self._config, self.name))
+        consumer = BlockConsumer(consumer_options(self._config, self.name))
         try:
-            self._open(self._consumer)
+            self._open(consumer)
             while not stop.is_set():
-                self._step(self._consumer)
-            drained = self._drain(self._consumer)
+                self._step(consumer)
+            drained = self._drain(consumer)
         except BaseException:
             self.metrics.record_error()
             # Positions stay intact: what was delivered and not committed is sent again by the next run.
-            self._commit_quietly(self._consumer)
+            self._commit_quietly(consumer)
             raise
         finally:
-            self._close(self._consumer)
+            self._close(consumer)
         if not drained:
             raise TimeoutExpired("Rivven has not answered within shutdown_timeout_ms; the rest is sent again")
 
