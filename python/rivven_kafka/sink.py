@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
+from kafka import KafkaAdminClient
+
 from rivven_kafka._events import SourceEvent, rows
 from rivven_kafka._native import KafkaSinkMetrics, SinkEncoder, block_from_rows
 from rivven_kafka.checks import CheckResult, run_checks
 from rivven_kafka.config import Acks, KafkaSinkConfig
 from rivven_kafka.errors import DeliveryError, RivvenKafkaError, TimeoutExpired, UnknownTopicError
-from rivven_kafka.kafka import BatchProducer, connection_options
+from rivven_kafka.kafka import BatchProducer, connection_options, passed_options
 from rivven_kafka.kafka.admin import TopicDescription, describe_topics
 
 _ACKS = {Acks.NONE: 0, Acks.LEADER: 1, Acks.ALL: -1}
@@ -34,6 +36,7 @@ def producer_options(config: KafkaSinkConfig, name: str) -> dict[str, Any]:
         "max_block_ms": config.request_timeout_ms,
         "enable_idempotence": config.idempotent,
         "allow_auto_create_topics": False,
+        **passed_options(config.kafka_options),
     }
 
 
@@ -44,7 +47,7 @@ def admin_options(config: KafkaSinkConfig, name: str) -> dict[str, Any]:
         config.security,
         client_id=config.client_id or name,
         request_timeout_ms=config.request_timeout_ms,
-    )
+    ) | passed_options(config.kafka_options, KafkaAdminClient)
 
 
 def find_topic(config: KafkaSinkConfig, name: str) -> TopicDescription:

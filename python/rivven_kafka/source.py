@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+
+from kafka import KafkaAdminClient
 
 from rivven_kafka.checks import CheckResult, run_checks
 from rivven_kafka.config import KafkaSourceConfig
-from rivven_kafka.errors import UnknownTopicError
-from rivven_kafka.kafka import BlockConsumer, connection_options
+from rivven_kafka.errors import ConfigError, UnknownTopicError
+from rivven_kafka.kafka import BlockConsumer, connection_options, passed_options
 from rivven_kafka.kafka.admin import TopicDescription, describe_topics
 from rivven_kafka.kafka.events import EventStream
 
@@ -41,7 +44,34 @@ def consumer_options(config: KafkaSourceConfig, name: str) -> dict[str, Any]:
         "connections_max_idle_ms": max(540_000, config.request_timeout_ms + 1_000),
         "check_crcs": config.check_crcs,
         "allow_auto_create_topics": False,
+        **passed_options(config.kafka_options),
     }
+
+
+def find_topics(consumer: BlockConsumer, config: KafkaSourceConfig) -> dict[str, int]:
+    """The Kafka topics that `config` selects, and their numbers of partitions.
+
+    Raises:
+        UnknownTopicError: A topic that is named does not exist.
+    """
+    counts = consumer.partition_counts(config.topic_names or None)
+    for name in config.topic_names:
+        if name not in counts:
+            raise UnknownTopicError(f"Kafka topic {name!r} does not exist", topic=name)
+    return {name: count for name, count in counts.items() if config.selects(name)}
+
+
+def _checked_position(
+    position: Mapping[tuple[str, int], int], config: KafkaSourceConfig
+) -> Mapping[tuple[str, int], int]:
+    for (topic, partition), offset in position.items():
+        if not config.selects(topic):
+            raise ConfigError(f"position: got topic {topic!r}: expected one of the {config.topics_text}")
+        if partition < 0 or offset < 0:
+            raise ConfigError(
+                f"position: got {topic}:{partition}: {offset}: expected partition and offset of at least 0"
+            )
+    return position
 
 
 class KafkaSource:
@@ -78,10 +108,10 @@ class KafkaSource:
             return f"connected to {', '.join(self.config.brokers)}"
 
         def topic() -> str:
-            found = topics.get(self.config.topic)
-            if found is None:
-                raise UnknownTopicError(f"Kafka topic {self.config.topic!r} does not exist")
-            return f"topic {self.config.topic!r} has {found.partitions} partitions"
+            found = [found for name, found in topics.items() if self.config.selects(name)]
+            if not found:
+                raise UnknownTopicError(f"Kafka {self.config.topics_text}: none exists")
+            return f"{self.config.topics_text}: {sum(topic.partitions for topic in found)} partitions"
 
         return run_checks([("connect", connect), ("topic", topic)])
 
@@ -95,23 +125,29 @@ class KafkaSource:
         found = describe_topics(self._admin_options())
         return [found[name] for name in sorted(found) if not found[name].internal]
 
-    def read(self) -> EventStream:
+    def read(self, position: Mapping[tuple[str, int], int] | None = None) -> EventStream:
         """Starts reading as a member of the consumer group.
 
         The stream is an iterator and an asynchronous iterator of `SourceEvent`; it never ends by itself.
         Delivery guarantee: at least once. An event counts as processed when the next one is asked for, and
         processed events are committed as `enable_auto_commit` says, at a rebalance and by `close`.
 
+        Args:
+            position: Where to start: the offset of the first record to read, by topic and partition. It
+                comes before the committed offset, when a partition is assigned for the first time;
+                partitions that are not listed start at their committed offset, or as `start_offset` says.
+
         Raises:
+            ConfigError: The position names a topic that is not read, or a negative number.
             ConnectError: Kafka cannot be reached.
             AuthenticationError: Kafka does not accept the credentials.
-            UnknownTopicError: The topic does not exist.
+            UnknownTopicError: A topic does not exist.
         """
+        start = _checked_position(position or {}, self.config)
         consumer = BlockConsumer(consumer_options(self.config, "rivven-kafka"))
         try:
-            if not consumer.partition_count(self.config.topic):
-                raise UnknownTopicError(f"Kafka topic {self.config.topic!r} does not exist")
-            return EventStream(consumer, self.config)
+            topics = list(find_topics(consumer, self.config))
+            return EventStream(consumer, self.config, topics, start)
         except BaseException:
             consumer.close()
             raise
@@ -122,4 +158,4 @@ class KafkaSource:
             self.config.security,
             client_id=self.config.client_id or "rivven-kafka",
             request_timeout_ms=self.config.request_timeout_ms,
-        )
+        ) | passed_options(self.config.kafka_options, KafkaAdminClient)

@@ -34,8 +34,6 @@ def run(args: argparse.Namespace) -> int:
     # The Kafka client takes a third of a second to import: not for commands that only read the file.
     from rivven_kafka.runtime import Runner, stop_on_signals
 
-    for notice in config.notices():
-        _log.warning("%s: %s", args.config, notice)
     stop = threading.Event()
     runner = Runner(config)
     if not runner.connectors:

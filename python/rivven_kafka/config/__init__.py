@@ -24,6 +24,7 @@ from rivven_kafka.config.security import SecurityConfig
 from rivven_kafka.config.settings import RetrySettings, Settings, TopicSettings
 from rivven_kafka.config.sink import KafkaSinkConfig
 from rivven_kafka.config.source import KafkaSourceConfig
+from rivven_kafka.config.start import StartOffsets
 
 __all__ = [
     "Acks",
@@ -46,6 +47,7 @@ __all__ = [
     "SourceEntry",
     "SourceTopicConfig",
     "StartOffset",
+    "StartOffsets",
     "TlsConfig",
     "TopicSettings",
     "ValueFormat",

@@ -40,7 +40,10 @@ class BrokerConfig(Model):
         description="Rivven servers, host:port, a list or a string with commas; the first to answer is used."
     )
     metadata_refresh_ms: int = Field(
-        300_000, ge=0, description="Accepted for compatibility; has no effect (ms)."
+        10_000,
+        ge=1,
+        le=MAX_INT32,
+        description="How often sinks look for new partitions of their Rivven topics (ms).",
     )
     connection_timeout_ms: int = Field(
         10_000, ge=1, le=MAX_INT32, description="Longest wait for a connection to Rivven (ms)."

@@ -92,6 +92,7 @@ class OnTombstone(StrEnum):
 
     EMPTY = "empty"
     SKIP = "skip"
+    DEAD_LETTER = "dead_letter"
     FAIL = "fail"
 
 
@@ -100,3 +101,4 @@ class OnError(StrEnum):
 
     FAIL = "fail"
     SKIP = "skip"
+    DEAD_LETTER = "dead_letter"

@@ -10,7 +10,6 @@ from pydantic import BeforeValidator, Field
 from rivven_kafka.config.broker import BrokerConfig
 from rivven_kafka.config.entries import SinkEntry, SourceEntry
 from rivven_kafka.config.model import BrokenRule, Model
-from rivven_kafka.config.problems import KeyPath, show_path
 from rivven_kafka.config.settings import Settings
 from rivven_kafka.config.values import Text
 
@@ -78,22 +77,3 @@ class ConnectConfig(Model):
     def enabled_sinks(self) -> dict[str, SinkEntry]:
         """The sinks to run, by name, in the order of the file."""
         return {name: entry for name, entry in self.sinks.items() if entry.enabled}
-
-    def notices(self) -> list[str]:
-        """List the keys that were set to something, are accepted for compatibility and have no effect."""
-        candidates: list[tuple[Model, KeyPath, str]] = [
-            (self.broker, ("broker",), "metadata_refresh_ms"),
-            (self.settings, ("settings",), "state_dir"),
-            (self.settings, ("settings",), "log_level"),
-            (self.settings.topic, ("settings", "topic"), "default_replication_factor"),
-            *(
-                (entry.topic_config, ("sources", name, "topic_config"), "replication_factor")
-                for name, entry in self.sources.items()
-            ),
-            *((entry, ("sinks", name), "offset_commit_interval") for name, entry in self.sinks.items()),
-        ]
-        return [
-            f"{show_path((*path, option))}: accepted for compatibility, but it has no effect"
-            for model, path, option in candidates
-            if getattr(model, option) != type(model).model_fields[option].default
-        ]

@@ -3,85 +3,71 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import Field, PlainValidator, WithJsonSchema
+from pydantic import BeforeValidator, Field
 
-from rivven_kafka.config.choices import StartOffset
+from rivven_kafka.config.choices import OnError, OnTombstone, StartOffset
 from rivven_kafka.config.model import BrokenRule, Model
 from rivven_kafka.config.settings import MAX_PARTITIONS
 from rivven_kafka.config.sink import KafkaSinkConfig
 from rivven_kafka.config.source import KafkaSourceConfig
-from rivven_kafka.config.values import RivvenTopic, Text
+from rivven_kafka.config.start import SinkStart, StartOffsets
+from rivven_kafka.config.values import TOPIC_PLACEHOLDER, DestinationTopic, RivvenTopic, Text
 
-_START = "expected earliest, latest or {timestamp: <RFC 3339 time with its offset from UTC>}"
-
-
-def _start(value: object) -> StartOffset | datetime:
-    """Read a start position: a word, or a mapping with a time."""
-    if isinstance(value, dict) and list(value) == ["timestamp"]:
-        value = value["timestamp"]
-        if isinstance(value, str):
-            try:
-                value = datetime.fromisoformat(value)
-            except ValueError:
-                raise ValueError(_START) from None
-    elif isinstance(value, str) and value in StartOffset.__members__.values():
-        return StartOffset(value)
-    if isinstance(value, datetime) and value.tzinfo is not None:
-        return value
-    raise ValueError(_START)
+MAX_RATE = 2**53
+"""Records per second are counted in floating point."""
 
 
-SinkStart = Annotated[
-    StartOffset | datetime,
-    PlainValidator(_start),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"enum": list(StartOffset), "type": "string"},
-                {
-                    "type": "object",
-                    "properties": {"timestamp": {"type": "string", "format": "date-time"}},
-                    "required": ["timestamp"],
-                    "additionalProperties": False,
-                },
-            ]
-        }
-    ),
-]
+def _off(value: object) -> object:
+    """An empty name means that there is none, as in rivven-connect."""
+    return None if value == "" else value
+
+
+OptionalTopic = Annotated[RivvenTopic | None, BeforeValidator(_off)]
 
 
 class SourceRateLimit(Model):
-    """Throttling of a source; accepted only while it is off."""
+    """Throttling of a source."""
 
     events_per_second: int = Field(
-        0, ge=0, description="Not supported in this version; 0: no limit (records/s)."
+        0, ge=0, le=MAX_RATE, description="Most records read per second; 0: no limit (records/s)."
     )
-    max_in_flight: int = Field(0, ge=0, description="Not supported in this version; 0: no limit (requests).")
-    burst_size: int = Field(0, ge=0, description="Not supported in this version (records).")
+    burst_size: int = Field(
+        0,
+        ge=0,
+        le=MAX_RATE,
+        description="Records that may be read at once after a quiet time; 0: a tenth of events_per_second "
+        "(records).",
+    )
+    max_in_flight: int = Field(
+        0, ge=0, le=MAX_RATE, description="Most records read and not acknowledged; 0: no limit (records)."
+    )
 
     def broken_rules(self) -> Iterator[BrokenRule]:
-        """Refuse limits."""
-        for option in ("events_per_second", "max_in_flight", "burst_size"):
-            if getattr(self, option):
-                yield option, "rate limits are not supported in this version: expected 0"
+        """Refuse a burst without a rate."""
+        if self.burst_size and not self.events_per_second:
+            yield "burst_size", "not used without events_per_second"
 
 
 class SinkRateLimit(Model):
-    """Throttling of a sink; accepted only while it is off."""
+    """Throttling of a sink."""
 
     events_per_second: int = Field(
-        0, ge=0, description="Not supported in this version; 0: no limit (records/s)."
+        0, ge=0, le=MAX_RATE, description="Most records written per second; 0: no limit (records/s)."
     )
-    burst_capacity: int | None = Field(None, ge=0, description="Not supported in this version (records).")
+    burst_capacity: int | None = Field(
+        None,
+        ge=1,
+        le=MAX_RATE,
+        description="Records that may be written at once after a quiet time (records). Default: a tenth of "
+        "events_per_second.",
+    )
 
     def broken_rules(self) -> Iterator[BrokenRule]:
-        """Refuse limits."""
-        for option in ("events_per_second", "burst_capacity"):
-            if getattr(self, option):
-                yield option, "rate limits are not supported in this version: expected 0"
+        """Refuse a burst without a rate."""
+        if self.burst_capacity and not self.events_per_second:
+            yield "burst_capacity", "not used without events_per_second"
 
 
 class SourceTopicConfig(Model):
@@ -95,9 +81,14 @@ class SourceTopicConfig(Model):
         "has when they are preserved, else settings.topic.default_partitions.",
     )
     replication_factor: int | None = Field(
-        None, ge=1, description="Accepted for compatibility; has no effect (count)."
+        None, ge=1, description="Only 1: Rivven cannot be asked for replicas (count)."
     )
     auto_create: bool | None = Field(None, description="Takes the place of settings.topic.auto_create.")
+
+    def broken_rules(self) -> Iterator[BrokenRule]:
+        """Refuse what Rivven cannot be asked for."""
+        if self.replication_factor not in (None, 1):
+            yield "replication_factor", f"got {self.replication_factor}: not supported by Rivven: expected 1"
 
 
 class _Entry(Model):
@@ -106,20 +97,33 @@ class _Entry(Model):
     enabled: bool = Field(True, description="Run this connector.")
     schema_registry_url: str | None = Field(None, description="Not supported in this version.")
     transforms: tuple[object, ...] = Field((), description="Not supported in this version.")
-    dead_letter_topic: str | None = Field(None, description="Not supported in this version.")
+    dead_letter_topic: OptionalTopic = Field(
+        None,
+        description="Rivven topic for records that can never be delivered, created if it does not exist; see "
+        "on_error.",
+    )
 
     def broken_rules(self) -> Iterator[BrokenRule]:
-        """Refuse what is not there yet. An empty value means off, as it does upstream."""
-        for option in ("schema_registry_url", "transforms", "dead_letter_topic"):
+        """Refuse what is not there yet. An empty value means off, as in rivven-connect."""
+        for option in ("schema_registry_url", "transforms"):
             if getattr(self, option):
                 yield option, "not supported in this version: remove the key"
 
 
+def _on_error(config: KafkaSourceConfig | KafkaSinkConfig, dead_letter_topic: str | None) -> OnError:
+    """`on_error`, or what takes its place when it is not given."""
+    if dead_letter_topic is not None and "on_error" not in config.model_fields_set:
+        return OnError.DEAD_LETTER
+    return config.on_error
+
+
 class SourceEntry(_Entry):
-    """A source: reads a Kafka topic and fills a Rivven topic."""
+    """A source: reads Kafka topics and fills Rivven topics."""
 
     connector: Literal["kafka", "kafka-source"] = Field(description="The kind of connector.")
-    topic: RivvenTopic = Field(description="Rivven topic to fill. Required.")
+    topic: DestinationTopic = Field(
+        description="Rivven topic to fill; {topic} in it stands for the name of the Kafka topic. Required."
+    )
     topic_config: SourceTopicConfig = Field(
         default_factory=SourceTopicConfig, description="Creation of the Rivven topic."
     )
@@ -127,11 +131,26 @@ class SourceEntry(_Entry):
     tables: tuple[object, ...] = Field((), description="Not supported: Kafka has no tables.")
     rate_limit: SourceRateLimit = Field(default_factory=SourceRateLimit, description="Throttling.")
 
+    @property
+    def on_error(self) -> OnError:
+        """`config.on_error`, or what takes its place when it is not given."""
+        return _on_error(self.config, self.dead_letter_topic)
+
+    def destination(self, kafka_topic: str) -> str:
+        """The name of the Rivven topic for the records of a Kafka topic."""
+        return self.topic.replace(TOPIC_PLACEHOLDER, kafka_topic)
+
     def broken_rules(self) -> Iterator[BrokenRule]:
-        """Refuse what is not there yet."""
+        """Check what concerns the section as a whole."""
         yield from super().broken_rules()
         if self.tables:
             yield "tables", "not supported by the Kafka connector: remove the key"
+        config = self.config
+        yield from _broken_dead_letter_rules(config, self.dead_letter_topic)
+        if config.on_tombstone is OnTombstone.DEAD_LETTER and self.dead_letter_topic is None:
+            yield "dead_letter_topic", "missing: config.on_tombstone dead_letter requires it"
+        if self.dead_letter_topic in [self.destination(topic) for topic in config.topic_names]:
+            yield "dead_letter_topic", "the same as the topic to fill: expected another one"
 
 
 class SinkEntry(_Entry):
@@ -145,14 +164,21 @@ class SinkEntry(_Entry):
     config: KafkaSinkConfig = Field(description="Options of the Kafka side and of the delivery. Required.")
     start_offset: SinkStart = Field(
         StartOffset.LATEST,
-        description="Start without a committed offset: earliest, latest or {timestamp: RFC 3339 time}.",
+        description="Start without a committed offset: earliest, latest, {timestamp: RFC 3339 time} or "
+        "{offsets: {topic: {partition: offset}}, otherwise: earliest}.",
     )
     rate_limit: SinkRateLimit = Field(default_factory=SinkRateLimit, description="Throttling.")
-    offset_commit_interval: int = Field(
-        100,
+    offset_commit_interval: int | None = Field(
+        None,
         ge=1,
-        description="Accepted for compatibility; has no effect, see config.commit_interval_ms (records).",
+        description="Commit after this many delivered records, also before config.commit_interval_ms has "
+        "passed (records).",
     )
+
+    @property
+    def on_error(self) -> OnError:
+        """`config.on_error`, or what takes its place when it is not given."""
+        return _on_error(self.config, self.dead_letter_topic)
 
     def broken_rules(self) -> Iterator[BrokenRule]:
         """Refuse a topic named twice, whose records would be written twice, and what is not there yet."""
@@ -160,3 +186,20 @@ class SinkEntry(_Entry):
         twice = sorted({topic for topic in self.topics if self.topics.count(topic) > 1})
         if twice:
             yield "topics", f"named more than once: {', '.join(twice)}"
+        yield from _broken_dead_letter_rules(self.config, self.dead_letter_topic)
+        if self.dead_letter_topic in self.topics:
+            yield "dead_letter_topic", "one of the topics to read: expected another one"
+        if isinstance(self.start_offset, StartOffsets):
+            for topic in self.start_offset.offsets:
+                if topic not in self.topics:
+                    yield "start_offset", f"topic {topic!r} is not one of topics"
+
+
+def _broken_dead_letter_rules(
+    config: KafkaSourceConfig | KafkaSinkConfig, dead_letter_topic: str | None
+) -> Iterator[BrokenRule]:
+    if config.on_error is OnError.DEAD_LETTER and dead_letter_topic is None:
+        yield "dead_letter_topic", "missing: config.on_error dead_letter requires it"
+    unused = dead_letter_topic is not None and _on_error(config, dead_letter_topic) is not OnError.DEAD_LETTER
+    if unused and getattr(config, "on_tombstone", None) is not OnTombstone.DEAD_LETTER:
+        yield "dead_letter_topic", f"not used with config.on_error {config.on_error}: expected dead_letter"

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 
 from annotated_types import Ge, Gt, Le
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from rivven_kafka.config.lookup import find, is_secret, model_in
-from rivven_kafka.config.problems import KeyPath, Problem, kind_of, show
+from rivven_kafka.config.aliases import NOT_TAKEN, spellings
+from rivven_kafka.config.lookup import aliases_of, find, is_secret, model_in
+from rivven_kafka.config.problems import KeyPath, Problem, kind_of, show, show_path
+from rivven_kafka.config.suggest import suggestion
 
 BROKEN_RULE = "broken_rule"
 """Error type of the checks that concern several options; its message is complete."""
@@ -64,8 +65,8 @@ def _string(error: ErrorDetails, _field: FieldInfo | None) -> str:
 def _choice(error: ErrorDetails, _field: FieldInfo | None) -> str:
     words = str(error["ctx"]["expected"])
     choices = [word.strip("'") for word in words.replace(" or ", ", ").split(", ")]
-    suggestion = _suggestion(error["input"], choices) if isinstance(error["input"], str) else ""
-    return f"expected {words}{suggestion}"
+    near = suggestion(error["input"], choices) if isinstance(error["input"], str) else ""
+    return f"expected {words}{near}"
 
 
 def _own(error: ErrorDetails, _field: FieldInfo | None) -> str:
@@ -89,21 +90,42 @@ _EXPECTED: dict[str, Callable[[ErrorDetails, FieldInfo | None], str]] = {
 }
 
 
-def _suggestion(word: str, known: Iterable[str]) -> str:
-    """Return "; did you mean 'x'?" for the known word that is closest, or nothing."""
-    by_lower = {name.lower(): name for name in known}
-    near = difflib.get_close_matches(word.lower(), by_lower, n=1)
-    return f"; did you mean {by_lower[near[0]]!r}?" if near else ""
-
-
 def _unknown_key(root: type[BaseModel], path: KeyPath) -> str:
     parent, _ = find(root, path[:-1])
     model = model_in(parent)
+    key = str(path[-1])
+    aliases = aliases_of(model)
+    if key in aliases:
+        return f"given together with {show_path(aliases[key])}, which is the same option"
+    if key in NOT_TAKEN:
+        return f"unknown key; {NOT_TAKEN[key]}"
     known = list(model.model_fields) if model is not None else []
-    suggestion = _suggestion(str(path[-1]), known)
-    if not suggestion and len(known) <= _FEW_KEYS:
-        suggestion = f"; expected one of {', '.join(known)}"
-    return f"unknown key{suggestion}"
+    near = suggestion(key, known) or suggestion(key, aliases)
+    if not near and len(known) <= _FEW_KEYS:
+        near = f"; expected one of {', '.join(known)}"
+    return f"unknown key{near}"
+
+
+def _spelled(root: type[BaseModel], data: object, path: KeyPath) -> KeyPath:
+    """`path` as the user wrote it: with Kafka's spelling of an option where that was given."""
+    written: KeyPath = ()
+    done = 0
+    while done < len(path):
+        annotation, _ = find(root, path[:done])
+        found = next(spellings(data, aliases_of(model_in(annotation)), path[done:]), None)
+        spelling, target = found if found is not None else (path[done], path[done : done + 1])
+        written += (spelling,)
+        done += len(target)
+        data = _child(data, spelling)
+    return written
+
+
+def _child(data: object, step: str | int) -> object:
+    if isinstance(data, Mapping):
+        return data.get(step)
+    if isinstance(data, list | tuple) and isinstance(step, int) and step < len(data):
+        return data[step]
+    return None
 
 
 def _explain(error: ErrorDetails, root: type[BaseModel]) -> Problem:
@@ -125,18 +147,20 @@ def _explain(error: ErrorDetails, root: type[BaseModel]) -> Problem:
     return Problem(path, f"got {kind_of(value) if kind in _SHOW_KIND else show(value)}: {expected}")
 
 
-def explain(error: ValidationError, root: type[BaseModel]) -> list[Problem]:
+def explain(error: ValidationError, root: type[BaseModel], data: object) -> list[Problem]:
     """List the problems of a failed validation.
 
     Args:
-        error: What validating against `root` raised.
+        error: What validating `data` against `root` raised.
         root: The model class that was validated.
+        data: What was validated, as it was written.
     """
     errors = error.errors(include_url=False)
     # Pydantic counts only the valid items of a list: one bad item makes it "too short" as well.
     parents = {details["loc"][:-1] for details in errors}
-    return [
+    problems = (
         _explain(details, root)
         for details in errors
         if details["type"] != "too_short" or details["loc"] not in parents
-    ]
+    )
+    return [Problem(_spelled(root, data, problem.path), problem.text) for problem in problems]

@@ -27,7 +27,7 @@ def _validate(data: object) -> tuple[ConnectConfig | None, list[Problem]]:
     try:
         return ConnectConfig.model_validate(data), []
     except ValidationError as error:
-        problems = explain(error, ConnectConfig)
+        problems = explain(error, ConnectConfig, data)
     depth = len(inside)
     return None, [
         Problem(problem.path[depth:], problem.text) if depth and problem.path[:depth] == inside else problem

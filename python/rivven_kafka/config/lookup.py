@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr
@@ -28,6 +28,11 @@ def model_in(annotation: object) -> type[BaseModel] | None:
         if isinstance(option, type) and issubclass(option, BaseModel):
             return option
     return None
+
+
+def aliases_of(model: type[BaseModel] | None) -> Mapping[str, KeyPath]:
+    """Return Kafka's spellings of the options of a section."""
+    return getattr(model, "aliases", {})
 
 
 def _inside(annotation: object) -> object:

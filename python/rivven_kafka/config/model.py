@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Self, get_args
+from typing import ClassVar, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError, PydanticKnownError
 
+from rivven_kafka.config.aliases import rewrite
 from rivven_kafka.config.explain import BROKEN_RULE, explain
-from rivven_kafka.config.problems import config_error
+from rivven_kafka.config.problems import KeyPath, config_error
+from rivven_kafka.config.schema import add_aliases
 
-BrokenRule = tuple[str, str]
+BrokenRule = tuple[str | KeyPath, str]
 """The option to name in the error (empty: the whole section), and the complete message."""
 
 _INTEGER = re.compile(r"[+-]?[0-9]+")
@@ -28,14 +30,19 @@ class Model(BaseModel):
     """
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False, protected_namespaces=()
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        allow_inf_nan=False,
+        protected_namespaces=(),
+        json_schema_extra=add_aliases,
     )
 
     def __init__(self, /, **options: object) -> None:
         try:
             super().__init__(**options)
         except ValidationError as error:
-            problems = explain(error, type(self))
+            problems = explain(error, type(self), options)
         else:
             return
         # Outside of the handler: pydantic's error holds the input, secrets included, and must not be chained.
@@ -43,6 +50,9 @@ class Model(BaseModel):
 
     # Without this mark pydantic would build nested sections through __init__, and stop at the first error.
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
+
+    aliases: ClassVar[Mapping[str, KeyPath]] = {}
+    """Kafka's spellings of options, and the paths of the options they mean."""
 
     @classmethod
     def build(cls, options: Mapping[str, object], *, origin: str = "") -> Self:
@@ -58,12 +68,17 @@ class Model(BaseModel):
         try:
             return cls.model_validate(options)
         except ValidationError as error:
-            problems = explain(error, cls)
+            problems = explain(error, cls, options)
         raise config_error(problems, origin)
 
     def broken_rules(self) -> Iterator[BrokenRule]:
         """Yield what is wrong with the combination of options, each valid on its own."""
         yield from ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_aliases(cls, data: object) -> object:
+        return rewrite(data, cls.aliases) if cls.aliases and isinstance(data, Mapping) else data
 
     @field_validator("*", mode="before")
     @classmethod
@@ -91,7 +106,7 @@ class Model(BaseModel):
         details = [
             InitErrorDetails(
                 type=PydanticCustomError(BROKEN_RULE, "{message}", {"message": message}),
-                loc=(option,) if option else (),
+                loc=option if isinstance(option, tuple) else (option,) if option else (),
                 input=None,
             )
             for option, message in self.broken_rules()

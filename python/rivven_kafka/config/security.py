@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
+from rivven_kafka.config.aliases import SECURITY
 from rivven_kafka.config.choices import SaslMechanism, SecurityProtocol
 from rivven_kafka.config.model import BrokenRule, Model
 from rivven_kafka.config.values import Secret, Text
@@ -25,6 +26,8 @@ _TLS = ("ssl_ca_cert", "ssl_client_cert", "ssl_client_key", "ssl_key_password")
 
 class SecurityConfig(Model):
     """The `security` section of a Kafka source or sink."""
+
+    aliases = SECURITY
 
     protocol: SecurityProtocol = Field(
         SecurityProtocol.PLAINTEXT,

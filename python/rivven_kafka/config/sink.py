@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
+from rivven_kafka.config.aliases import SINK
 from rivven_kafka.config.choices import Acks, Compression, OnError, Partitioning, ValueFormat
+from rivven_kafka.config.kafka_options import PRODUCER, broken_rules
 from rivven_kafka.config.model import BrokenRule, Model
 from rivven_kafka.config.security import SecurityConfig
 from rivven_kafka.config.values import MAX_INT32, MIB, Addresses, KafkaTopic, Text
@@ -30,6 +32,8 @@ AcksOption = Annotated[
 
 class KafkaSinkConfig(Model):
     """The `config` section of a sink. The Rivven topics and group are options of the section around it."""
+
+    aliases = SINK
 
     brokers: Addresses = Field(
         description="Kafka bootstrap servers, host:port, as a list or a string with commas. Required."
@@ -86,6 +90,12 @@ class KafkaSinkConfig(Model):
     )
     client_id: Text | None = Field(None, max_length=255, description="Name shown in Kafka's logs and quotas.")
     security: SecurityConfig = Field(default_factory=SecurityConfig, description="TLS and SASL.")
+    kafka_options: dict[Text, object] = Field(
+        default_factory=dict,
+        repr=False,
+        description="Further options of kafka-python's producer, such as metadata_max_age_ms; those that the "
+        "connector manages are refused.",
+    )
 
     value_format: ValueFormat = Field(
         ValueFormat.RAW,
@@ -99,7 +109,8 @@ class KafkaSinkConfig(Model):
     )
     on_error: OnError = Field(
         OnError.FAIL,
-        description="What to do with a record that can never be delivered: stop, or count and skip it.",
+        description="What to do with a record that can never be delivered: stop, count and skip it, or send "
+        "it to the dead letter topic. Default: dead_letter when dead_letter_topic is given.",
     )
 
     connections: int = Field(
@@ -154,6 +165,7 @@ class KafkaSinkConfig(Model):
     def broken_rules(self) -> Iterator[BrokenRule]:
         """Check the options that depend on each other."""
         yield from self._broken_delivery_rules()
+        yield from broken_rules(self.kafka_options, PRODUCER)
         if self.heartbeat_interval_ms >= self.session_timeout_ms:
             yield (
                 "heartbeat_interval_ms",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from pydantic import Field
 
+from rivven_kafka.config.aliases import SOURCE
 from rivven_kafka.config.choices import (
     IsolationLevel,
     OnError,
@@ -15,18 +17,45 @@ from rivven_kafka.config.choices import (
     StartOffset,
     ValueFormat,
 )
+from rivven_kafka.config.kafka_options import CONSUMER, broken_rules
 from rivven_kafka.config.model import BrokenRule, Model
 from rivven_kafka.config.security import SecurityConfig
-from rivven_kafka.config.values import MAX_INT32, MIB, Addresses, KafkaTopic, Text
+from rivven_kafka.config.values import (
+    MAX_INT32,
+    MIB,
+    Addresses,
+    KafkaTopic,
+    KafkaTopics,
+    Regex,
+    Regexes,
+    Text,
+)
 
 
 class KafkaSourceConfig(Model):
     """The `config` section of a source. The Rivven topic it fills is an option of the section around it."""
 
+    aliases = SOURCE
+
     brokers: Addresses = Field(
         description="Kafka bootstrap servers, host:port, as a list or a string with commas. Required."
     )
-    topic: KafkaTopic = Field(description="Kafka topic to read. Required.")
+    topic: KafkaTopic | None = Field(
+        None, description="Kafka topic to read. Exactly one of topic, topics and topics_regex is required."
+    )
+    topics: KafkaTopics = Field(
+        (), description="Kafka topics to read, as a list or a string with commas, instead of one topic."
+    )
+    topics_regex: Regex | None = Field(
+        None,
+        description="Regular expression that the whole name of a Kafka topic has to match to be read; topics "
+        "that appear later are found when the metadata is refreshed (every 5 minutes, see kafka_options). "
+        "Kafka's internal topics never match.",
+    )
+    topics_exclude: Regexes = Field(
+        (),
+        description="Regular expressions; a topic that matches one in whole is not read. For topics_regex.",
+    )
     consumer_group: Text = Field(
         "rivven-connect",
         max_length=255,
@@ -89,6 +118,12 @@ class KafkaSourceConfig(Model):
     include_key: bool = Field(True, description="Put the Kafka key into the metadata of the event.")
     client_id: Text | None = Field(None, max_length=255, description="Name shown in Kafka's logs and quotas.")
     security: SecurityConfig = Field(default_factory=SecurityConfig, description="TLS and SASL.")
+    kafka_options: dict[Text, object] = Field(
+        default_factory=dict,
+        repr=False,
+        description="Further options of kafka-python's consumer, such as client_rack or metadata_max_age_ms; "
+        "those that the connector manages are refused.",
+    )
 
     value_format: ValueFormat = Field(
         ValueFormat.EVENT,
@@ -104,11 +139,13 @@ class KafkaSourceConfig(Model):
     )
     on_tombstone: OnTombstone = Field(
         OnTombstone.FAIL,
-        description="What to do with a null value in raw format: write an empty value, skip it, or fail.",
+        description="What to do with a null value in raw format: write an empty value, skip it, send it to "
+        "the dead letter topic, or fail.",
     )
     on_error: OnError = Field(
         OnError.FAIL,
-        description="What to do with a record that can never be delivered: stop, or count and skip it.",
+        description="What to do with a record that can never be delivered: stop, count and skip it, or send "
+        "it to the dead letter topic. Default: dead_letter when dead_letter_topic is given.",
     )
 
     connections: int = Field(
@@ -136,8 +173,36 @@ class KafkaSourceConfig(Model):
         description="Longest time to deliver and commit what was read, at the end (ms).",
     )
 
+    @property
+    def topic_names(self) -> tuple[str, ...]:
+        """The Kafka topics that are named; empty with `topics_regex`."""
+        return (self.topic,) if self.topic is not None else self.topics
+
+    @property
+    def topic_pattern(self) -> str | None:
+        """One regular expression for `topics_regex` without `topics_exclude`, matched from the start."""
+        if self.topics_regex is None:
+            return None
+        excluded = "|".join(f"(?:{regex})" for regex in self.topics_exclude)
+        return rf"(?!__)(?!(?:{excluded or '(?!)'})\Z)(?:{self.topics_regex})\Z"
+
+    def selects(self, topic: str) -> bool:
+        """Whether the Kafka topic of this name is to be read."""
+        pattern = self.topic_pattern
+        return topic in self.topic_names if pattern is None else re.match(pattern, topic) is not None
+
+    @property
+    def topics_text(self) -> str:
+        """The selected topics in words, for messages."""
+        if self.topics_regex is not None:
+            return f"topics that match {self.topics_regex!r}"
+        names = ", ".join(repr(name) for name in self.topic_names)
+        return f"topic {names}" if len(self.topic_names) == 1 else f"topics {names}"
+
     def broken_rules(self) -> Iterator[BrokenRule]:
         """Check the options that depend on each other."""
+        yield from self._broken_topic_rules()
+        yield from broken_rules(self.kafka_options, CONSUMER)
         if self.heartbeat_interval_ms >= self.session_timeout_ms:
             yield (
                 "heartbeat_interval_ms",
@@ -157,3 +222,23 @@ class KafkaSourceConfig(Model):
             )
         if self.on_tombstone is not OnTombstone.FAIL and self.value_format is ValueFormat.EVENT:
             yield "on_tombstone", "not used with value_format event, which keeps null values: expected raw"
+
+    def _broken_topic_rules(self) -> Iterator[BrokenRule]:
+        given = [
+            option
+            for option, value in (
+                ("topic", self.topic),
+                ("topics", self.topics),
+                ("topics_regex", self.topics_regex),
+            )
+            if value
+        ]
+        if not given:
+            yield "topic", "missing: expected one of topic, topics and topics_regex"
+        for option in given[1:]:
+            yield option, f"given together with {given[0]}: expected one of topic, topics and topics_regex"
+        twice = sorted({topic for topic in self.topics if self.topics.count(topic) > 1})
+        if twice:
+            yield "topics", f"named more than once: {', '.join(twice)}"
+        if self.topics_exclude and self.topics_regex is None:
+            yield "topics_exclude", "not used without topics_regex"

@@ -18,6 +18,8 @@ _ADDRESS = re.compile(r"(?:\[(?P<ipv6>[^\]]*)\]|(?P<host>[A-Za-z0-9._-]{1,253}))
 _KAFKA_TOPIC = r"[A-Za-z0-9._-]{1,249}"
 _RIVVEN_TOPIC = r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}"
 _MAX_PORT = 65535
+TOPIC_PLACEHOLDER = "{topic}"
+"""Stands for the name of the Kafka topic in the name of a Rivven topic."""
 
 
 def _split(value: object) -> object:
@@ -28,6 +30,11 @@ def _split(value: object) -> object:
     if isinstance(value, ExpandedStr):
         return [ExpandedStr.of(part, value.reference) for part in parts]
     return parts
+
+
+def _one_or_more(value: object) -> object:
+    """Let a string stand for a list with one string: regular expressions may contain commas."""
+    return [value] if isinstance(value, str) else value
 
 
 def _address(value: str) -> str:
@@ -50,6 +57,14 @@ def _kafka_topic(value: str) -> str:
     return value
 
 
+def _regex(value: str) -> str:
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise ValueError(f"expected a regular expression: {error}") from None
+    return value
+
+
 def _rivven_topic(value: str) -> str:
     if "*" in value:
         raise ValueError("expected the name of one topic; wildcards are not supported in this version")
@@ -58,6 +73,11 @@ def _rivven_topic(value: str) -> str:
             "expected a Rivven topic: 1 to 255 letters, digits, '.', '_' or '-', beginning with a letter or "
             "digit, without '..'"
         )
+    return value
+
+
+def _destination(value: str) -> str:
+    _rivven_topic(value.replace(TOPIC_PLACEHOLDER, "x"))
     return value
 
 
@@ -72,9 +92,27 @@ Addresses = Annotated[
 KafkaTopic = Annotated[
     str, AfterValidator(_kafka_topic), WithJsonSchema({"type": "string", "pattern": f"^{_KAFKA_TOPIC}$"})
 ]
+KafkaTopics = Annotated[
+    tuple[KafkaTopic, ...], BeforeValidator(_split, json_schema_input_type=str | list[str])
+]
+"""Kafka topics, as a list or a string with commas."""
+
+Regex = Annotated[str, Field(min_length=1), AfterValidator(_regex)]
+"""A regular expression of Python's `re`."""
+
+Regexes = Annotated[tuple[Regex, ...], BeforeValidator(_one_or_more, json_schema_input_type=str | list[str])]
+"""Regular expressions, as a list, or a string for one."""
+
 RivvenTopic = Annotated[
     str, AfterValidator(_rivven_topic), WithJsonSchema({"type": "string", "pattern": f"^{_RIVVEN_TOPIC}$"})
 ]
+
+DestinationTopic = Annotated[
+    str,
+    AfterValidator(_destination),
+    WithJsonSchema({"type": "string", "pattern": r"^([A-Za-z0-9]|\{topic\})([A-Za-z0-9._-]|\{topic\})*$"}),
+]
+"""A Rivven topic, in which `{topic}` stands for the name of the Kafka topic."""
 
 Text = Annotated[str, Field(min_length=1)]
 """A string that is not empty."""

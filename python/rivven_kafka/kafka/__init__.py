@@ -1,8 +1,15 @@
 """Kafka's side: kafka-python for the protocol, native code for the records."""
 
 from rivven_kafka.kafka.consumer import BlockConsumer, RebalanceHandler
-from rivven_kafka.kafka.credentials import connection_options
+from rivven_kafka.kafka.credentials import connection_options, passed_options
 from rivven_kafka.kafka.errors import translate
 from rivven_kafka.kafka.producer import BatchProducer
 
-__all__ = ["BatchProducer", "BlockConsumer", "RebalanceHandler", "connection_options", "translate"]
+__all__ = [
+    "BatchProducer",
+    "BlockConsumer",
+    "RebalanceHandler",
+    "connection_options",
+    "passed_options",
+    "translate",
+]

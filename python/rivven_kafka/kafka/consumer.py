@@ -235,14 +235,32 @@ class BlockConsumer:
 
         subscription.request_offset_reset = heard
 
-    def subscribe(self, topics: Sequence[str], handler: RebalanceHandler) -> None:
-        """Joins the consumer group for `topics`, which must exist; partitions come and go through `handler`.
+    def subscribe(
+        self, topics: Sequence[str], handler: RebalanceHandler, *, pattern: str | None = None
+    ) -> None:
+        """Joins the consumer group; partitions come and go through `handler`.
+
+        Args:
+            topics: The topics to read, which must exist.
+            handler: Told of every rebalance.
+            pattern: A regular expression, matched from the start of a name, that selects the topics instead;
+                `topics` then are those that it matches by now. Topics that appear later are found when
+                kafka-python refreshes its metadata.
 
         Raises:
             UnknownTopicError: A topic is not in the cluster's metadata within the request timeout.
         """
-        self._consumer.subscribe(topics=list(topics), listener=_Listener(self._consumer, handler))
+        listener = _Listener(self._consumer, handler)
+        if pattern is None:
+            self._consumer.subscribe(topics=list(topics), listener=listener)
+        else:
+            self._consumer.subscribe(pattern=pattern, listener=listener)
         self._await_metadata(topics)
+
+    def seek(self, positions: Iterable[Position]) -> None:
+        """Goes on from other offsets in partitions that are assigned."""
+        for topic, partition, offset in positions:
+            self._consumer.seek(TopicPartition(topic, partition), offset)
 
     def _await_metadata(self, topics: Sequence[str]) -> None:
         """Loads the metadata of `topics` before the group is joined.
@@ -268,8 +286,7 @@ class BlockConsumer:
         """Reads fixed partitions from fixed offsets, without a group."""
         positions = list(positions)
         self._consumer.assign([TopicPartition(topic, partition) for topic, partition, _ in positions])
-        for topic, partition, offset in positions:
-            self._consumer.seek(TopicPartition(topic, partition), offset)
+        self.seek(positions)
 
     def poll(self, timeout_ms: int, max_records: int) -> list[RecordBlock]:
         """The next blocks, at most `max_records` records in all; empty after `timeout_ms` without any.
@@ -294,12 +311,16 @@ class BlockConsumer:
         """Fetches again."""
         self._consumer.resume(*self._consumer.paused())
 
-    def partition_count(self, topic: str) -> int:
-        """The number of partitions of `topic`; 0 if it does not exist."""
+    def partition_counts(self, topics: Sequence[str] | None = None) -> dict[str, int]:
+        """The number of partitions of topics that exist, without Kafka's internal ones.
+
+        Args:
+            topics: The topics to ask for; all if None.
+        """
         # kafka-python's `partitions_for_topic` loads the metadata of all topics, and takes their absence from
         # the next refresh for a change that needs a rebalance.
-        found = describe_topics(self._admin_options, [topic]).get(topic)
-        return 0 if found is None else found.partitions
+        found = describe_topics(self._admin_options, topics)
+        return {name: topic.partitions for name, topic in found.items() if not topic.internal}
 
     def commit(self, positions: Iterable[Position], timeout_ms: int) -> None:
         """Commits and waits for the answer.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kafka.net.sasl.oauth import AbstractTokenProvider
@@ -21,6 +21,19 @@ class StaticToken(AbstractTokenProvider):  # type: ignore[misc]  # kafka-python 
     def token(self) -> str:
         """The bearer token as configured."""
         return self._token
+
+
+def passed_options(kafka_options: Mapping[str, object], client_class: Any = None) -> dict[str, Any]:
+    """The `kafka_options` of a source or sink in kafka-python's spelling.
+
+    Args:
+        kafka_options: As configured; Kafka's spellings have dots.
+        client_class: Leaves out the options that this client of kafka-python does not have.
+    """
+    passed = {name.replace(".", "_"): value for name, value in kafka_options.items()}
+    if client_class is None:
+        return passed
+    return {name: value for name, value in passed.items() if name in client_class.DEFAULT_CONFIG}
 
 
 def connection_options(

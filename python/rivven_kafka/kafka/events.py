@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 
 from rivven_kafka._events import EventReader, SourceEvent
@@ -25,7 +25,13 @@ class EventStream(EventReader):
     Not to be shared by threads. Made by `KafkaSource.read`.
     """
 
-    def __init__(self, consumer: BlockConsumer, config: KafkaSourceConfig) -> None:
+    def __init__(
+        self,
+        consumer: BlockConsumer,
+        config: KafkaSourceConfig,
+        topics: Sequence[str],
+        position: Mapping[tuple[str, int], int],
+    ) -> None:
         super().__init__(include_key=config.include_key, include_headers=config.include_headers)
         self._consumer = consumer
         self._config = config
@@ -35,7 +41,8 @@ class EventStream(EventReader):
         self._committing = False
         self._next_commit = time.monotonic() + config.auto_commit_interval_ms / 1000
         self._closed = False
-        consumer.subscribe([config.topic], self)
+        self._start = dict(position)
+        consumer.subscribe(topics, self, pattern=config.topic_pattern)
 
     def next_block(self) -> RecordBlock | None:
         """The next block with records; called by the reader when the current one is used up.
@@ -141,7 +148,13 @@ class EventStream(EventReader):
             self._processed.pop(partition, None)
 
     def assigned(self, partitions: Sequence[tuple[str, int]]) -> None:
-        """Nothing to prepare."""
+        """Goes to the given positions, where this is the first time that a partition is assigned."""
+        given = [
+            (topic, partition, self._start.pop((topic, partition)))
+            for topic, partition in partitions
+            if (topic, partition) in self._start
+        ]
+        self._consumer.seek(given)
 
 
 __all__ = ["EventStream", "SourceEvent"]

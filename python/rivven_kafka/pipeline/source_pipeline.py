@@ -9,11 +9,11 @@ from collections.abc import Sequence
 
 from rivven_kafka._native import KafkaSourceMetrics, Publisher, RivvenClient
 from rivven_kafka.config import BrokerConfig, KafkaSourceConfig, Settings, SourceEntry
-from rivven_kafka.errors import RivvenKafkaError, TimeoutExpired, UnknownTopicError
+from rivven_kafka.errors import RivvenKafkaError, TimeoutExpired
 from rivven_kafka.kafka import BlockConsumer, translate
 from rivven_kafka.pipeline.destination import lanes_per_partition, prepare_topic
 from rivven_kafka.rivven.options import client_arguments
-from rivven_kafka.source import consumer_options
+from rivven_kafka.source import consumer_options, find_topics
 
 log = logging.getLogger(__name__)
 
@@ -90,9 +90,8 @@ class SourcePipeline:
 
     def _open(self, consumer: BlockConsumer) -> None:
         config = self._config
-        kafka_partitions = consumer.partition_count(config.topic)
-        if not kafka_partitions:
-            raise UnknownTopicError(f"Kafka topic {config.topic!r} does not exist", topic=config.topic)
+        topics = find_topics(consumer, config)
+        kafka_partitions = max(topics.values())
         arguments = client_arguments(self._broker, self._settings.retry, config.client_id or self.name)
         client = RivvenClient(**arguments)
         try:
@@ -114,7 +113,7 @@ class SourcePipeline:
             on_tombstone=config.on_tombstone,
             skip_bad_records=config.on_error == "skip",
         )
-        consumer.subscribe([config.topic], self)
+        consumer.subscribe(list(topics), self)
 
     def _step(self, consumer: BlockConsumer) -> None:
         assert self._publisher is not None

@@ -29,7 +29,6 @@ Partition = tuple[str, int]
 Assignments = list[tuple[str, list[tuple[str, list[int]]]]]
 
 _STABLE = 0
-_COUNT_INTERVAL_S = 10.0
 _GENERATION = re.compile(r"ILLEGAL_GENERATION: expected (\d+)")
 
 
@@ -115,6 +114,7 @@ class GroupMember:
         session_timeout_ms: How long the others wait for a member that died (ms).
         heartbeat_interval_ms: Time between heartbeats (ms).
         settle_ms: How long the leader waits for the others at a rebalance (ms).
+        metadata_refresh_ms: How often the leader looks for new partitions (ms).
         clock: Seconds, monotonic.
     """
 
@@ -127,6 +127,7 @@ class GroupMember:
         session_timeout_ms: int = 10_000,
         heartbeat_interval_ms: int = 500,
         settle_ms: int = 1_000,
+        metadata_refresh_ms: int = 10_000,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
@@ -135,6 +136,7 @@ class GroupMember:
         self._session_timeout_ms = session_timeout_ms
         self._interval_s = heartbeat_interval_ms / 1000
         self._settle_s = settle_ms / 1000
+        self._count_interval_s = metadata_refresh_ms / 1000
         self._clock = clock
         self._member_id = f"rivven-kafka-{uuid.uuid4()}"
         self._state = _State.UNJOINED
@@ -192,7 +194,7 @@ class GroupMember:
     def _look_for_partitions(self, now: float) -> Change:
         if not self._leader or now < self._next_count:
             return Change.NONE
-        self._next_count = now + _COUNT_INTERVAL_S
+        self._next_count = now + self._count_interval_s
         return Change.NONE if self._count(self._counts) == self._counts else self._left_behind("")
 
     def _count(self, topics: Iterable[str]) -> dict[str, int]:
@@ -221,7 +223,7 @@ class GroupMember:
             self._state, self._due = _State.FOLLOWING, now
             return Change.NONE
         wanted = sorted({topic for _, topics in members for topic in topics})
-        self._counts, self._next_count = self._count(wanted), now + _COUNT_INTERVAL_S
+        self._counts, self._next_count = self._count(wanted), now + self._count_interval_s
         assignments = assign_ranges(members, self._counts)
         mine = self._client.sync_group(self._group, generation, self._member_id, assignments)
         return self._assigned(mine, now)

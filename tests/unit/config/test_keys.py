@@ -32,6 +32,10 @@ INT32 = 2**31 - 1
 MIB = 1024 * 1024
 
 SOURCE_DEFAULTS = {
+    "topics": (),
+    "topics_regex": None,
+    "topics_exclude": (),
+    "kafka_options": {},
     "consumer_group": "rivven-connect",
     "start_offset": StartOffset.EARLIEST,
     "max_poll_records": 500,
@@ -63,6 +67,7 @@ SOURCE_DEFAULTS = {
     "shutdown_timeout_ms": 30000,
 }
 SINK_DEFAULTS = {
+    "kafka_options": {},
     "acks": Acks.ALL,
     "compression": Compression.NONE,
     "batch_size_bytes": 16384,
@@ -152,12 +157,12 @@ CHOICES = [
     ("source", "value_format", ["event", "raw"]),
     ("source", "partitioning", ["preserve", "key"]),
     ("source", "ordering", ["partition", "key"]),
-    ("source", "on_error", ["fail", "skip"]),
+    ("source", "on_error", ["fail", "skip", "dead_letter"]),
     ("sink", "acks", ["none", "leader", "all"]),
     ("sink", "compression", ["none", "gzip", "snappy", "lz4", "zstd"]),
     ("sink", "value_format", ["raw", "event"]),
     ("sink", "partitioning", ["preserve", "key"]),
-    ("sink", "on_error", ["fail", "skip"]),
+    ("sink", "on_error", ["fail", "skip", "dead_letter"]),
 ]
 
 
@@ -286,7 +291,7 @@ def test_brokers_are_checked(part, brokers):
 
 
 @pytest.mark.parametrize("part", MODELS)
-@pytest.mark.parametrize("topic", ["", ".", "..", "a b", "a/b", "a" * 250, "é", "a\n", 5, None])
+@pytest.mark.parametrize("topic", ["", ".", "..", "a b", "a/b", "a" * 250, "é", "a\n", 5])
 def test_kafka_topics_are_checked(part, topic):
     with pytest.raises(ConfigError, match="^topic: got .*: expected "):
         build(part, topic=topic)
@@ -296,18 +301,19 @@ def test_kafka_topics_are_checked(part, topic):
 def test_brokers_and_topic_are_required(part):
     with pytest.raises(ConfigError) as raised:
         MODELS[part]()
-    assert str(raised.value).splitlines() == [
-        "brokers: missing, and it has no default",
-        "topic: missing, and it has no default",
-    ]
+    # The rules about several options are checked when each is right by itself.
+    assert str(raised.value).splitlines()[0] == "brokers: missing, and it has no default"
+    with pytest.raises(ConfigError, match="^topic: missing"):
+        MODELS[part](brokers="a:1")
 
 
 @pytest.mark.parametrize(
     ("part", "typo", "meant"),
     [
-        ("source", "group", None),
+        ("source", "groep", "group.id"),
+        ("source", "nonsense", None),
         ("source", "sesion_timeout_ms", "session_timeout_ms"),
-        ("source", "Topics", "topic"),
+        ("source", "Topics", "topics"),
         ("sink", "batch_size", "batch_size_bytes"),
         ("sink", "compresion", "compression"),
     ],

@@ -1,0 +1,70 @@
+"""`kafka_options`: every option of kafka-python is passed through or refused, none is forgotten."""
+
+import pytest
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+from rivven_kafka.config import KafkaSinkConfig, KafkaSourceConfig
+from rivven_kafka.config import kafka_options as table
+from rivven_kafka.errors import ConfigError
+from rivven_kafka.sink import producer_options
+from rivven_kafka.source import consumer_options
+
+MODELS = {
+    KafkaConsumer: (KafkaSourceConfig, table.CONSUMER),
+    KafkaProducer: (KafkaSinkConfig, table.PRODUCER),
+}
+SAMPLES = {int: 70_000, str: "x", bool: False}
+
+
+def build(model, **kafka_options):
+    return model(brokers="a:1", topic="t", kafka_options=kafka_options)
+
+
+@pytest.mark.parametrize("client", MODELS)
+def test_each_option_of_kafka_python_is_passed_or_managed(client):
+    model, passed = MODELS[client]
+    for name in client.DEFAULT_CONFIG:
+        if name in passed:
+            config = build(model, **{name: SAMPLES[passed[name]]})
+            make = consumer_options if client is KafkaConsumer else producer_options
+            assert make(config, "me")[name] == SAMPLES[passed[name]]
+        else:
+            with pytest.raises(ConfigError, match=rf"^kafka_options.{name}: managed by the connector: "):
+                build(model, **{name: "x"})
+    assert set(passed) <= set(client.DEFAULT_CONFIG)
+
+
+def test_nothing_is_listed_that_kafka_python_does_not_have():
+    names = {name for client in (*MODELS, KafkaAdminClient) for name in client.DEFAULT_CONFIG}
+    assert set(table.CONSUMER) | set(table.PRODUCER) <= names
+
+
+def test_kafka_s_spelling_is_taken():
+    config = build(KafkaSourceConfig, **{"fetch.max.wait.ms": 70, "client.rack": "r"})
+    options = consumer_options(config, "me")
+    assert (options["fetch_max_wait_ms"], options["client_rack"]) == (70, "r")
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "problem"),
+    [
+        (KafkaSourceConfig, {"group.id": "g"}, "group.id: managed by the connector: give consumer_group instead"),
+        (KafkaSourceConfig, {"api_version": "2.0"}, "api_version: managed by the connector: it cannot be changed"),
+        (KafkaSourceConfig, {"max_block_ms": 5}, "max_block_ms: an option of Kafka's producers only"),
+        (KafkaSinkConfig, {"client.rack": "r"}, "client.rack: an option of Kafka's consumers only"),
+        (KafkaSinkConfig, {"retry_backoff_ms": 5}, "retry_backoff_ms: managed by the connector: give retry_backoff_ms"),
+        (KafkaSourceConfig, {"client_rak": "r"}, "client_rak: not an option of kafka-python; did you mean 'client_rack'?"),
+        (KafkaSourceConfig, {"fetch_max_wait_ms": "5"}, "fetch_max_wait_ms: got a string: expected an integer"),
+        (KafkaSourceConfig, {"fetch_max_wait_ms": True}, "fetch_max_wait_ms: got a boolean: expected an integer"),
+        (KafkaSourceConfig, {"client_rack": "r", "client.rack": "r"}, "client.rack: given twice: client_rack is the"),
+    ],
+)  # fmt: skip
+def test_what_may_not_be_passed(model, options, problem):
+    with pytest.raises(ConfigError) as raised:
+        build(model, **options)
+    # Dots are part of the key, which is quoted in none of the messages.
+    assert str(raised.value).startswith(f"kafka_options.{problem}"), str(raised.value)
+
+
+def test_values_are_not_shown():
+    config = build(KafkaSourceConfig, proxy_url="http://me:hunter2@proxy:1")
+    assert "hunter2" not in repr(config)

@@ -1,0 +1,41 @@
+"""What a file of rivven-connect may not ask for: each is an error that says so."""
+
+import pytest
+
+from tests.unit.config.documents import CONNECT
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "problem"),
+    [
+        ("tls: {enabled: false", "tls: {enabled: true", "broker.tls.enabled: TLS to Rivven is not supported"),
+        ("tables: []", "tables: [{table: t}]", "sources.orders.tables: not supported"),
+        ("rate_limit: {events_per_second: 0}", "rate_limit: {burst_capacity: 5}",
+         "sinks.replica.rate_limit.burst_capacity: not used without events_per_second"),
+        ("replication_factor: 1,", "replication_factor: 3,", "sources.orders.topic_config.replication_factor: got 3: "
+         "not supported by Rivven: expected 1"),
+        ('schema_registry_url: ""', "schema_registry_url: http://x", "sources.orders.schema_registry_url: not supp"),
+        ("transforms: []\n  paused", "transforms: [{type: filter}]\n  paused", "sources.orders.transforms: not supp"),
+        ("validate_existing: false", "validate_existing: true", "settings.topic.validate_existing: not supported"),
+        ("health: {enabled: false", "health: {enabled: true", "settings.health.enabled: the health endpoint is not"),
+        ("metrics: {enabled: false", "metrics: {enabled: true", "settings.metrics.enabled: the metrics endpoint"),
+        ("telemetry: {enabled: false", "telemetry: {enabled: true", "settings.telemetry.enabled: telemetry is not"),
+        ("distributed:\n  enabled: false", "distributed:\n  enabled: true", "distributed.enabled: distributed mode"),
+        ("connector: kafka-source", "connector: kafka-sink", "sources.paused.connector: got 'kafka-sink': expected"),
+        ("topics: [kafka.orders]", "topics: [cdc.*]", "sinks.replica.topics[0]: got 'cdc.*': expected the name of"),
+        ("topics: [kafka.orders]", "topics: [a, b, a]", "sinks.replica.topics: named more than once: a"),
+        ("topics: [kafka.orders]", "topics: []", "sinks.replica.topics: got nothing: expected at least one entry"),
+        ("start_offset: earliest", "start_offset: first", "sinks.replica.start_offset: got 'first': expected earl"),
+        ("31T12:00:00Z", "31T12:00:00", "sinks.since.start_offset: got a mapping: expected earliest, latest, {time"),
+        ("topic: kafka.orders", "topic: _schemas", "sources.orders.topic: got '_schemas': expected a Rivven topic"),
+        ("partitions: 6", "partitions: 1001", "sources.orders.topic_config.partitions: got 1001: expected an integ"),
+        ("max_backoff_ms: 30000", "max_backoff_ms: 1", "settings.retry.max_backoff_ms: got 1: expected at least"),
+        ('version: "1.0"', 'version: "2.0"', "version: got '2.0': expected '1.0'"),
+        ("settings:", "setings:", "setings: unknown key; did you mean 'settings'?"),
+        ("[localhost:9092, \"rivven2:9092\"]", "", "broker.bootstrap_servers: got null: expected a list"),
+    ],
+)  # fmt: skip
+def test_what_a_file_may_not_contain(problems, before, after, problem):
+    assert before in CONNECT
+    found = problems(CONNECT.replace(before, after))
+    assert any(f": {problem}" in line for line in found), found
