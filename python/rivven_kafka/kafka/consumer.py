@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 # A compressed batch is decoded whole, so this bounds a block's memory only beyond its last batch.
 _MAX_BLOCK_BYTES = 16 * 1024 * 1024
 
+_JOIN_BY_PATTERN_MS = 1_000
+
 # What a commit answers when the group has given the partitions to someone else already.
 _GONE_ON = (
     kafka_errors.CommitFailedError,
@@ -198,6 +200,7 @@ class BlockConsumer:
 
     def __init__(self, options: Mapping[str, Any], *, max_batch_bytes: int = 128 * 1024 * 1024) -> None:
         self._brokers = ",".join(options["bootstrap_servers"])
+        self._by_pattern = False
         self._admin_options = {
             name: value for name, value in options.items() if name in KafkaAdminClient.DEFAULT_CONFIG
         }
@@ -251,6 +254,7 @@ class BlockConsumer:
             UnknownTopicError: A topic is not in the cluster's metadata within the request timeout.
         """
         listener = _Listener(self._consumer, handler)
+        self._by_pattern = pattern is not None
         if pattern is None:
             self._consumer.subscribe(topics=list(topics), listener=listener)
         else:
@@ -295,6 +299,10 @@ class BlockConsumer:
             CorruptRecordError: The broker returned bytes that are not valid record batches.
             RivvenKafkaError: Whatever else kafka-python raises, translated.
         """
+        if self._by_pattern and self._consumer._coordinator.need_rejoin():
+            # kafka-python refreshes its metadata before every attempt to join, at most every
+            # `retry_backoff_ms`, and begins anew with the next poll when this one has timed out before.
+            timeout_ms = max(timeout_ms, _JOIN_BY_PATTERN_MS + self._consumer.config["retry_backoff_ms"])
         try:
             fetched = self._consumer.poll(timeout_ms=timeout_ms, max_records=max_records)
         except RivvenKafkaError:
