@@ -7,6 +7,7 @@ from typing import Any
 
 from kafka import KafkaAdminClient
 
+from rivven_kafka._native import KafkaSourceMetrics
 from rivven_kafka.checks import CheckResult, run_checks
 from rivven_kafka.config import KafkaSourceConfig
 from rivven_kafka.errors import ConfigError, UnknownTopicError
@@ -81,6 +82,9 @@ class KafkaSource:
         config: The options, as a model; keyword arguments of the same names are an alternative.
         **options: Options of `KafkaSourceConfig`.
 
+    Attributes:
+        metrics: Counters of what all streams of this source have read and committed.
+
     Raises:
         ConfigError: An option is missing, unknown or wrong. Nothing is connected before `read`, `check` or
             `discover`.
@@ -93,6 +97,7 @@ class KafkaSource:
 
     def __init__(self, config: KafkaSourceConfig | None = None, **options: Any) -> None:
         self.config = config if config is not None else KafkaSourceConfig(**options)
+        self.metrics = KafkaSourceMetrics()
 
     @staticmethod
     def spec() -> dict[str, Any]:
@@ -147,7 +152,7 @@ class KafkaSource:
         consumer = BlockConsumer(consumer_options(self.config, "rivven-kafka"))
         try:
             topics = list(find_topics(consumer, self.config))
-            return EventStream(consumer, self.config, topics, start)
+            return EventStream(consumer, self.config, topics, start, self.metrics)
         except BaseException:
             consumer.close()
             raise

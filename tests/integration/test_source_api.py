@@ -314,3 +314,16 @@ def test_two_readers_of_a_group_share_the_partitions(kafka, topic):
     second.join(20)
     assert not first.is_alive()
     assert not second.is_alive()
+
+
+def test_the_metrics_count_what_was_read(kafka, topic):
+    name = topic((4, 3))
+    reader = source(kafka, name)
+    with reader.read() as events:
+        take(events, 7)
+    counted = reader.metrics.snapshot()
+    assert (counted.messages_consumed, counted.rebalances, counted.errors) == (7, 1, 0)
+    assert counted.bytes_consumed > 0
+    assert counted.polls > counted.empty_polls
+    assert counted.commits >= 1
+    assert (counted.commit_failures, counted.max_batch_size) == (0, 3)

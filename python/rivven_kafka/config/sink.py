@@ -86,7 +86,7 @@ class KafkaSinkConfig(Model):
     custom_headers: dict[Text, str] = Field(
         default_factory=dict,
         repr=False,
-        description="Headers added to every record, in this order, before all others.",
+        description="Headers added to every record, in this order, after its own and before rivven_*.",
     )
     client_id: Text | None = Field(None, max_length=255, description="Name shown in Kafka's logs and quotas.")
     security: SecurityConfig = Field(default_factory=SecurityConfig, description="TLS and SASL.")

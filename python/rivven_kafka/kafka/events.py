@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 
 from rivven_kafka._events import EventReader, SourceEvent
-from rivven_kafka._native import RecordBlock
+from rivven_kafka._native import KafkaSourceMetrics, RecordBlock
 from rivven_kafka.config import KafkaSourceConfig
 from rivven_kafka.errors import RivvenKafkaError
 from rivven_kafka.kafka.consumer import BlockConsumer
@@ -31,10 +31,12 @@ class EventStream(EventReader):
         config: KafkaSourceConfig,
         topics: Sequence[str],
         position: Mapping[tuple[str, int], int],
+        metrics: KafkaSourceMetrics,
     ) -> None:
         super().__init__(include_key=config.include_key, include_headers=config.include_headers)
         self._consumer = consumer
         self._config = config
+        self._metrics = metrics
         self._waiting: list[RecordBlock] = []
         self._current: RecordBlock | None = None
         self._processed: dict[tuple[str, int], int] = {}
@@ -53,15 +55,23 @@ class EventStream(EventReader):
         while not self._closed:
             self._commit_if_due()
             if not self._waiting:
-                delay_ms = self._config.empty_poll_delay_ms
-                self._waiting = self._consumer.poll(delay_ms, self._config.max_poll_records)
-                self._waiting.reverse()
+                self._poll()
                 continue
             self._current = self._waiting.pop()
             if len(self._current):
                 return self._current
             self._finish_current()
         return None
+
+    def _poll(self) -> None:
+        try:
+            blocks = self._consumer.poll(self._config.empty_poll_delay_ms, self._config.max_poll_records)
+        except RivvenKafkaError:
+            self._metrics.record_error()
+            raise
+        self._metrics.record_batch(sum(map(len, blocks)), sum(block.size_bytes for block in blocks))
+        blocks.reverse()
+        self._waiting = blocks
 
     def close(self) -> None:
         """Commits what was processed, the last event included, and leaves the group."""
@@ -85,8 +95,12 @@ class EventStream(EventReader):
             self._current = None
         try:
             self._count_last(include_last=include_last)
-            self._consumer.commit(self.positions(), _COMMIT_TIMEOUT_MS)
+            positions = self.positions()
+            if positions:
+                self._consumer.commit(positions, _COMMIT_TIMEOUT_MS)
+                self._metrics.record_commit(True)
         except RivvenKafkaError as error:
+            self._metrics.record_commit(False)
             if include_last:
                 raise
             # The error that the stream is closed for matters more.
@@ -121,6 +135,7 @@ class EventStream(EventReader):
 
         def done(error: BaseException | None) -> None:
             self._committing = False
+            self._metrics.record_commit(error is None)
             if error is not None:
                 log.warning("offset commit failed, will be repeated: %s", translate(error, "Kafka"))
                 return
@@ -149,6 +164,7 @@ class EventStream(EventReader):
 
     def assigned(self, partitions: Sequence[tuple[str, int]]) -> None:
         """Goes to the given positions, where this is the first time that a partition is assigned."""
+        self._metrics.record_rebalance()
         given = [
             (topic, partition, self._start.pop((topic, partition)))
             for topic, partition in partitions
