@@ -15,7 +15,7 @@ if TYPE_CHECKING:
         KafkaSourceMetricsSnapshot,
         RecordBlock,
     )
-    from rivven_kafka.checks import Check, CheckResult
+    from rivven_kafka.checks import Check, CheckResult, CheckStatus
     from rivven_kafka.config import KafkaSinkConfig, KafkaSourceConfig, SecurityConfig
     from rivven_kafka.errors import RivvenKafkaError
     from rivven_kafka.sink import KafkaSink, WriteResult
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Check",
     "CheckResult",
+    "CheckStatus",
     "KafkaSink",
     "KafkaSinkConfig",
     "KafkaSinkMetrics",
@@ -49,7 +50,7 @@ _HOMES = {
         "KafkaSourceMetricsSnapshot",
         "RecordBlock",
     ),
-    "checks": ("Check", "CheckResult"),
+    "checks": ("Check", "CheckResult", "CheckStatus"),
     "config": ("KafkaSinkConfig", "KafkaSourceConfig", "SecurityConfig"),
     "errors": ("RivvenKafkaError",),
     "sink": ("KafkaSink", "WriteResult"),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from rivven_kafka.checks import CheckResult, run_checks
+from rivven_kafka.checks import CheckResult, Step, run_checks
 from rivven_kafka.config import KafkaSourceConfig
 from rivven_kafka.errors import UnknownTopicError
 from rivven_kafka.kafka import BlockConsumer, connection_options
 from rivven_kafka.kafka.admin import TopicDescription, describe_topics
+from rivven_kafka.kafka.cluster_check import ClusterCheck, TopicSelection
 from rivven_kafka.kafka.events import EventStream
 
 
@@ -19,13 +20,7 @@ def consumer_options(config: KafkaSourceConfig, name: str) -> dict[str, Any]:
         config: The source's options.
         name: Client id, where the configuration gives none.
     """
-    options = connection_options(
-        config.brokers,
-        config.security,
-        client_id=config.client_id or name,
-        request_timeout_ms=config.request_timeout_ms,
-    )
-    return options | {
+    return admin_options(config, name) | {
         "group_id": config.consumer_group,
         "auto_offset_reset": str(config.start_offset),
         "isolation_level": str(config.isolation_level),
@@ -42,6 +37,30 @@ def consumer_options(config: KafkaSourceConfig, name: str) -> dict[str, Any]:
         "check_crcs": config.check_crcs,
         "allow_auto_create_topics": False,
     }
+
+
+def admin_options(config: KafkaSourceConfig, name: str) -> dict[str, Any]:
+    """Options of kafka-python's admin client for `config`."""
+    return connection_options(
+        config.brokers,
+        config.security,
+        client_id=config.client_id or name,
+        request_timeout_ms=config.request_timeout_ms,
+    )
+
+
+def source_steps(config: KafkaSourceConfig, name: str) -> tuple[ClusterCheck, list[Step]]:
+    """What a check of a source tries on Kafka's side, and what it finds there.
+
+    The steps are `config` (certificate files), `connectivity` (TCP), `authentication`, `topic`, and
+    `authorization`: READ and DESCRIBE on the topics, READ on the group.
+    """
+    selection = TopicSelection(
+        (config.topic,), lambda topic: topic == config.topic, f"topic {config.topic!r}"
+    )
+    cluster = ClusterCheck(admin_options(config, name), config.security, selection)
+    authorization = cluster.authorization(("READ", "DESCRIBE"), group=config.consumer_group)
+    return cluster, [*cluster.steps(), authorization]
 
 
 class KafkaSource:
@@ -70,20 +89,11 @@ class KafkaSource:
         return KafkaSourceConfig.model_json_schema()
 
     def check(self) -> CheckResult:
-        """Tries to reach Kafka, log in and find the topic. Never raises for a bad environment."""
-        topics: dict[str, TopicDescription] = {}
+        """Tries what reading needs: the checks of `source_steps`. Never raises for a bad environment.
 
-        def connect() -> str:
-            topics.update(describe_topics(self._admin_options()))
-            return f"connected to {', '.join(self.config.brokers)}"
-
-        def topic() -> str:
-            found = topics.get(self.config.topic)
-            if found is None:
-                raise UnknownTopicError(f"Kafka topic {self.config.topic!r} does not exist")
-            return f"topic {self.config.topic!r} has {found.partitions} partitions"
-
-        return run_checks([("connect", connect), ("topic", topic)])
+        Every step ends within `request_timeout_ms`. Nothing is written, and the group is not joined.
+        """
+        return run_checks(source_steps(self.config, "rivven-kafka")[1])
 
     def discover(self) -> list[TopicDescription]:
         """All topics but Kafka's internal ones, by name.
@@ -92,7 +102,7 @@ class KafkaSource:
             ConnectError: Kafka cannot be reached.
             AuthenticationError: Kafka does not accept the credentials.
         """
-        found = describe_topics(self._admin_options())
+        found = describe_topics(admin_options(self.config, "rivven-kafka"))
         return [found[name] for name in sorted(found) if not found[name].internal]
 
     def read(self) -> EventStream:
@@ -115,11 +125,3 @@ class KafkaSource:
         except BaseException:
             consumer.close()
             raise
-
-    def _admin_options(self) -> dict[str, Any]:
-        return connection_options(
-            self.config.brokers,
-            self.config.security,
-            client_id=self.config.client_id or "rivven-kafka",
-            request_timeout_ms=self.config.request_timeout_ms,
-        )
