@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         KafkaSourceMetricsSnapshot,
         RecordBlock,
     )
+    from rivven_kafka.catalog import Catalog, Stream
     from rivven_kafka.checks import Check, CheckResult, CheckStatus
     from rivven_kafka.config import KafkaSinkConfig, KafkaSourceConfig, SecurityConfig
     from rivven_kafka.errors import RivvenKafkaError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from rivven_kafka.source import KafkaSource
 
 __all__ = [
+    "Catalog",
     "Check",
     "CheckResult",
     "CheckStatus",
@@ -37,6 +39,7 @@ __all__ = [
     "RivvenKafkaError",
     "SecurityConfig",
     "SourceEvent",
+    "Stream",
     "WriteResult",
 ]
 __version__ = "0.1.0"
@@ -50,6 +53,7 @@ _HOMES = {
         "KafkaSourceMetricsSnapshot",
         "RecordBlock",
     ),
+    "catalog": ("Catalog", "Stream"),
     "checks": ("Check", "CheckResult", "CheckStatus"),
     "config": ("KafkaSinkConfig", "KafkaSourceConfig", "SecurityConfig"),
     "errors": ("RivvenKafkaError",),

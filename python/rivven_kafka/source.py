@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from rivven_kafka.catalog import Catalog
 from rivven_kafka.checks import CheckResult, Step, run_checks
 from rivven_kafka.config import KafkaSourceConfig
 from rivven_kafka.errors import UnknownTopicError
 from rivven_kafka.kafka import BlockConsumer, connection_options
-from rivven_kafka.kafka.admin import TopicDescription, describe_topics
 from rivven_kafka.kafka.cluster_check import ClusterCheck, TopicSelection
+from rivven_kafka.kafka.discovery import discover
 from rivven_kafka.kafka.events import EventStream
 
 
@@ -95,15 +96,19 @@ class KafkaSource:
         """
         return run_checks(source_steps(self.config, "rivven-kafka")[1])
 
-    def discover(self) -> list[TopicDescription]:
-        """All topics but Kafka's internal ones, by name.
+    def discover(self, *, configs: bool = True) -> Catalog:
+        """Lists all topics but Kafka's internal ones, by name.
+
+        Takes one metadata request, and one more request for the configs of up to 10,000 topics.
+
+        Args:
+            configs: Whether to ask for the configs of the topics.
 
         Raises:
             ConnectError: Kafka cannot be reached.
             AuthenticationError: Kafka does not accept the credentials.
         """
-        found = describe_topics(admin_options(self.config, "rivven-kafka"))
-        return [found[name] for name in sorted(found) if not found[name].internal]
+        return discover(admin_options(self.config, "rivven-kafka"), configs=configs)
 
     def read(self) -> EventStream:
         """Starts reading as a member of the consumer group.

@@ -7,6 +7,7 @@ import time
 
 import pytest
 import yaml
+from rivven_kafka import Catalog
 
 from tests.support.connector import Connector, sink_file, source_file
 from tests.support.topics import create_topic
@@ -120,13 +121,24 @@ def test_discover(file):
     code, out, err = command("-c", file(), "discover", "in")
     assert (code, err) == (0, "")
     head, *lines = out.splitlines()
-    assert head.split() == ["TOPIC", "PARTITIONS", "REPLICAS"]
-    assert [file.topic, "3", "1"] in [line.split() for line in lines]
+    assert head.split() == ["TOPIC", "PARTITIONS", "REPLICAS", "CLEANUP", "RETENTION"]
+    assert [file.topic, "3", "1", "delete", "forever"] in [line.split(maxsplit=4) for line in lines]
     code, out, _ = command("-c", file(), "discover", "in", "--format", "json")
     assert code == 0
-    assert {"name": file.topic, "partitions": 3, "replication_factor": 1, "internal": False} in json.loads(
-        out
-    )
+    stream = Catalog.from_dict(json.loads(out)).stream(file.topic)
+    assert stream.metadata["partition_count"] == 3
+    assert stream.metadata["configs"]["cleanup.policy"] == "delete"
+
+
+@pytest.mark.parametrize(
+    ("retention", "shown"),
+    [("604800000", "7 d"), ("129600000", "36 h"), ("90000", "90 s"), ("1234", "1234 ms")],
+)
+def test_discover_shows_how_long_records_are_kept(kafka, file, topic_name, retention, shown):
+    name = topic_name()
+    create_topic(kafka.bootstrap, name, 1, **{"retention.ms": retention, "cleanup.policy": "compact,delete"})
+    _, out, _ = command("-c", file(), "discover", "in")
+    assert [name, "1", "1", "compact,delete", *shown.split()] in [line.split() for line in out.splitlines()]
 
 
 def test_discover_fails_with_a_reason(file):

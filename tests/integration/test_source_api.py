@@ -67,18 +67,6 @@ def test_nobody_answers():
         assert caught.value.retriable
 
 
-def test_discover_lists_topics_by_name_without_internal_ones(kafka, topic):
-    names = [topic((0,) * count) for count in (1, 3)]
-    # A commit makes Kafka create its own topic of offsets.
-    source(kafka, names[0]).read().close()
-    found = source(kafka, names[0]).discover()
-    assert [description.name for description in found] == sorted(description.name for description in found)
-    by_name = {description.name: description for description in found}
-    assert [by_name[name].partitions for name in names] == [1, 3]
-    assert by_name[names[0]].replication_factor == 1
-    assert not any(name.startswith("__") for name in by_name)
-
-
 def test_a_missing_topic_cannot_be_read(kafka, topic_name):
     with pytest.raises(UnknownTopicError, match="does not exist"):
         source(kafka, topic_name()).read()
