@@ -38,7 +38,7 @@ def file(kafka, rivven, topic_name, tmp_path):
     def write(**changes):
         options = {"kafka": kafka.bootstrap, "rivven": rivven.bootstrap, "topic": name, **changes}
         address = options["kafka"], options["rivven"]
-        limits = {"request_timeout_ms": 1000}
+        limits = {"request_timeout_ms": 5000}
         document = source_file(*address, options["topic"], "copy", "g", **limits)
         document |= sink_file(*address, "copy", options["topic"], "g", **limits)
         path = tmp_path / "connect.yaml"
