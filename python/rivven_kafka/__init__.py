@@ -15,15 +15,18 @@ if TYPE_CHECKING:
         KafkaSourceMetricsSnapshot,
         RecordBlock,
     )
-    from rivven_kafka.checks import Check, CheckResult
+    from rivven_kafka.catalog import Catalog, Stream
+    from rivven_kafka.checks import Check, CheckResult, CheckStatus
     from rivven_kafka.config import KafkaSinkConfig, KafkaSourceConfig, SecurityConfig
     from rivven_kafka.errors import RivvenKafkaError
     from rivven_kafka.sink import KafkaSink, WriteResult
     from rivven_kafka.source import KafkaSource
 
 __all__ = [
+    "Catalog",
     "Check",
     "CheckResult",
+    "CheckStatus",
     "KafkaSink",
     "KafkaSinkConfig",
     "KafkaSinkMetrics",
@@ -36,6 +39,7 @@ __all__ = [
     "RivvenKafkaError",
     "SecurityConfig",
     "SourceEvent",
+    "Stream",
     "WriteResult",
 ]
 __version__ = "0.1.0"
@@ -49,7 +53,8 @@ _HOMES = {
         "KafkaSourceMetricsSnapshot",
         "RecordBlock",
     ),
-    "checks": ("Check", "CheckResult"),
+    "catalog": ("Catalog", "Stream"),
+    "checks": ("Check", "CheckResult", "CheckStatus"),
     "config": ("KafkaSinkConfig", "KafkaSourceConfig", "SecurityConfig"),
     "errors": ("RivvenKafkaError",),
     "sink": ("KafkaSink", "WriteResult"),

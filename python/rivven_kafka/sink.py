@@ -11,11 +11,12 @@ from kafka import KafkaAdminClient
 
 from rivven_kafka._events import SourceEvent, rows
 from rivven_kafka._native import KafkaSinkMetrics, SinkEncoder, block_from_rows
-from rivven_kafka.checks import CheckResult, run_checks
+from rivven_kafka.checks import CheckResult, Step, run_checks
 from rivven_kafka.config import Acks, KafkaSinkConfig
 from rivven_kafka.errors import DeliveryError, RivvenKafkaError, TimeoutExpired, UnknownTopicError
 from rivven_kafka.kafka import BatchProducer, connection_options, passed_options
 from rivven_kafka.kafka.admin import TopicDescription, describe_topics
+from rivven_kafka.kafka.cluster_check import ClusterCheck, TopicSelection
 
 _ACKS = {Acks.NONE: 0, Acks.LEADER: 1, Acks.ALL: -1}
 
@@ -48,6 +49,21 @@ def admin_options(config: KafkaSinkConfig, name: str) -> dict[str, Any]:
         client_id=config.client_id or name,
         request_timeout_ms=config.request_timeout_ms,
     ) | passed_options(config.kafka_options, KafkaAdminClient)
+
+
+def sink_steps(config: KafkaSinkConfig, name: str) -> tuple[ClusterCheck, list[Step]]:
+    """What a check of a sink tries on Kafka's side, and what it finds there.
+
+    The steps are `config` (certificate files), `connectivity` (TCP), `authentication`, `topic`, and
+    `authorization`: WRITE and DESCRIBE on the topic, WRITE on the transactional id. Since Kafka 3.0, WRITE on
+    a topic is all that `idempotent` needs (KIP-679).
+    """
+    selection = TopicSelection(
+        (config.topic,), lambda topic: topic == config.topic, f"topic {config.topic!r}"
+    )
+    cluster = ClusterCheck(admin_options(config, name), config.security, selection)
+    authorization = cluster.authorization(("WRITE", "DESCRIBE"), transactional_id=config.transactional_id)
+    return cluster, [*cluster.steps(), authorization]
 
 
 def find_topic(config: KafkaSinkConfig, name: str) -> TopicDescription:
@@ -133,20 +149,11 @@ class KafkaSink:
         return KafkaSinkConfig.model_json_schema()
 
     def check(self) -> CheckResult:
-        """Tries to reach Kafka, log in and find the topic. Never raises for a bad environment."""
-        found: list[TopicDescription] = []
+        """Tries what writing needs: the checks of `sink_steps`. Never raises for a bad environment.
 
-        def connect() -> str:
-            topics = describe_topics(admin_options(self.config, "rivven-kafka"))
-            found.extend(topic for topic in topics.values() if topic.name == self.config.topic)
-            return f"connected to {', '.join(self.config.brokers)}"
-
-        def topic() -> str:
-            if not found:
-                raise UnknownTopicError(f"Kafka topic {self.config.topic!r} does not exist")
-            return f"topic {self.config.topic!r} has {found[0].partitions} partitions"
-
-        return run_checks([("connect", connect), ("topic", topic)])
+        Every step ends within `request_timeout_ms`. Nothing is written.
+        """
+        return run_checks(sink_steps(self.config, "rivven-kafka")[1])
 
     def write(self, events: Iterable[SourceEvent]) -> WriteResult:
         """Writes `events` and waits until Kafka has stored them, or `delivery_timeout_ms` has passed.

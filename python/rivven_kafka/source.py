@@ -8,11 +8,13 @@ from typing import Any
 from kafka import KafkaAdminClient
 
 from rivven_kafka._native import KafkaSourceMetrics
-from rivven_kafka.checks import CheckResult, run_checks
+from rivven_kafka.catalog import Catalog
+from rivven_kafka.checks import CheckResult, Step, run_checks
 from rivven_kafka.config import KafkaSourceConfig
 from rivven_kafka.errors import ConfigError, UnknownTopicError
 from rivven_kafka.kafka import BlockConsumer, connection_options, passed_options
-from rivven_kafka.kafka.admin import TopicDescription, describe_topics
+from rivven_kafka.kafka.cluster_check import ClusterCheck, TopicSelection
+from rivven_kafka.kafka.discovery import discover
 from rivven_kafka.kafka.events import EventStream
 
 
@@ -23,13 +25,7 @@ def consumer_options(config: KafkaSourceConfig, name: str) -> dict[str, Any]:
         config: The source's options.
         name: Client id, where the configuration gives none.
     """
-    options = connection_options(
-        config.brokers,
-        config.security,
-        client_id=config.client_id or name,
-        request_timeout_ms=config.request_timeout_ms,
-    )
-    return options | {
+    return admin_options(config, name) | {
         "group_id": config.consumer_group,
         "auto_offset_reset": str(config.start_offset),
         "isolation_level": str(config.isolation_level),
@@ -75,6 +71,28 @@ def _checked_position(
     return position
 
 
+def admin_options(config: KafkaSourceConfig, name: str) -> dict[str, Any]:
+    """Options of kafka-python's admin client for `config`."""
+    return connection_options(
+        config.brokers,
+        config.security,
+        client_id=config.client_id or name,
+        request_timeout_ms=config.request_timeout_ms,
+    ) | passed_options(config.kafka_options, KafkaAdminClient)
+
+
+def source_steps(config: KafkaSourceConfig, name: str) -> tuple[ClusterCheck, list[Step]]:
+    """What a check of a source tries on Kafka's side, and what it finds there.
+
+    The steps are `config` (certificate files), `connectivity` (TCP), `authentication`, `topic`, and
+    `authorization`: READ and DESCRIBE on the topics, READ on the group.
+    """
+    selection = TopicSelection(config.topic_names, config.selects, config.topics_text)
+    cluster = ClusterCheck(admin_options(config, name), config.security, selection)
+    authorization = cluster.authorization(("READ", "DESCRIBE"), group=config.consumer_group)
+    return cluster, [*cluster.steps(), authorization]
+
+
 class KafkaSource:
     """Reads a Kafka topic as `SourceEvent`s.
 
@@ -105,30 +123,25 @@ class KafkaSource:
         return KafkaSourceConfig.model_json_schema()
 
     def check(self) -> CheckResult:
-        """Tries to reach Kafka, log in and find the topic. Never raises for a bad environment."""
-        topics: dict[str, TopicDescription] = {}
+        """Tries what reading needs: the checks of `source_steps`. Never raises for a bad environment.
 
-        def connect() -> str:
-            topics.update(describe_topics(self._admin_options()))
-            return f"connected to {', '.join(self.config.brokers)}"
+        Every step ends within `request_timeout_ms`. Nothing is written, and the group is not joined.
+        """
+        return run_checks(source_steps(self.config, "rivven-kafka")[1])
 
-        def topic() -> str:
-            found = [found for name, found in topics.items() if self.config.selects(name)]
-            if not found:
-                raise UnknownTopicError(f"Kafka {self.config.topics_text}: none exists")
-            return f"{self.config.topics_text}: {sum(topic.partitions for topic in found)} partitions"
+    def discover(self, *, configs: bool = True) -> Catalog:
+        """Lists all topics but Kafka's internal ones, by name.
 
-        return run_checks([("connect", connect), ("topic", topic)])
+        Takes one metadata request, and one more request for the configs of up to 10,000 topics.
 
-    def discover(self) -> list[TopicDescription]:
-        """All topics but Kafka's internal ones, by name.
+        Args:
+            configs: Whether to ask for the configs of the topics.
 
         Raises:
             ConnectError: Kafka cannot be reached.
             AuthenticationError: Kafka does not accept the credentials.
         """
-        found = describe_topics(self._admin_options())
-        return [found[name] for name in sorted(found) if not found[name].internal]
+        return discover(admin_options(self.config, "rivven-kafka"), configs=configs)
 
     def read(self, position: Mapping[tuple[str, int], int] | None = None) -> EventStream:
         """Starts reading as a member of the consumer group.
@@ -156,11 +169,3 @@ class KafkaSource:
         except BaseException:
             consumer.close()
             raise
-
-    def _admin_options(self) -> dict[str, Any]:
-        return connection_options(
-            self.config.brokers,
-            self.config.security,
-            client_id=self.config.client_id or "rivven-kafka",
-            request_timeout_ms=self.config.request_timeout_ms,
-        ) | passed_options(self.config.kafka_options, KafkaAdminClient)

@@ -49,19 +49,6 @@ def values(rows, partition=0):
     return [row.value for row in rows[partition]]
 
 
-def test_check(kafka, topic, topic_name):
-    good = sink(kafka, topic(3)).check()
-    assert good.ok
-    assert "3 partitions" in good.checks[1].detail
-    missing = sink(kafka, topic_name()).check()
-    assert [check.ok for check in missing.checks] == [True, False]
-    start = time.monotonic()
-    bad = KafkaSink(brokers=NOWHERE, topic="t", request_timeout_ms=1000).check()
-    assert time.monotonic() - start < 3
-    assert not bad.ok
-    assert NOWHERE in bad.checks[0].detail
-
-
 def test_write_needs_a_broker_and_a_topic(kafka, topic_name):
     with pytest.raises(ConnectError, match=NOWHERE):
         KafkaSink(brokers=NOWHERE, topic="t", request_timeout_ms=500).write([])

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 from rivven_kafka.cli import exit_codes
-from rivven_kafka.cli.output import print_json, print_line
+from rivven_kafka.cli.output import print_json, print_table
 from rivven_kafka.config import ConnectConfig, load_connect_file
+
+if TYPE_CHECKING:
+    from rivven_kafka.checks import CheckResult
+
+_MARKS = {"ok": "ok", "failed": "FAIL", "skipped": "skip"}
+_AT_THE_SAME_TIME = 8
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
@@ -14,8 +23,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "check",
         help="try to reach Kafka and Rivven",
-        description="Try to reach Rivven, and the Kafka cluster and topic of every enabled connector. Moves "
-        "nothing. Exit code 1 when something fails.",
+        description="Try what every enabled connector needs: the brokers, the login, the topics and the "
+        "rights in Kafka, Rivven and its topics. Moves nothing. Exit code 1 when something fails.",
         epilog="Example: rivven-kafka -c connect.yaml check --format json",
     )
     parser.add_argument("--format", choices=("table", "json"), default="table", help="form of the results")
@@ -29,45 +38,50 @@ def run(args: argparse.Namespace) -> int:
         ConfigError: Lists what is wrong in the file.
     """
     config = load_connect_file(args.config)
+    if not args.verbose:
+        # The results say what went wrong; kafka-python would say so once per attempt.
+        logging.getLogger("kafka").setLevel(logging.CRITICAL)
     results = _check(config)
     if args.format == "json":
-        print_json(results)
+        print_json(
+            [
+                {
+                    "connector": name,
+                    "check": check.name,
+                    "status": str(check.status),
+                    "ms": round(check.duration_ms),
+                    "detail": check.detail,
+                }
+                for name, result in results
+                for check in result.checks
+            ]
+        )
     else:
-        for line in results:
-            mark = "ok  " if line["ok"] else "FAIL"
-            print_line(
-                f"{mark}  {line['connector']:<20}  {line['check']:<10}  {line['ms']:>8} ms  {line['detail']}"
-            )
-    return exit_codes.OK if all(line["ok"] for line in results) else exit_codes.FAILURE
+        print_table(
+            [
+                (_MARKS[check.status], name, check.name, f"{check.duration_ms:.0f} ms", check.detail)
+                for name, result in results
+                for check in result.checks
+            ],
+            right=(3,),
+        )
+    return exit_codes.OK if all(result.ok for _, result in results) else exit_codes.FAILURE
 
 
-def _check(config: ConnectConfig) -> list[dict[str, object]]:
+def _check(config: ConnectConfig) -> list[tuple[str, CheckResult]]:
     # Imported here for the sake of commands that only read the file, see `run`.
-    from rivven_kafka._native import RivvenClient
-    from rivven_kafka.checks import CheckResult, run_checks
-    from rivven_kafka.rivven.options import client_arguments
-    from rivven_kafka.sink import KafkaSink
-    from rivven_kafka.source import KafkaSource
+    from rivven_kafka.pipeline.entry_check import check_sink_entry, check_source_entry
 
-    retry = config.settings.retry.model_copy(update={"max_retries": 0})
-    client = RivvenClient(**client_arguments(config.broker, retry, "rivven-kafka-check"))
-
-    def ping() -> str:
-        client.ping()
-        return f"connected to {', '.join(config.broker.bootstrap_servers)}"
-
-    found: list[tuple[str, CheckResult]] = [("broker", run_checks([("connect", ping)]))]
-    client.close()
-    found += [(name, KafkaSource(entry.config).check()) for name, entry in config.enabled_sources.items()]
-    found += [(name, KafkaSink(entry.config).check()) for name, entry in config.enabled_sinks.items()]
-    return [
-        {
-            "connector": name,
-            "check": check.name,
-            "ok": check.ok,
-            "ms": round(check.duration_ms),
-            "detail": check.detail,
-        }
-        for name, result in found
-        for check in result.checks
-    ]
+    created = {entry.topic for entry in config.enabled_sources.values()}
+    broker, settings = config.broker, config.settings
+    # An address that never answers costs its whole timeout: connectors do not wait for each other.
+    with ThreadPoolExecutor(_AT_THE_SAME_TIME) as threads:
+        checks = [
+            (name, threads.submit(check_source_entry, name, entry, broker, settings))
+            for name, entry in config.enabled_sources.items()
+        ]
+        checks += [
+            (name, threads.submit(check_sink_entry, name, entry, broker, settings, created=created))
+            for name, entry in config.enabled_sinks.items()
+        ]
+        return [(name, check.result()) for name, check in checks]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict
 
 from rivven_kafka.cli import exit_codes
-from rivven_kafka.cli.output import print_json, print_line
+from rivven_kafka.cli.output import print_json, print_table
 from rivven_kafka.config import load_connect_file
 from rivven_kafka.errors import ConfigError
+
+_UNKNOWN = "-"
+_UNITS = (("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1_000))
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
@@ -16,7 +18,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "discover",
         help="list the Kafka topics that a source can reach",
-        description="List the topics of the Kafka cluster of a source, without Kafka's internal ones.",
+        description="List the topics of the Kafka cluster of a source, without Kafka's internal ones. A dash "
+        "stands for what the user may not see. JSON shows the whole catalog, with the schema of the events.",
         epilog="Example: rivven-kafka -c connect.yaml discover orders",
     )
     parser.add_argument("source", help="name of the source in the configuration file")
@@ -39,11 +42,34 @@ def run(args: argparse.Namespace) -> int:
     # Imported here for the sake of commands that only read the file, see `run`.
     from rivven_kafka.source import KafkaSource
 
-    topics = KafkaSource(entry.config).discover()
+    catalog = KafkaSource(entry.config).discover()
     if args.format == "json":
-        print_json([asdict(topic) for topic in topics])
-    else:
-        print_line(f"{'TOPIC':<40}  PARTITIONS  REPLICAS")
-        for topic in topics:
-            print_line(f"{topic.name:<40}  {topic.partitions:>10}  {topic.replication_factor:>8}")
+        print_json(catalog.to_dict())
+        return exit_codes.OK
+    rows = [("TOPIC", "PARTITIONS", "REPLICAS", "CLEANUP", "RETENTION")]
+    for stream in catalog:
+        configs = stream.metadata["configs"] or {}
+        rows.append(
+            (
+                stream.name,
+                str(stream.metadata["partition_count"]),
+                str(stream.metadata["replication_factor"]),
+                configs.get("cleanup.policy") or _UNKNOWN,
+                _duration(configs.get("retention.ms")),
+            )
+        )
+    print_table(rows, right=(1, 2))
     return exit_codes.OK
+
+
+def _duration(milliseconds: str | None) -> str:
+    """A time to keep records, in the largest unit that shows it exactly."""
+    if milliseconds is None:
+        return _UNKNOWN
+    value = int(milliseconds)
+    if value < 0:
+        return "forever"
+    for unit, length in _UNITS:
+        if value % length == 0:
+            return f"{value // length} {unit}"
+    return f"{value} ms"

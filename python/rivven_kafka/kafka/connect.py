@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from kafka.errors import KafkaTimeoutError
 from kafka.net.compat import KafkaNetClient
+
+from rivven_kafka.kafka.login import explain
+
+_EXPLAIN_MS = 5_000
+"""Longest wait for the reason after the time to connect is over."""
 
 
 def connected(client_class: Any, options: Mapping[str, Any]) -> Any:
@@ -17,6 +23,10 @@ def connected(client_class: Any, options: Mapping[str, Any]) -> Any:
     Args:
         client_class: `KafkaConsumer` or `KafkaAdminClient`.
         options: Its options.
+
+    Raises:
+        ConnectError: No bootstrap broker answers within the request timeout.
+        AuthenticationError: The brokers do not accept the credentials.
     """
     made: list[KafkaNetClient] = []
 
@@ -26,7 +36,13 @@ def connected(client_class: Any, options: Mapping[str, Any]) -> Any:
 
     try:
         return client_class(**{**options, "kafka_client": client})
-    except BaseException:
+    except BaseException as error:
         for each in made:
             each.close()
-        raise
+        reason = None
+        if isinstance(error, KafkaTimeoutError):
+            # It tells no reason, and tries in vain even with a wrong password.
+            reason = explain(options, min(_EXPLAIN_MS, options["request_timeout_ms"]))
+        if reason is None:
+            raise
+        raise reason from error

@@ -29,28 +29,45 @@ def prepare_topic(
         UnknownTopicError: The topic does not exist and is not to be created.
         ConfigError: `partitioning: preserve`, and Rivven has fewer partitions than Kafka.
     """
-    preserve = entry.config.partitioning is Partitioning.PRESERVE
     count = client.partition_count(entry.topic)
     if count is None:
-        auto_create = entry.topic_config.auto_create
-        if not (settings.auto_create if auto_create is None else auto_create):
-            raise UnknownTopicError(
-                f"Rivven topic {entry.topic!r} does not exist; create it, or set topic_config.auto_create",
-                topic=entry.topic,
-            )
-        fallback = kafka_partitions if preserve else settings.default_partitions
-        wanted = entry.topic_config.partitions or fallback
+        wanted = wanted_partitions(entry, settings, kafka_partitions)
         if client.create_topic(entry.topic, wanted):
             log.info("created Rivven topic with %d partitions", wanted, extra={"topic": entry.topic})
         count = client.partition_count(entry.topic) or wanted
-    if preserve and count < kafka_partitions:
+    require_enough(entry, count, entry.config.topic, kafka_partitions)
+    return count
+
+
+def wanted_partitions(entry: SourceEntry, settings: TopicSettings, kafka_partitions: int) -> int:
+    """How many partitions the Rivven topic of `entry` gets when it is created.
+
+    Raises:
+        UnknownTopicError: It is not to be created.
+    """
+    auto_create = entry.topic_config.auto_create
+    if not (settings.auto_create if auto_create is None else auto_create):
+        raise UnknownTopicError(
+            f"Rivven topic {entry.topic!r} does not exist; create it, or set topic_config.auto_create",
+            topic=entry.topic,
+        )
+    preserve = entry.config.partitioning is Partitioning.PRESERVE
+    return entry.topic_config.partitions or (kafka_partitions if preserve else settings.default_partitions)
+
+
+def require_enough(entry: SourceEntry, count: int, kafka_topic: str, kafka_partitions: int) -> None:
+    """Makes sure that `count` Rivven partitions can take those of a Kafka topic.
+
+    Raises:
+        ConfigError: `partitioning: preserve`, and Rivven has fewer partitions than Kafka.
+    """
+    if entry.config.partitioning is Partitioning.PRESERVE and count < kafka_partitions:
         raise ConfigError(
             f"partitioning: got preserve, but Rivven topic {entry.topic!r} has {count} partitions and Kafka "
-            f"topic {entry.config.topic!r} has {kafka_partitions}; expected at least as many, or "
+            f"topic {kafka_topic!r} has {kafka_partitions}; expected at least as many, or "
             "partitioning: key",
             topic=entry.topic,
         )
-    return count
 
 
 def lanes_per_partition(entry: SourceEntry, rivven_partitions: int) -> int:

@@ -1,0 +1,150 @@
+"""Checks of a connector of a file: what its source or sink checks, and Rivven with its topics."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from rivven_kafka._native import RivvenClient
+from rivven_kafka.checks import CheckResult, Step, run_checks
+from rivven_kafka.config import BrokerConfig, Partitioning, Settings, SinkEntry, SourceEntry
+from rivven_kafka.errors import ConfigError, UnknownTopicError
+from rivven_kafka.kafka.cluster_check import ClusterCheck
+from rivven_kafka.pipeline.destination import require_enough, wanted_partitions
+from rivven_kafka.rivven.options import client_arguments
+from rivven_kafka.sink import sink_steps
+from rivven_kafka.source import source_steps
+
+
+def check_source_entry(
+    name: str, entry: SourceEntry, broker: BrokerConfig, settings: Settings
+) -> CheckResult:
+    """Tries what a source of a file needs, on both sides. Never raises for a bad environment.
+
+    Beside the checks of `source_steps`: `rivven` (it answers) and `rivven_topic` (it exists or will be
+    created, with enough partitions). Creates nothing.
+
+    Args:
+        name: Name of the source.
+        entry: Its section.
+        broker: How to reach Rivven.
+        settings: What holds for all connectors of the file.
+    """
+    cluster, steps = source_steps(entry.config, name)
+    client = _client(name, broker, settings)
+    try:
+        return run_checks(
+            [
+                *steps,
+                _ping(client, broker),
+                Step(
+                    "rivven_topic",
+                    lambda: _check_destination(client, entry, settings, cluster),
+                    after=("rivven",),
+                ),
+            ]
+        )
+    finally:
+        client.close()
+
+
+def check_sink_entry(
+    name: str, entry: SinkEntry, broker: BrokerConfig, settings: Settings, *, created: Collection[str] = ()
+) -> CheckResult:
+    """Tries what a sink of a file needs, on both sides. Never raises for a bad environment.
+
+    Beside the checks of `sink_steps`: `rivven` (it answers) and `rivven_topic` (all of them exist, with no
+    more partitions than Kafka can take).
+
+    Args:
+        name: Name of the sink.
+        entry: Its section.
+        broker: How to reach Rivven.
+        settings: What holds for all connectors of the file.
+        created: Rivven topics that sources of the file fill: they need not exist yet.
+    """
+    cluster, steps = sink_steps(entry.config, name)
+    client = _client(name, broker, settings)
+    try:
+        return run_checks(
+            [
+                *steps,
+                _ping(client, broker),
+                Step(
+                    "rivven_topic",
+                    lambda: _check_origins(client, entry, settings, cluster, created),
+                    after=("rivven",),
+                ),
+            ]
+        )
+    finally:
+        client.close()
+
+
+def _client(name: str, broker: BrokerConfig, settings: Settings) -> RivvenClient:
+    retry = settings.retry.model_copy(update={"max_retries": 0})
+    return RivvenClient(**client_arguments(broker, retry, name))
+
+
+def _ping(client: RivvenClient, broker: BrokerConfig) -> Step:
+    def ping() -> str:
+        client.ping()
+        return f"reached {', '.join(broker.bootstrap_servers)}"
+
+    return Step("rivven", ping)
+
+
+def _check_destination(
+    client: RivvenClient, entry: SourceEntry, settings: Settings, cluster: ClusterCheck
+) -> str:
+    largest = max((topic.partitions for topic in cluster.topics.values()), default=0)
+    count = client.partition_count(entry.topic)
+    found = f"Rivven topic {entry.topic!r} has"
+    if count is None:
+        count = wanted_partitions(entry, settings.topic, largest)
+        found = f"Rivven topic {entry.topic!r} will be created with"
+        if not count:
+            return f"{found} as many partitions as the Kafka topic, which is not known"
+    for topic in cluster.topics.values():
+        require_enough(entry, count, topic.name, topic.partitions)
+    compared = "" if cluster.topics else "; not compared with Kafka, where the topic is not known"
+    return f"{found} {_partitions(count)}{compared}"
+
+
+def _check_origins(
+    client: RivvenClient,
+    entry: SinkEntry,
+    settings: Settings,
+    cluster: ClusterCheck,
+    created: Collection[str],
+) -> str:
+    found, missing = [], []
+    for name in entry.topics:
+        count = client.partition_count(name)
+        if count is not None:
+            _require_counterparts(entry, name, count, cluster)
+            found.append(f"Rivven topic {name!r} has {_partitions(count)}")
+        elif name in created:
+            found.append(f"Rivven topic {name!r} will be created by a source")
+        elif settings.topic.require_topic_exists:
+            missing.append(f"Rivven topic {name!r} does not exist")
+        else:
+            found.append(f"Rivven topic {name!r} does not exist; the sink will wait for it")
+    if missing:
+        raise UnknownTopicError("; ".join(missing))
+    return "; ".join(found)
+
+
+def _require_counterparts(entry: SinkEntry, name: str, count: int, cluster: ClusterCheck) -> None:
+    if entry.config.effective_partitioning is not Partitioning.PRESERVE:
+        return
+    for topic in cluster.topics.values():
+        if topic.partitions < count:
+            raise ConfigError(
+                f"partitioning: got preserve, but Kafka topic {topic.name!r} has {topic.partitions} "
+                f"partitions and Rivven topic {name!r} has {count}; expected at least as many, or "
+                "partitioning: key"
+            )
+
+
+def _partitions(count: int) -> str:
+    return f"{count} partition{'' if count == 1 else 's'}"
