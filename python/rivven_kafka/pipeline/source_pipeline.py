@@ -101,19 +101,18 @@ class SourcePipeline:
             client.close()
         self._publisher = Publisher(
             **arguments,
-            topic=self._entry.topic,
-            partitions=partitions,
             value_format=config.value_format,
             partitioning=config.partitioning,
-            lanes_per_partition=lanes_per_partition(self._entry, partitions),
             connections=config.connections,
             max_batch_records=config.max_batch_records,
             max_request_bytes=config.max_request_size,
             include_headers=config.include_headers,
             include_key=config.include_key,
             on_tombstone=config.on_tombstone,
-            skip_bad_records=config.on_error == "skip",
+            on_bad=config.on_error,
         )
+        lanes = lanes_per_partition(self._entry, partitions)
+        self._publisher.add_route(config.topic, self._entry.topic, partitions, lanes)
         consumer.subscribe([config.topic], self)
 
     def _step(self, consumer: BlockConsumer) -> None:
@@ -133,10 +132,15 @@ class SourcePipeline:
 
     def _report_bad(self, publisher: Publisher) -> None:
         """Tells of records that `on_error: skip` has left out."""
-        for topic, partition, offset, reason in publisher.take_bad():
+        for bad in publisher.take_bad():
             self.metrics.record_error()
-            place = {"connector": self.name, "topic": topic, "partition": partition, "offset": offset}
-            log.warning("skipped a record: %s", reason, extra=place)
+            place = {
+                "connector": self.name,
+                "topic": bad.topic,
+                "partition": bad.partition,
+                "offset": bad.offset,
+            }
+            log.warning("skipped a record: %s", bad.reason, extra=place)
 
     def _limit_memory(self, consumer: BlockConsumer, publisher: Publisher) -> None:
         """Pauses fetching while too much is in flight; polling goes on, so that the group keeps us."""
