@@ -131,16 +131,15 @@ class SourcePipeline:
         self._commit_if_due(consumer)
 
     def _report_bad(self, publisher: Publisher) -> None:
-        """Tells of records that `on_error: skip` has left out."""
-        for bad in publisher.take_bad():
-            self.metrics.record_error()
-            place = {
-                "connector": self.name,
-                "topic": bad.topic,
-                "partition": bad.partition,
-                "offset": bad.offset,
-            }
-            log.warning("skipped a record: %s", bad.reason, extra=place)
+        """Tells of records that `on_error: skip` has left out: of each, or of how many more there were."""
+        bad, unlisted = publisher.take_bad(), publisher.take_bad_unlisted()
+        if bad or unlisted:
+            self.metrics.record_error(len(bad) + unlisted)
+        for record in bad:
+            place = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
+            log.warning("skipped a record: %s", record.reason, extra={"connector": self.name, **place})
+        if unlisted:
+            log.warning("skipped %d more records", unlisted, extra={"connector": self.name})
 
     def _limit_memory(self, consumer: BlockConsumer, publisher: Publisher) -> None:
         """Pauses fetching while too much is in flight; polling goes on, so that the group keeps us."""
@@ -254,7 +253,6 @@ class SourcePipeline:
         assert self._publisher is not None
         settled = self._settle(self._config.shutdown_timeout_ms / 1000)
         self._publisher.check()
-        self._report_bad(self._publisher)
         self._commit_now(consumer)
         return settled
 
@@ -272,5 +270,7 @@ class SourcePipeline:
     def _close(self, consumer: BlockConsumer) -> None:
         if self._publisher is not None:
             self._publisher.close(0)
+            # Not before: until the lanes have ended, they may leave out more.
+            self._report_bad(self._publisher)
         self._closed = True
         consumer.close()
