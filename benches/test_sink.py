@@ -27,9 +27,8 @@ def filled(rivven):
     client = RivvenClient([rivven.bootstrap])
     client.create_topic(topic, PARTITIONS)
     client.close()
-    publisher = Publisher(
-        [rivven.bootstrap], topic, PARTITIONS, value_format="raw", lanes_per_partition=24, connections=96
-    )
+    publisher = Publisher([rivven.bootstrap], value_format="raw", connections=96)
+    publisher.add_route("raw", topic, PARTITIONS, lanes_per_partition=24)
     for number in range(RECORDS // 1000):
         rows: list[tuple[int, bytes, bytes, Headers]] = [
             (-1, b"customer-%05d" % key, VALUE, []) for key in range(1000)

@@ -41,14 +41,8 @@ def raw_rate(rivven, values, target, lanes, connections):
     client = RivvenClient([rivven.bootstrap])
     client.create_topic(target, len(values))
     client.close()
-    publisher = Publisher(
-        [rivven.bootstrap],
-        target,
-        len(values),
-        value_format="raw",
-        lanes_per_partition=lanes,
-        connections=connections,
-    )
+    publisher = Publisher([rivven.bootstrap], value_format="raw", connections=connections)
+    publisher.add_route("raw", target, len(values), lanes)
     for partition, block in values.items():
         for start in range(0, len(block), 500):
             publisher.submit(block_from_rows("raw", partition, block[start : start + 500]))

@@ -3,6 +3,7 @@
 //! Bytes live here: Kafka record batches, the Rivven wire, event JSON and metrics. Everything that blocks or
 //! computes for long runs without the GIL; errors become the classes of `rivven_kafka.errors`.
 
+pub mod bad;
 pub mod bridge;
 pub mod error;
 pub mod kafka;
@@ -28,6 +29,8 @@ mod _native {
         block_from_rows, murmur2, partition_for_key, PyBatchBuilder, PyBatchReader, RecordBlock,
     };
 
+    #[pymodule_export]
+    use crate::bridge::bad_record::BadRecord;
     #[pymodule_export]
     use crate::bridge::publisher::PyPublisher;
     #[pymodule_export]

@@ -24,7 +24,16 @@ pub struct Ticket {
     acknowledged: Box<[AtomicU64]>,
     remaining: AtomicUsize,
     cancelled: AtomicBool,
+    held: Mutex<Held>,
     shared: Arc<Shared>,
+}
+
+/// Records of a block that somebody else decides about. A lock, because they are rare and their number must agree
+/// with whether they were given up.
+#[derive(Debug, Default)]
+struct Held {
+    count: usize,
+    given_up: bool,
 }
 
 impl Ticket {
@@ -33,9 +42,43 @@ impl Ticket {
     /// The release/acquire pairs make what the acknowledging thread did visible to the one that commits.
     pub fn acknowledge(&self, records: Range<usize>) {
         for index in records.clone() {
-            self.acknowledged[index / 64].fetch_or(1 << (index % 64), Ordering::Release);
+            self.mark(index);
         }
         self.settle(records.len());
+    }
+
+    fn mark(&self, index: usize) {
+        self.acknowledged[index / 64].fetch_or(1 << (index % 64), Ordering::Release);
+    }
+
+    /// One record will not be sent, and the position stays before it until `release`. It counts as in flight,
+    /// and so do the bytes of its block, until it is released or the partition is given up.
+    pub fn hold(&self) {
+        let mut held = lock(&self.held);
+        if held.given_up {
+            self.settle(1);
+        } else {
+            held.count += 1;
+        }
+    }
+
+    /// Acknowledges a record that was held; called once for each. If its partition was given up in the meantime,
+    /// it no longer counts as in flight, but the position may still move over it.
+    pub fn release(&self, index: usize) {
+        let mut held = lock(&self.held);
+        self.mark(index);
+        if !held.given_up {
+            held.count -= 1;
+            self.settle(1);
+        }
+    }
+
+    /// Nothing of the block is sent any more, and nobody waits for what is held.
+    fn cancel(&self) {
+        self.cancelled.store(true, Ordering::Release);
+        let mut held = lock(&self.held);
+        held.given_up = true;
+        self.settle(std::mem::take(&mut held.count));
     }
 
     /// `count` records will not be sent, because the ticket is cancelled: the position stays before them.
@@ -50,6 +93,7 @@ impl Ticket {
         }
         let before = self.remaining.fetch_sub(count, Ordering::AcqRel);
         debug_assert!(before >= count, "a record was settled twice");
+        self.shared.unsettled.fetch_sub(count, Ordering::AcqRel);
         if before == count {
             self.shared.in_flight_bytes.fetch_sub(self.bytes, Ordering::AcqRel);
             let _guard = lock(&self.shared.changed);
@@ -86,6 +130,8 @@ impl Ticket {
 #[derive(Debug, Default)]
 struct Shared {
     in_flight_bytes: AtomicUsize,
+    /// Records that are registered and not settled, those of forgotten partitions included.
+    unsettled: AtomicUsize,
     changed: Mutex<()>,
     condition: Condvar,
 }
@@ -99,9 +145,7 @@ struct Partition {
 
 impl Partition {
     fn cancel(&self) {
-        for ticket in &self.tickets {
-            ticket.cancelled.store(true, Ordering::Release);
-        }
+        self.tickets.iter().for_each(|ticket| ticket.cancel());
     }
 
     fn advance(&mut self) {
@@ -142,10 +186,12 @@ impl Tracker {
             acknowledged: (0..block.records.len().div_ceil(64)).map(|_| AtomicU64::new(0)).collect(),
             remaining: AtomicUsize::new(block.records.len()),
             cancelled: AtomicBool::new(false),
+            held: Mutex::default(),
             shared: Arc::clone(&self.shared),
         });
         if !block.records.is_empty() {
             self.shared.in_flight_bytes.fetch_add(block.bytes, Ordering::AcqRel);
+            self.shared.unsettled.fetch_add(block.records.len(), Ordering::AcqRel);
         }
         let mut partitions = lock(&self.partitions);
         let entry = partitions.entry((Arc::clone(&block.topic), block.partition)).or_default();
@@ -193,7 +239,12 @@ impl Tracker {
         self.shared.in_flight_bytes.load(Ordering::Acquire)
     }
 
-    /// Records that are registered and not acknowledged, of `only` one partition or of all.
+    /// Records that are neither acknowledged nor given up, those of forgotten partitions included.
+    pub fn unsettled(&self) -> usize {
+        self.shared.unsettled.load(Ordering::Acquire)
+    }
+
+    /// Records that are registered and neither acknowledged nor given up, of `only` one partition or of all.
     pub fn in_flight_records(&self, only: Option<(&str, i32)>) -> usize {
         lock(&self.partitions)
             .iter()
@@ -284,6 +335,41 @@ mod tests {
         ticket.drop_unsent(3);
         assert_eq!(tracker.take_positions(), vec![(Arc::from("t"), 0, 2)]);
         assert_eq!((tracker.in_flight_records(None), tracker.in_flight_bytes()), (0, 0));
+    }
+
+    #[test]
+    fn a_held_record_holds_the_position_until_it_is_released() {
+        let tracker = Tracker::new();
+        let ticket = tracker.register(&block(0, 5));
+        ticket.hold();
+        ticket.acknowledge(0..2);
+        ticket.acknowledge(3..5);
+        assert_eq!(tracker.take_positions(), vec![(Arc::from("t"), 0, 2)]);
+        assert_eq!((tracker.in_flight_records(None), tracker.in_flight_bytes()), (1, 10));
+        ticket.release(2);
+        assert_eq!(tracker.take_positions(), vec![(Arc::from("t"), 0, 5)]);
+        assert_eq!((tracker.unsettled(), tracker.in_flight_bytes()), (0, 0));
+    }
+
+    #[test]
+    fn nobody_waits_for_held_records_of_a_cancelled_partition() {
+        let tracker = Tracker::new();
+        let ticket = tracker.register(&block(0, 4));
+        ticket.hold();
+        ticket.acknowledge(0..1);
+        tracker.cancel("t", 0);
+        tracker.cancel("t", 0);
+        assert_eq!(tracker.in_flight_records(Some(("t", 0))), 2, "those on the wire");
+        ticket.hold(); // a lane that did not see the end in time
+        ticket.acknowledge(3..4);
+        assert_eq!((tracker.unsettled(), tracker.in_flight_bytes()), (0, 0));
+        assert_eq!(tracker.take_positions(), vec![(Arc::from("t"), 0, 1)]);
+        ticket.release(1);
+        assert_eq!(tracker.take_positions(), vec![(Arc::from("t"), 0, 2)], "settled all the same");
+        tracker.forget("t", 0);
+        ticket.release(2);
+        assert!(tracker.take_positions().is_empty());
+        assert_eq!((tracker.unsettled(), tracker.in_flight_bytes()), (0, 0));
     }
 
     #[test]

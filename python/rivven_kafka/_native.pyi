@@ -8,6 +8,7 @@ from typing_extensions import Buffer
 from rivven_kafka.errors import RivvenKafkaError
 
 __all__ = [
+    "BadRecord",
     "BatchBuilder",
     "BatchReader",
     "Fetcher",
@@ -173,25 +174,45 @@ class RivvenClient:
         """Closes the connection. A call that is under way in another thread ends with an error."""
 
 @final
+class BadRecord:
+    """A record that could not be converted, or is too large for the other side."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def timestamp(self) -> int: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> list[tuple[str, bytes | None]]: ...
+    def settle(self) -> None:
+        """Acknowledges the record: the position of its partition may move over it."""
+
+@final
 class Publisher:
-    """Publishes record blocks to one Rivven topic over many connections, at least once."""
+    """Publishes record blocks to Rivven topics over many connections, at least once."""
 
     def __new__(
         cls,
         servers: Sequence[str],
-        topic: str,
-        partitions: int,
         *,
         value_format: str = "event",
         on_tombstone: str = "fail",
         include_headers: bool = True,
         include_key: bool = True,
         partitioning: str = "preserve",
-        lanes_per_partition: int = 1,
         connections: int = 64,
         max_batch_records: int = 200,
         max_request_bytes: int = ...,
-        skip_bad_records: bool = False,
+        on_bad: str = "fail",
         client_id: str = ...,
         connect_timeout_ms: int = 10_000,
         request_timeout_ms: int = 30_000,
@@ -200,6 +221,8 @@ class Publisher:
         retry_multiplier: float = 2.0,
         max_retries: int = 10,
     ) -> Self: ...
+    def add_route(self, source_topic: str, topic: str, partitions: int, lanes_per_partition: int = 1) -> None:
+        """Sends blocks of `source_topic` to a Rivven topic, which must exist with that many partitions."""
     def submit(self, block: RecordBlock) -> None:
         """Takes a block, which must follow the one before it of its source partition. Does not wait."""
     def take_positions(self) -> list[tuple[str, int, int]]:
@@ -213,15 +236,17 @@ class Publisher:
     def in_flight_bytes(self) -> int:
         """Bytes of the blocks that are not acknowledged in full."""
     def in_flight_records(self, topic: str | None = None, partition: int | None = None) -> int:
-        """Records that are not acknowledged, of one source partition or of all."""
+        """Records that are not acknowledged, of one source partition or of all; held ones until `cancel`."""
     def wait(self, timeout_ms: int) -> None:
         """Waits until a block is acknowledged in full; raises the error that ended the publisher."""
     def check(self) -> None:
         """Raises the error that ended the publisher, if one did."""
     def error(self) -> RivvenKafkaError | None:
         """The error that ended the publisher, None while it works."""
-    def take_bad(self) -> list[tuple[str, int, int, str]]:
-        """Why records were skipped since the last call: (topic, partition, offset, reason)."""
+    def take_bad(self) -> list[BadRecord]:
+        """Records left out since the last call: all that are held; of very many skipped ones, the first."""
+    def take_bad_unlisted(self) -> int:
+        """How many skipped records are missing in the lists since the last call."""
     def stats(self) -> dict[str, int]:
         """Counters."""
     def close(self, drain_timeout_ms: int = 30_000) -> bool:
@@ -278,10 +303,10 @@ class SinkEncoder:
         custom_headers: Sequence[tuple[str, str]] = ...,
         compression: str = "none",
         batch_size_bytes: int = 16384,
-        skip_bad_records: bool = False,
+        on_bad: str = "fail",
     ) -> Self: ...
-    def append(self, block: RecordBlock) -> list[tuple[int, str]]:
-        """Adds the records of a block; returns (offset, reason) of those that were skipped."""
+    def append(self, block: RecordBlock) -> list[BadRecord]:
+        """Adds the records of a block; returns those that cannot be converted."""
     def take_ready(self, linger_ms: int) -> list[OutgoingBatch]:
         """Finished batches: full ones, and open ones older than `linger_ms`."""
     def has_open(self) -> bool:
@@ -323,7 +348,7 @@ class KafkaSourceMetrics:
     def snapshot(self) -> KafkaSourceMetricsSnapshot: ...
     def snapshot_and_reset(self) -> KafkaSourceMetricsSnapshot: ...
     def record_batch(self, records: int, bytes: int) -> None: ...
-    def record_error(self) -> None: ...
+    def record_error(self, count: int = 1) -> None: ...
     def record_commit(self, succeeded: bool = True) -> None: ...
     def record_rebalance(self) -> None: ...
 

@@ -10,7 +10,7 @@ from typing import Any
 from kafka import KafkaAdminClient
 
 from rivven_kafka._events import SourceEvent, rows
-from rivven_kafka._native import KafkaSinkMetrics, SinkEncoder, block_from_rows
+from rivven_kafka._native import BadRecord, KafkaSinkMetrics, SinkEncoder, block_from_rows
 from rivven_kafka.checks import CheckResult, Step, run_checks
 from rivven_kafka.config import Acks, KafkaSinkConfig
 from rivven_kafka.errors import DeliveryError, RivvenKafkaError, TimeoutExpired, UnknownTopicError
@@ -91,7 +91,7 @@ def sink_encoder(config: KafkaSinkConfig, partitions: int) -> SinkEncoder:
         custom_headers=list(config.custom_headers.items()),
         compression=config.compression,
         batch_size_bytes=config.batch_size_bytes,
-        skip_bad_records=config.on_error == "skip",
+        on_bad=config.on_error,
     )
 
 
@@ -117,13 +117,13 @@ class WriteResult:
         return self.failed == 0
 
 
-def _skipped(topic: str, partition: int, skipped: list[tuple[int, str]]) -> list[RivvenKafkaError]:
+def _skipped(topic: str, partition: int, skipped: list[BadRecord]) -> list[RivvenKafkaError]:
     """What `on_error: skip` left out, as an error; its offset counts the events of the partition."""
     if not skipped:
         return []
-    offset, reason = skipped[0]
-    message = f"skipped {len(skipped)} events, the first because: {reason}"
-    return [DeliveryError(message, topic=topic, partition=partition, offset=offset)]
+    first = skipped[0]
+    message = f"skipped {len(skipped)} events, the first because: {first.reason}"
+    return [DeliveryError(message, topic=topic, partition=partition, offset=first.offset)]
 
 
 class KafkaSink:

@@ -43,8 +43,21 @@ def read_all(client: RivvenClient, topic: str, partition: int) -> list[KeyValue]
     return records
 
 
-def finish(publisher: Publisher) -> None:
-    """Waits until everything is acknowledged; raises the publisher's error."""
-    while publisher.in_flight_records():
+def numbered(count: int, keys: int, partition: int = 0) -> list[KeyValue]:
+    """Records with keys in turn, and values that tell their place."""
+    return [(f"k{n % keys}".encode(), f"{partition}-{n}".encode()) for n in range(count)]
+
+
+def per_key(records: list[KeyValue]) -> dict[bytes | None, list[bytes]]:
+    """The values of each key in order of their first occurrence."""
+    seen: dict[bytes | None, dict[bytes, None]] = {}
+    for key, value in records:
+        seen.setdefault(key, {}).setdefault(value)
+    return {key: list(values) for key, values in seen.items()}
+
+
+def finish(publisher: Publisher, held: int = 0) -> None:
+    """Waits until everything but `held` records is acknowledged; raises the publisher's error."""
+    while publisher.in_flight_records() != held:
         publisher.wait(100)
     publisher.check()

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from rivven_kafka._native import Publisher, RivvenClient
+from rivven_kafka._native import Publisher, RivvenClient, block_from_rows
 from rivven_kafka.errors import (
     ConfigError,
     ConnectError,
@@ -15,7 +15,7 @@ from rivven_kafka.errors import (
     UnknownTopicError,
 )
 
-from tests.integration.rivven_blocks import KeyValue, finish, make_blocks, read_all
+from tests.integration.rivven_blocks import finish, make_blocks, numbered, per_key, read_all
 from tests.support import RivvenBroker
 from tests.support.ports import ReservedPort
 
@@ -31,21 +31,13 @@ def client(rivven: RivvenBroker) -> Iterator[RivvenClient]:
     client.close()
 
 
-def open_publisher(servers: list[str], topic: str, partitions: int, **options: Any) -> Publisher:
-    """A publisher of the values as they are."""
-    return Publisher(servers, topic, partitions, **{"value_format": "raw", **options})
-
-
-def numbered(count: int, keys: int, partition: int = 0) -> list[KeyValue]:
-    return [(f"k{n % keys}".encode(), f"{partition}-{n}".encode()) for n in range(count)]
-
-
-def per_key(records: list[KeyValue]) -> dict[bytes | None, list[bytes]]:
-    """The values of each key in order of their first occurrence."""
-    seen: dict[bytes | None, dict[bytes, None]] = {}
-    for key, value in records:
-        seen.setdefault(key, {}).setdefault(value)
-    return {key: list(values) for key, values in seen.items()}
+def open_publisher(
+    servers: list[str], source: str, target: str, partitions: int, lanes: int = 1, **options: Any
+) -> Publisher:
+    """A publisher of the values as they are, with one route."""
+    publisher = Publisher(servers, **{"value_format": "raw", **options})
+    publisher.add_route(source, target, partitions, lanes)
+    return publisher
 
 
 def test_one_lane_keeps_the_order_of_the_partition(
@@ -55,7 +47,7 @@ def test_one_lane_keeps_the_order_of_the_partition(
     records = [[*numbered(300, 7, p), (None, b""), (b"", b"x")] for p in range(3)]
     blocks = make_blocks(rivven.bootstrap, source, records, batch=17)
     client.create_topic(target, 3)
-    publisher = open_publisher([rivven.bootstrap], target, 3, max_batch_records=50)
+    publisher = open_publisher([rivven.bootstrap], source, target, 3, max_batch_records=50)
     for p in range(3):
         for block in blocks[p]:
             publisher.submit(block)
@@ -81,7 +73,7 @@ def test_many_lanes_keep_the_order_of_each_key(
     blocks = make_blocks(rivven.bootstrap, source, [records], batch=100)
     client.create_topic(target, 3)
     publisher = open_publisher(
-        [rivven.bootstrap], target, 3, partitioning=partitioning, lanes_per_partition=6, connections=18
+        [rivven.bootstrap], source, target, 3, lanes=6, partitioning=partitioning, connections=18
     )
     for block in blocks[0]:
         publisher.submit(block)
@@ -105,9 +97,7 @@ def test_lanes_are_what_makes_it_fast(topic_name: TopicName) -> None:
         def rate(lanes: int, rounds: int) -> float:
             topic = topic_name()
             client.create_topic(topic, 4)
-            publisher = open_publisher(
-                [broker.bootstrap], topic, 4, lanes_per_partition=lanes, connections=4 * lanes
-            )
+            publisher = open_publisher([broker.bootstrap], "s", topic, 4, lanes, connections=4 * lanes)
             start = time.perf_counter()
             for _ in range(rounds):
                 for p in range(4):
@@ -127,24 +117,26 @@ def test_nothing_starts_without_its_topic(
     client: RivvenClient, rivven: RivvenBroker, topic_name: TopicName
 ) -> None:
     with pytest.raises(UnknownTopicError):
-        open_publisher([rivven.bootstrap], topic_name(), 1)
+        open_publisher([rivven.bootstrap], "s", topic_name(), 1)
     name = topic_name()
     client.create_topic(name, 2)
     with pytest.raises(InvalidRequestError, match="2 partitions"):
-        open_publisher([rivven.bootstrap], name, 3)
+        open_publisher([rivven.bootstrap], "s", name, 3)
     with ReservedPort() as dead:
         with pytest.raises(ConnectError):
-            open_publisher([dead.address], name, 2)
-        open_publisher([dead.address, rivven.bootstrap], name, 2).close()
+            Publisher([dead.address])
+        open_publisher([dead.address, rivven.bootstrap], "s", name, 2).close()
     for wrong in (
         {"value_format": "xml"},
         {"partitioning": "random"},
         {"connections": 0},
         {"max_batch_records": 10_001},
         {"max_request_bytes": 10_485_760},
+        {"on_bad": "ignore"},
+        {"lanes": 0},
     ):
         with pytest.raises(ConfigError):
-            open_publisher([rivven.bootstrap], name, 2, **wrong)
+            open_publisher([rivven.bootstrap], "s", name, 2, **wrong)
 
 
 def test_a_partition_that_cannot_be_preserved_is_refused(
@@ -153,7 +145,7 @@ def test_a_partition_that_cannot_be_preserved_is_refused(
     source, target = topic_name(), topic_name()
     blocks = make_blocks(rivven.bootstrap, source, [[], [(None, b"x")]])
     client.create_topic(target, 1)
-    publisher = open_publisher([rivven.bootstrap], target, 1)
+    publisher = open_publisher([rivven.bootstrap], source, target, 1)
     with pytest.raises(InvalidRequestError) as caught:
         publisher.submit(blocks[1][0])
     assert (caught.value.topic, caught.value.partition) == (source, 1)
@@ -161,22 +153,32 @@ def test_a_partition_that_cannot_be_preserved_is_refused(
     assert publisher.close()
 
 
-@pytest.mark.parametrize("skip", [False, True])
+@pytest.mark.parametrize("on_bad", ["fail", "skip", "hold"])
 def test_a_record_that_rivven_cannot_hold(
-    client: RivvenClient, rivven: RivvenBroker, topic_name: TopicName, skip: bool
+    client: RivvenClient, rivven: RivvenBroker, topic_name: TopicName, on_bad: str
 ) -> None:
     source, target = topic_name(), topic_name()
     # Stored and readable under a short name, but above what is safe in general.
     blocks = make_blocks(rivven.bootstrap, source, [[(None, b"a"), (None, bytes(10_480_000)), (None, b"b")]])
     client.create_topic(target, 1)
-    publisher = open_publisher([rivven.bootstrap], target, 1, skip_bad_records=skip)
+    publisher = open_publisher([rivven.bootstrap], source, target, 1, on_bad=on_bad)
     for block in blocks[0]:
         publisher.submit(block)
-    if skip:
-        finish(publisher)
-        assert publisher.take_positions() == [(source, 0, 3)]
+    if on_bad != "fail":
+        finish(publisher, held=int(on_bad == "hold"))
         assert publisher.stats()["records_bad"] == 1
         assert read_all(client, target, 0) == [(None, b"a"), (None, b"b")]
+        [bad] = publisher.take_bad()
+        assert (bad.topic, bad.partition, bad.offset, bad.key) == (source, 0, 1, None)
+        assert bad.value == bytes(10_480_000)
+        assert "10480000" in bad.reason
+        if on_bad == "hold":
+            assert publisher.in_flight_bytes() >= 10_480_000
+            assert publisher.take_positions() == [(source, 0, 1)]
+            bad.settle()
+        assert publisher.take_positions() == [(source, 0, 3)]
+        bad.settle()
+        assert publisher.in_flight_bytes() == 0
     else:
         with pytest.raises(RecordTooLargeError) as caught:
             finish(publisher)
@@ -185,7 +187,40 @@ def test_a_record_that_rivven_cannot_hold(
         with pytest.raises(RecordTooLargeError):
             publisher.submit(blocks[0][0])
         assert isinstance(publisher.error(), RecordTooLargeError)
-    assert publisher.close() is skip
+    assert publisher.close() is (on_bad != "fail")
+
+
+def test_a_held_record_that_is_never_settled_stays_before_the_position(
+    client: RivvenClient, rivven: RivvenBroker, topic_name: TopicName
+) -> None:
+    source, target = topic_name(), topic_name()
+    client.create_topic(target, 2)
+    rows = [(5, b"k", b"a", []), (6, b"k", None, [("h", b"1"), ("h", None)]), (7, b"k", b"b", [])]
+    whole = [block_from_rows(source, partition, [*rows, (8, None, b"c", [])]) for partition in range(2)]
+    publisher = open_publisher([rivven.bootstrap], source, target, 2, on_bad="hold")
+    for partition in range(2):
+        publisher.submit(whole[partition].slice(0, 3))
+    finish(publisher, held=2)
+    bad = {record.partition: record for record in publisher.take_bad()}
+    assert (bad[1].timestamp, bad[1].key, bad[1].value) == (6, b"k", None)
+    assert bad[1].headers == [("h", b"1"), ("h", None)]
+    assert sorted(publisher.take_positions()) == [(source, 0, 1), (source, 1, 1)]
+    publisher.submit(whole[0].slice(3, 4))
+    finish(publisher, held=2)
+    assert [read_all(client, target, p) for p in range(2)] == [
+        [(b"k", b"a"), (b"k", b"b"), (None, b"c")],
+        [(b"k", b"a"), (b"k", b"b")],
+    ]
+    assert publisher.take_positions() == []
+    publisher.cancel(source, 0)
+    assert publisher.in_flight_records(source, 0) == 0, "nobody waits for it any more"
+    assert publisher.in_flight_records(source, 1) == 1
+    publisher.forget(source, 1)
+    for record in bad.values():
+        record.settle()
+    assert publisher.in_flight_bytes() == 0
+    assert publisher.take_positions() == [(source, 0, 4)], "the other was forgotten"
+    assert publisher.close()
 
 
 def test_large_records_travel_in_requests_of_their_own(
@@ -197,7 +232,7 @@ def test_large_records_travel_in_requests_of_their_own(
     for record in records:
         client.publish(source, 0, [record])
     client.create_topic(target, 1)
-    publisher = open_publisher([rivven.bootstrap], target, 1)
+    publisher = open_publisher([rivven.bootstrap], source, target, 1)
     for offset in range(5):
         publisher.submit(client.fetch(source, 0, offset, max_messages=1))
     finish(publisher)
@@ -213,7 +248,7 @@ def test_a_partition_given_up_is_not_sent_any_more(
     source, target = topic_name(), topic_name()
     blocks = make_blocks(rivven.bootstrap, source, [numbered(400, 9, p) for p in range(2)])
     client.create_topic(target, 2)
-    publisher = open_publisher([rivven.bootstrap], target, 2, max_batch_records=20)
+    publisher = open_publisher([rivven.bootstrap], source, target, 2, max_batch_records=20)
     for _ in range(3):
         for p in range(2):
             publisher.submit(blocks[p][0])
@@ -237,7 +272,13 @@ def test_cancelling_does_not_wait_for_a_lost_broker() -> None:
         blocks = make_blocks(broker.bootstrap, "s", [numbered(200, 5)])
         client.create_topic("t", 1)
         publisher = open_publisher(
-            [broker.bootstrap], "t", 1, retry_initial_ms=20_000, retry_max_ms=60_000, max_batch_records=10
+            [broker.bootstrap],
+            "s",
+            "t",
+            1,
+            retry_initial_ms=20_000,
+            retry_max_ms=60_000,
+            max_batch_records=10,
         )
         broker.kill()
         publisher.submit(blocks[0][0])
@@ -257,7 +298,7 @@ def test_a_broker_that_stays_away_ends_it() -> None:
         client = RivvenClient([broker.bootstrap])
         blocks = make_blocks(broker.bootstrap, "s", [numbered(50, 5)])
         client.create_topic("t", 1)
-        publisher = open_publisher([broker.bootstrap], "t", 1, retry_initial_ms=5, max_retries=3)
+        publisher = open_publisher([broker.bootstrap], "s", "t", 1, retry_initial_ms=5, max_retries=3)
         publisher.submit(blocks[0][0])
         finish(publisher)
         broker.kill()
@@ -280,9 +321,10 @@ def test_a_restart_loses_nothing_and_keeps_order(crash: bool, lanes: int) -> Non
         client.create_topic("t", 2)
         publisher = open_publisher(
             [broker.bootstrap],
+            "s",
             "t",
             2,
-            lanes_per_partition=lanes,
+            lanes,
             connections=2 * lanes,
             max_batch_records=20,
             retry_initial_ms=50,

@@ -120,6 +120,22 @@ def test_a_bad_record_is_skipped_counted_and_logged(bridge, caplog):
     assert (record.topic, record.partition, record.offset) == (pipe.origin, 0, 1)
 
 
+def test_of_very_many_skipped_records_the_number_is_logged(bridge, caplog):
+    bad = [Row(NOW, b"%d" % number, None, []) for number in range(700)]
+    pipe = bridge({0: [*bad, Row(NOW, None, b"good", [])]})
+    with caplog.at_level(logging.WARNING, "rivven_kafka"):
+        with Running(pipe.document(value_format="raw", on_error="skip")) as running:
+            wait_until(lambda: running.pipeline.delivered() == 1, 30, running.describe)
+        assert running.error is None
+    assert pipe.committed() == 701
+    listed = [record.offset for record in caplog.records if "skipped a record" in record.message]
+    more = [record.args[0] for record in caplog.records if "more records" in record.message]
+    assert len(listed) + sum(more) == 700
+    assert len(listed) < 700, "not a line for each"
+    assert listed == sorted(set(listed))
+    assert running.pipeline.metrics.snapshot().errors == 700
+
+
 def test_an_event_keeps_a_tombstone(bridge):
     pipe = bridge(TOMBSTONES)
     found = [(key, json.loads(value)) for key, value in pipe.run(3)[0]]

@@ -54,7 +54,8 @@ def fill_rivven(
     """
     with closing(RivvenClient([bootstrap])) as client:
         client.create_topic(topic, partitions)
-    publisher = Publisher([bootstrap], topic, partitions, value_format="raw", lanes_per_partition=lanes)
+    publisher = Publisher([bootstrap], value_format="raw")
+    publisher.add_route("numbers", topic, partitions, lanes)
     for partition in range(partitions):
         rows = numbered(partition, range(count), padding, keyed=lanes > 1)
         publisher.submit(block_from_rows("numbers", partition, rows))

@@ -1,5 +1,6 @@
 //! Kafka record -> Rivven event JSON and back.
 
+pub mod bad_record;
 pub mod encoder;
 pub mod event_decode;
 pub mod event_encode;

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::bad::OnBad;
+use crate::bridge::bad_record::BadRecord;
 use crate::bridge::encoder::{EventEncoder, OnTombstone, RawEncoder};
 use crate::bridge::event_encode::EventOptions;
 use crate::error::{Error, Kind, Result};
@@ -35,39 +37,40 @@ fn partitioning_for(name: &str) -> Result<Partitioning> {
     }
 }
 
-/// Publishes record blocks to one Rivven topic over many connections, at least once.
+/// Publishes record blocks to Rivven topics over many connections, at least once.
 ///
-/// Records of one source partition with the same key keep their order (with `lanes_per_partition` of 1: all
-/// records do). The first error that retries cannot settle ends it: every later call raises that error, and
-/// nothing more is acknowledged. The topic must exist with at least `partitions` partitions.
+/// `add_route` tells where the blocks of a source topic go; all routes share the connections. Records of one
+/// source partition with the same key keep their order (with `lanes_per_partition` of 1: all records do). The
+/// first error that retries cannot settle ends it: every later call raises that error, and nothing more is
+/// acknowledged.
+///
+/// `on_bad` is for records that cannot be encoded or are too large: with "fail" they end it, with "skip" they
+/// count as done, with "hold" their position stays before them until they are settled. `take_bad` lists them.
 #[pyclass(frozen, name = "Publisher", module = "rivven_kafka._native")]
 pub struct PyPublisher(Publisher);
 
 #[pymethods]
 impl PyPublisher {
     #[new]
-    #[pyo3(signature = (servers, topic, partitions, *, value_format="event", on_tombstone="fail",
+    #[pyo3(signature = (servers, *, value_format="event", on_tombstone="fail",
         include_headers=true, include_key=true,
-        partitioning="preserve", lanes_per_partition=1, connections=64, max_batch_records=200,
-        max_request_bytes=LARGEST_REQUEST, skip_bad_records=false, client_id="rivven-kafka".to_owned(), connect_timeout_ms=10_000,
+        partitioning="preserve", connections=64, max_batch_records=200,
+        max_request_bytes=LARGEST_REQUEST, on_bad="fail", client_id="rivven-kafka".to_owned(), connect_timeout_ms=10_000,
         request_timeout_ms=30_000, retry_initial_ms=100, retry_max_ms=30_000, retry_multiplier=2.0,
         max_retries=10))]
     #[allow(clippy::too_many_arguments)] // keyword arguments in Python
     fn new(
         py: Python<'_>,
         servers: Vec<String>,
-        topic: String,
-        partitions: u32,
         value_format: &str,
         on_tombstone: &str,
         include_headers: bool,
         include_key: bool,
         partitioning: &str,
-        lanes_per_partition: usize,
         connections: usize,
         max_batch_records: usize,
         max_request_bytes: usize,
-        skip_bad_records: bool,
+        on_bad: &str,
         client_id: String,
         connect_timeout_ms: u64,
         request_timeout_ms: u64,
@@ -85,22 +88,45 @@ impl PyPublisher {
         let arguments = Arguments { servers, client_id, connect_timeout_ms, request_timeout_ms, backoff };
         let config = PublisherConfig {
             link: arguments.check()?,
-            topic,
-            partitions,
             partitioning: partitioning_for(partitioning)?,
-            lanes_per_partition,
             connections,
             max_batch_records,
             max_request_bytes,
-            skip_bad_records,
+            on_bad: OnBad::from_name(on_bad)?,
         };
         let options = EventOptions { include_headers, include_key };
         let encoder = encoder_for(value_format, on_tombstone, options)?;
         py.detach(|| Publisher::new(config, encoder)).map(Self)
     }
 
-    /// Takes a block, which must follow the one before it of its source partition. Does not wait: keep
-    /// `in_flight_bytes` within a budget.
+    /// Sends blocks of `source_topic` to the first `partitions` partitions of the Rivven topic `topic`, from now
+    /// on; also while it runs. The topic must exist with that many. Called again for the same two topics it may
+    /// add partitions.
+    ///
+    /// Source topics may share a Rivven topic; they share its lanes, of which there are as many as its first
+    /// route asks for, and no more in all than `connections`.
+    ///
+    /// Raises:
+    ///     ConfigError: The source topic has another destination; or one lane is asked for, which keeps the order
+    ///         of a partition, and the Rivven topic has several.
+    ///     ConnectError: No server can be reached.
+    ///     InvalidRequestError: The Rivven topic has too few partitions.
+    ///     UnknownTopicError: There is no such Rivven topic.
+    #[pyo3(signature = (source_topic, topic, partitions, lanes_per_partition=1))]
+    #[allow(clippy::doc_markdown)] // read as plain text by help()
+    fn add_route(
+        &self,
+        py: Python<'_>,
+        source_topic: &str,
+        topic: &str,
+        partitions: u32,
+        lanes_per_partition: usize,
+    ) -> Result<()> {
+        py.detach(|| self.0.add_route(source_topic, topic, partitions, lanes_per_partition))
+    }
+
+    /// Takes a block, which must follow the one before it of its source partition; its topic needs a route. Does
+    /// not wait: keep `in_flight_bytes` within a budget.
     fn submit(&self, py: Python<'_>, block: &Bound<'_, RecordBlock>) -> Result<()> {
         let block = block.get().0.clone();
         py.detach(|| self.0.submit(block))
@@ -130,12 +156,13 @@ impl PyPublisher {
         self.0.forget(topic, partition);
     }
 
-    /// Bytes of the blocks that are not acknowledged in full.
+    /// Bytes of the blocks that are not acknowledged in full, because of records that are held for instance.
     fn in_flight_bytes(&self) -> usize {
         self.0.in_flight_bytes()
     }
 
-    /// Records that are not acknowledged, of one source partition or of all.
+    /// Records that are not acknowledged, of one source partition or of all. Those that are held count until
+    /// their partition is cancelled: nobody waits for them then.
     #[pyo3(signature = (topic=None, partition=None))]
     fn in_flight_records(&self, topic: Option<&str>, partition: Option<i32>) -> Result<usize> {
         match (topic, partition) {
@@ -162,17 +189,17 @@ impl PyPublisher {
         self.0.error().map(|error| PyErr::from(error).into_value(py).into_any())
     }
 
-    /// Why records were skipped since the last call: `(topic, partition, offset, reason)`; of very many, the
-    /// first.
-    fn take_bad(&self) -> Vec<(String, i32, i64, String)> {
-        let place = |error: Error| {
-            let (topic, partition) = (error.topic.unwrap_or_default(), error.partition.unwrap_or(-1));
-            (topic, partition, error.offset.unwrap_or(-1), error.message)
-        };
-        self.0.take_bad().into_iter().map(place).collect()
+    /// Records that were left out since the last call: all that are held; of very many skipped ones, the first.
+    fn take_bad(&self) -> Vec<BadRecord> {
+        self.0.take_bad().into_iter().map(BadRecord::from).collect()
     }
 
-    /// Counters: records_published, records_skipped, records_bad, bytes_published, requests, retries, throttled_ms, connected,
+    /// How many skipped records are missing in the lists since the last call.
+    fn take_bad_unlisted(&self) -> u64 {
+        self.0.take_bad_unlisted()
+    }
+
+    /// Counters: records_published, records_skipped, records_bad (skipped or held), bytes_published, requests, retries, throttled_ms, connected,
     /// request_us_total, request_us_last; and in_flight_bytes, in_flight_records.
     #[allow(clippy::doc_markdown)] // read as plain text by help()
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {

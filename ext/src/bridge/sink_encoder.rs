@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use crate::bad::{Bad, OnBad};
+use crate::bridge::bad_record::BadRecord;
 use crate::bridge::outgoing::{outgoing, OutgoingOptions, ValueFormat};
 use crate::error::{Error, Kind, Result};
 use crate::kafka::compression::Codec;
@@ -78,7 +80,7 @@ pub struct SinkEncoder {
     partitioning: Partitioning,
     codec: Codec,
     batch_size_bytes: usize,
-    skip_bad_records: bool,
+    on_bad: OnBad,
     tracker: Tracker,
     state: Mutex<State>,
 }
@@ -88,7 +90,7 @@ impl SinkEncoder {
     #[new]
     #[pyo3(signature = (partitions, *, value_format = "raw", partitioning = "preserve", key_field = None,
         include_headers = true, custom_headers = vec![], compression = "none", batch_size_bytes = 16384,
-        skip_bad_records = false))]
+        on_bad = "fail"))]
     #[allow(clippy::too_many_arguments)] // keyword arguments in Python
     fn new(
         partitions: usize,
@@ -99,7 +101,7 @@ impl SinkEncoder {
         custom_headers: Vec<(String, String)>,
         compression: &str,
         batch_size_bytes: usize,
-        skip_bad_records: bool,
+        on_bad: &str,
     ) -> PyResult<Self> {
         let mut encoded = Vec::new();
         for (name, value) in &custom_headers {
@@ -126,7 +128,7 @@ impl SinkEncoder {
             partitioning,
             codec: Codec::from_name(compression)?,
             batch_size_bytes,
-            skip_bad_records,
+            on_bad: OnBad::from_name(on_bad)?,
             tracker: Tracker::new(),
             state: Mutex::new(State {
                 open: (0..partitions).map(|_| None).collect(),
@@ -138,10 +140,12 @@ impl SinkEncoder {
 
     /// Adds the records of `block` to the batches of their partitions.
     ///
-    /// Returns (offset, reason) of each record that cannot be converted and was skipped; without
-    /// `skip_bad_records` the first such record raises, and the position stays before its block.
-    fn append(&self, py: Python<'_>, block: &RecordBlock) -> PyResult<Vec<(i64, String)>> {
-        Ok(py.detach(|| self.add(&block.0))?)
+    /// Returns the records that cannot be converted. With `on_bad="skip"` they count as done, with "hold" the
+    /// position stays before each until it is settled; with "fail" the first one raises, and the position stays
+    /// before it.
+    fn append(&self, py: Python<'_>, block: &RecordBlock) -> PyResult<Vec<BadRecord>> {
+        let bad = py.detach(|| self.add(&block.0))?;
+        Ok(bad.into_iter().map(BadRecord::from).collect())
     }
 
     /// Finished batches, in order per partition: full ones, and open ones older than `linger_ms`.
@@ -195,9 +199,9 @@ impl SinkEncoder {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn add(&self, block: &Block) -> Result<Vec<(i64, String)>> {
+    fn add(&self, block: &Block) -> Result<Vec<Bad>> {
         let ticket = self.tracker.register(block);
-        let mut skipped = Vec::new();
+        let mut bad = Vec::new();
         let mut guard = self.lock();
         let state = &mut *guard;
         for (index, record) in block.records.iter().enumerate() {
@@ -227,15 +231,14 @@ impl SinkEncoder {
             });
             state.headers = headers;
             if let Err(error) = result {
-                let error = error.at(&block.topic, block.partition, Some(record.offset));
-                if !self.skip_bad_records {
-                    return Err(error);
+                let refused = self.on_bad.judge(block, index, &ticket, error)?;
+                if self.on_bad == OnBad::Skip {
+                    refused.settle();
                 }
-                skipped.push((record.offset, error.message));
-                ticket.acknowledge(index..index + 1);
+                bad.push(refused);
             }
         }
-        Ok(skipped)
+        Ok(bad)
     }
 
     fn partition(&self, block: &Block, key: Option<&[u8]>, partitions: usize) -> Result<usize> {

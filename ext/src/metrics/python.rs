@@ -185,9 +185,10 @@ metrics_classes! {
             self.0.observe_batch(records);
         }
 
-        /// Counts an error.
-        fn record_error(&self) {
-            self.0.add(4, 1);
+        /// Counts `count` errors.
+        #[pyo3(signature = (count = 1))]
+        fn record_error(&self, count: u64) {
+            self.0.add(4, count);
         }
 
         /// Counts an offset commit and whether it succeeded.

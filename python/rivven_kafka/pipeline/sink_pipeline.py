@@ -160,12 +160,12 @@ class SinkPipeline:
             skipped = self._encoder.append(block)
             if skipped:
                 self.metrics.record_error(len(skipped))
-                offset, reason = skipped[0]
+                first = skipped[0]
                 log.warning(
                     "skipped %d records, the first because: %s",
                     len(skipped),
-                    reason,
-                    extra={"topic": block.topic, "partition": block.partition, "offset": offset},
+                    first.reason,
+                    extra={"topic": first.topic, "partition": first.partition, "offset": first.offset},
                 )
 
     def _send(self, linger_ms: int) -> None:

@@ -100,19 +100,19 @@ class SourcePipeline:
             client.close()
         self._publisher = Publisher(
             **arguments,
-            topic=self._entry.topic,
-            partitions=partitions,
             value_format=config.value_format,
             partitioning=config.partitioning,
-            lanes_per_partition=lanes_per_partition(self._entry, partitions),
             connections=config.connections,
             max_batch_records=config.max_batch_records,
             max_request_bytes=config.max_request_size,
             include_headers=config.include_headers,
             include_key=config.include_key,
             on_tombstone=config.on_tombstone,
-            skip_bad_records=config.on_error == "skip",
+            on_bad=config.on_error,
         )
+        lanes = lanes_per_partition(self._entry, partitions)
+        for topic in topics:
+            self._publisher.add_route(topic, self._entry.topic, partitions, lanes)
         consumer.subscribe(list(topics), self)
 
     def _step(self, consumer: BlockConsumer) -> None:
@@ -131,11 +131,15 @@ class SourcePipeline:
         self._commit_if_due(consumer)
 
     def _report_bad(self, publisher: Publisher) -> None:
-        """Tells of records that `on_error: skip` has left out."""
-        for topic, partition, offset, reason in publisher.take_bad():
-            self.metrics.record_error()
-            place = {"connector": self.name, "topic": topic, "partition": partition, "offset": offset}
-            log.warning("skipped a record: %s", reason, extra=place)
+        """Tells of records that `on_error: skip` has left out: of each, or of how many more there were."""
+        bad, unlisted = publisher.take_bad(), publisher.take_bad_unlisted()
+        if bad or unlisted:
+            self.metrics.record_error(len(bad) + unlisted)
+        for record in bad:
+            place = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
+            log.warning("skipped a record: %s", record.reason, extra={"connector": self.name, **place})
+        if unlisted:
+            log.warning("skipped %d more records", unlisted, extra={"connector": self.name})
 
     def _limit_memory(self, consumer: BlockConsumer, publisher: Publisher) -> None:
         """Pauses fetching while too much is in flight; polling goes on, so that the group keeps us."""
@@ -249,7 +253,6 @@ class SourcePipeline:
         assert self._publisher is not None
         settled = self._settle(self._config.shutdown_timeout_ms / 1000)
         self._publisher.check()
-        self._report_bad(self._publisher)
         self._commit_now(consumer)
         return settled
 
@@ -267,5 +270,7 @@ class SourcePipeline:
     def _close(self, consumer: BlockConsumer) -> None:
         if self._publisher is not None:
             self._publisher.close(0)
+            # Not before: until the lanes have ended, they may leave out more.
+            self._report_bad(self._publisher)
         self._closed = True
         consumer.close()

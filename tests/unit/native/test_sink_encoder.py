@@ -203,10 +203,10 @@ def test_a_bad_event_says_where_it_stands(bad):
 
 
 def test_bad_records_are_skipped_and_listed():
-    encoder = SinkEncoder(1, value_format="event", skip_bad_records=True, include_headers=False)
+    encoder = SinkEncoder(1, value_format="event", on_bad="skip", include_headers=False)
     skipped = encoder.append(values_block([b"bad", event("1"), b"", event("2"), b"{"]))
-    assert [offset for offset, _ in skipped] == [0, 2, 4]
-    assert all(reason for _, reason in skipped)
+    assert [record.offset for record in skipped] == [0, 2, 4]
+    assert all(record.reason for record in skipped)
     [batch] = encoder.take_ready(0)
     assert [record.value for record in records(batch)] == [b"1", b"2"]
     assert encoder.in_flight_records() == 2
@@ -215,7 +215,7 @@ def test_bad_records_are_skipped_and_listed():
 
 
 def test_a_block_of_bad_records_moves_the_position():
-    encoder = SinkEncoder(1, value_format="event", skip_bad_records=True)
+    encoder = SinkEncoder(1, value_format="event", on_bad="skip")
     assert len(encoder.append(values_block([b"bad"] * 70))) == 70
     assert encoder.take_ready(0) == []
     assert encoder.take_positions() == [("events", 0, 70)]
@@ -223,7 +223,7 @@ def test_a_block_of_bad_records_moves_the_position():
 
 @pytest.mark.parametrize(
     "options",
-    [{"value_format": "avro"}, {"partitioning": "random"}, {"compression": "brotli"}],
+    [{"value_format": "avro"}, {"partitioning": "random"}, {"compression": "brotli"}, {"on_bad": "ignore"}],
 )
 def test_unknown_words_are_refused(options):
     with pytest.raises(errors.RivvenKafkaError, match=next(iter(options.values()))):

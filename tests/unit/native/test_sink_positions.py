@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rivven_kafka import errors
 from rivven_kafka._native import SinkEncoder
 
-from .encoding import event, records, values_block
+from .encoding import NOW, event, records, values_block
 
 
 def batches_of(encoder, *blocks):
@@ -119,6 +119,38 @@ def test_an_error_keeps_the_position_before_it():
     for batch in encoder.take_ready(0):
         batch.acknowledge()
     assert encoder.take_positions() == [("events", 0, 2)]
+
+
+def test_a_held_record_keeps_the_position_until_it_is_settled():
+    encoder = SinkEncoder(2, value_format="event", on_bad="hold")
+    values = [event("1"), b"bad", event("2"), b"worse"]
+    bad, worse = encoder.append(values_block(values, partition=1, keys=[b"a", b"b", None, None]))
+    assert (bad.topic, bad.partition, bad.offset, bad.key, bad.value) == ("events", 1, 1, b"b", b"bad")
+    assert (bad.timestamp, bad.headers) == (NOW + 1, [])
+    assert bad.reason
+    [batch] = encoder.take_ready(0)
+    assert batch.record_count == 2, "the others go on"
+    batch.acknowledge()
+    assert encoder.take_positions() == [("events", 1, 1)]
+    worse.settle()
+    assert encoder.take_positions() == []
+    assert encoder.in_flight_bytes() > 0
+    bad.settle()
+    bad.settle()
+    assert encoder.take_positions() == [("events", 1, 4)]
+    assert (encoder.in_flight_records(), encoder.in_flight_bytes()) == (0, 0)
+
+
+def test_a_held_record_of_a_forgotten_partition_settles_without_effect():
+    encoder = SinkEncoder(1, value_format="event", on_bad="hold")
+    [bad] = encoder.append(values_block([b"bad"]))
+    encoder.forget("events", 0)
+    assert (encoder.in_flight_records(), encoder.in_flight_bytes()) == (0, 0)
+    bad.settle()
+    assert encoder.take_positions() == []
+    encoder.append(values_block([b"bad"]))[0].settle()
+    assert encoder.take_positions() == [("events", 0, 1)]
+    assert (encoder.in_flight_records(), encoder.in_flight_bytes()) == (0, 0)
 
 
 def test_a_forgotten_partition_reports_nothing():

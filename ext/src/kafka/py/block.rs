@@ -94,7 +94,7 @@ impl RecordBlock {
     /// Headers of each record in order, with duplicates, as (name, value or None). A name that is not UTF-8 is
     /// decoded with surrogateescape.
     fn headers<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let lists = self.0.records.iter().map(|record| self.header_list(py, record));
+        let lists = self.0.records.iter().map(|record| header_list(py, &self.0, record));
         PyList::new(py, lists.collect::<PyResult<Vec<_>>>()?)
     }
 
@@ -110,7 +110,7 @@ impl RecordBlock {
             timestamp_type(record),
             bytes(py, self.0.key(record)),
             bytes(py, self.0.value(record)),
-            self.header_list(py, record)?,
+            header_list(py, &self.0, record)?,
         )
             .into_pyobject(py)
     }
@@ -121,15 +121,14 @@ impl RecordBlock {
     }
 }
 
-impl RecordBlock {
-    fn header_list<'py>(&self, py: Python<'py>, record: &Record) -> PyResult<Bound<'py, PyList>> {
-        let list = PyList::empty(py);
-        for header in self.0.headers(record) {
-            let (name, value) = header?;
-            list.append((header_name(py, name)?, bytes(py, value)))?;
-        }
-        Ok(list)
+/// The headers of `record` of `block` in order, as (name, value or None).
+pub fn header_list<'py>(py: Python<'py>, block: &Block, record: &Record) -> PyResult<Bound<'py, PyList>> {
+    let list = PyList::empty(py);
+    for header in block.headers(record) {
+        let (name, value) = header?;
+        list.append((header_name(py, name)?, bytes(py, value)))?;
     }
+    Ok(list)
 }
 
 fn bytes<'py>(py: Python<'py>, bytes: Option<&[u8]>) -> Option<Bound<'py, PyBytes>> {

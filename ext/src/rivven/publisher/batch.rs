@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use super::config::LARGEST_REQUEST;
 use super::encode::Encoded;
-use super::queue::{Item, Pending};
+use super::queue::{Item, Pending, Place};
 use super::shared::{add, Shared};
+use crate::bad::OnBad;
 use crate::error::{Error, Kind, Result};
 use crate::record::{Block, Record};
 use crate::rivven::wire::PublishFrame;
 use crate::tracker::Ticket;
 
-/// A batch of one partition, in the order of submission, across blocks.
+/// A batch of one Rivven partition, in the order of submission, across blocks.
 #[derive(Debug)]
 pub struct Batch {
     frame: PublishFrame,
@@ -52,16 +53,16 @@ impl Batch {
     }
 
     /// The broker has stored it.
-    pub fn acknowledge(&mut self, shared: &Shared) {
+    pub fn acknowledge(&mut self) {
         for (ticket, records) in self.parts.drain(..) {
-            shared.acknowledge(&ticket, records);
+            ticket.acknowledge(records);
         }
     }
 
     /// It was given up.
-    pub fn drop_unsent(&mut self, shared: &Shared) {
+    pub fn drop_unsent(&mut self) {
         for (ticket, records) in self.parts.drain(..) {
-            shared.drop_unsent(&ticket, records.len());
+            ticket.drop_unsent(records.len());
         }
     }
 
@@ -70,30 +71,30 @@ impl Batch {
     pub fn fill(&mut self, pending: &mut Pending, shared: &Shared) -> Result<()> {
         self.parts.clear();
         self.first = None;
-        let Some(partition) = pending.next() else {
-            self.frame.reset(&shared.config.topic, 0);
+        let Some(place) = pending.next() else {
+            self.frame.reset("", 0);
             return Ok(());
         };
-        self.frame.reset(&shared.config.topic, partition);
-        let result = self.take(partition, pending, shared);
+        self.frame.reset(&place.topic, place.partition);
+        let result = self.take(&place, pending, shared);
         self.frame.seal();
         result
     }
 
-    fn take(&mut self, partition: u32, pending: &mut Pending, shared: &Shared) -> Result<()> {
+    fn take(&mut self, place: &Place, pending: &mut Pending, shared: &Shared) -> Result<()> {
         while self.count() < shared.config.max_batch_records {
-            let Some(item) = pending.front(partition) else { break };
+            let Some(item) = pending.front(place) else { break };
             if item.ticket.cancelled() {
                 // Its bytes leave the budget, and the position stays before it.
-                shared.drop_unsent(&item.ticket, item.left());
-                pending.pop(partition);
+                item.ticket.drop_unsent(item.left());
+                pending.pop(place);
                 continue;
             }
             if !self.add(item, shared)? {
                 break;
             }
             if item.left() == 0 {
-                pending.pop(partition);
+                pending.pop(place);
             }
         }
         Ok(())
@@ -102,24 +103,25 @@ impl Batch {
     /// Deals with the next record of `item`; false if it does not fit.
     fn add(&mut self, item: &mut Item, shared: &Shared) -> Result<bool> {
         let Some((index, record)) = item.record() else { return Ok(true) };
-        let skipped = match self.push(&item.block, &record, shared) {
+        match self.push(&item.block, &record, shared) {
             Ok(Pushed::Full) => return Ok(false),
-            Ok(Pushed::Added) => None,
-            Ok(Pushed::Skipped) => Some(&shared.stats.records_skipped),
-            Err(error) => {
-                let error = error.at(&item.block.topic, item.block.partition, Some(record.offset));
-                if !shared.config.skip_bad_records {
-                    return Err(error);
-                }
-                shared.note_bad(error);
-                Some(&shared.stats.records_bad)
+            Ok(Pushed::Added) => item.taken += 1,
+            Ok(Pushed::Skipped) => {
+                item.taken += 1;
+                add(&shared.stats.records_skipped, 1);
+                item.ticket.acknowledge(index..index + 1);
+                return Ok(true);
             }
-        };
-        item.taken += 1;
-        if let Some(counter) = skipped {
-            add(counter, 1);
-            shared.acknowledge(&item.ticket, index..index + 1);
-            return Ok(true);
+            Err(error) => {
+                let bad = shared.config.on_bad.judge(&item.block, index, &item.ticket, error)?;
+                item.taken += 1;
+                add(&shared.stats.records_bad, 1);
+                match shared.config.on_bad {
+                    OnBad::Hold => shared.bad.hold(bad),
+                    OnBad::Fail | OnBad::Skip => shared.bad.skip(bad),
+                }
+                return Ok(true);
+            }
         }
         if self.first.is_none() {
             self.first = Some((Arc::clone(&item.block.topic), item.block.partition, record.offset));

@@ -1,5 +1,6 @@
 //! What a publisher is told.
 
+use crate::bad::OnBad;
 use crate::error::{Error, Kind, Result};
 use crate::rivven::arguments::at_least_one;
 use crate::rivven::link::LinkConfig;
@@ -25,30 +26,22 @@ pub enum Partitioning {
 pub struct PublisherConfig {
     /// Servers, timeouts, retries.
     pub link: LinkConfig,
-    /// Rivven topic, which exists.
-    pub topic: String,
-    /// Partitions of it that are used, from 0.
-    pub partitions: u32,
     /// How a partition is chosen.
     pub partitioning: Partitioning,
-    /// Lanes per partition; a key always takes the same one. Capped so that all lanes fit into `connections`.
-    pub lanes_per_partition: usize,
-    /// Most connections (rivvend allows 100 per client address).
+    /// Most connections, for all routes together (rivvend allows 100 per client address).
     pub connections: usize,
     /// Most records in one request.
     pub max_batch_records: usize,
     /// A request is closed before it exceeds this; a larger record travels alone.
     pub max_request_bytes: usize,
-    /// Records that cannot be encoded, or are too large, are counted and left out instead of ending it all.
-    pub skip_bad_records: bool,
+    /// What becomes of records that cannot be encoded, or are too large.
+    pub on_bad: OnBad,
 }
 
 impl PublisherConfig {
     /// Checks the ranges.
     pub fn check(&self) -> Result<()> {
         for (name, value) in [
-            ("partitions", self.partitions as usize),
-            ("lanes_per_partition", self.lanes_per_partition),
             ("connections", self.connections),
             ("max_batch_records", self.max_batch_records),
             ("max_request_bytes", self.max_request_bytes),
@@ -64,16 +57,5 @@ impl PublisherConfig {
             }
         }
         Ok(())
-    }
-
-    /// Lanes that each partition really gets. More lanes than connections would load some connections twice
-    /// and so be slower than fewer lanes, one connection each.
-    pub fn lanes(&self) -> usize {
-        self.lanes_per_partition.min((self.connections / self.partitions as usize).max(1))
-    }
-
-    /// Connections that are really used.
-    pub fn connections_used(&self) -> usize {
-        self.connections.min(self.lanes() * self.partitions as usize)
     }
 }

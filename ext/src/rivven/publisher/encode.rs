@@ -15,7 +15,6 @@ pub enum Encoded {
 /// Writes the Rivven value of a record. The Rivven key is the record's key. Runs on the lanes' threads, right
 /// before the record is sent.
 pub trait ValueEncoder: Send + Sync {
-    /// Appends the value to `out`. After an error what was appended is discarded, and the publisher fails or,
-    /// with `skip_bad_records`, counts the record and goes on.
+    /// Appends the value to `out`. After an error what was appended is discarded, and `on_bad` decides.
     fn encode(&self, block: &Block, record: &Record, out: &mut Vec<u8>) -> Result<Encoded>;
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rivven_protocol::{Request, Response};
 
 use super::batch::Batch;
-use super::queue::Pending;
+use super::queue::{Pending, Queue};
 use super::shared::{add, Shared};
 use crate::error::{Error, Kind, Result};
 use crate::rivven::link::Link;
@@ -19,17 +19,17 @@ const PING_EVERY: Duration = Duration::from_secs(30);
 /// One connection and the lanes that it carries.
 pub struct Lane {
     shared: Arc<Shared>,
-    number: usize,
+    queue: Arc<Queue>,
     link: Link,
     batch: Batch,
     counted: bool,
 }
 
 impl Lane {
-    /// Connection `number`, opened when there is something to send.
-    pub fn new(shared: Arc<Shared>, number: usize) -> Self {
+    /// A connection, opened when there is something to send.
+    pub fn new(shared: Arc<Shared>, queue: Arc<Queue>) -> Self {
         let link = Link::new(shared.config.link.clone(), Arc::clone(&shared.stop));
-        Self { shared, number, link, batch: Batch::new(), counted: false }
+        Self { shared, queue, link, batch: Batch::new(), counted: false }
     }
 
     /// Sends until stopped or failed.
@@ -44,7 +44,7 @@ impl Lane {
         let mut pending = Pending::default();
         while !shared.stop.stopped() {
             let wait = if pending.is_empty() { PING_EVERY } else { Duration::ZERO };
-            shared.queues[self.number].take(&mut pending, wait, &shared.stop);
+            self.queue.take(&mut pending, wait, &shared.stop);
             if pending.is_empty() {
                 self.keep_alive();
                 continue;
@@ -52,9 +52,9 @@ impl Lane {
             let filled = self.batch.fill(&mut pending, &shared);
             if self.batch.count() > 0 {
                 if self.deliver().map_err(|error| self.batch.locate(error))? {
-                    self.batch.acknowledge(&shared);
+                    self.batch.acknowledge();
                 } else {
-                    self.batch.drop_unsent(&shared);
+                    self.batch.drop_unsent();
                 }
             } else {
                 filled?;

@@ -2,83 +2,106 @@
 //!
 //! rivvend spends about 1.85 ms per record and connection, whatever the batch size (one WAL group commit and
 //! one fdatasync for each record: `rivvend/src/handler/produce.rs`, `rivven-core/src/wal.rs`), so speed comes
-//! from connections. Each carries one lane or a few; a lane sends one batch at a time and so keeps order.
+//! from connections. Each carries one lane or a few; a lane sends one batch at a time and so keeps order. The
+//! lanes of all destinations share the connections, as rivvend allows 100 of them per client address.
 
 mod batch;
 mod config;
+mod destinations;
 mod encode;
 mod lane;
+mod pool;
 mod queue;
 mod route;
 mod shared;
 
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 pub use config::{Partitioning, PublisherConfig, LARGEST_REQUEST};
 pub use encode::{Encoded, ValueEncoder};
 pub use shared::Stats;
 
-use self::lane::Lane;
-use self::queue::{Item, Queue};
+use self::destinations::Destinations;
+use self::pool::Pool;
+use self::queue::Item;
 use self::route::Router;
 use self::shared::Shared;
+use super::arguments::at_least_one;
 use super::client::Client;
 use super::link::LinkConfig;
 use super::retry::Backoff;
+use crate::bad::Bad;
 use crate::error::{Error, Kind, Result};
 use crate::record::Block;
 
-/// Publishes blocks to one Rivven topic, at least once, and tells which source positions are safe to commit.
+/// Publishes blocks to Rivven topics, at least once, and tells which source positions are safe to commit.
 ///
 /// The first error that is not retriable, or not settled by the retries, ends it: `error` returns that error,
 /// all threads stop, nothing more is acknowledged.
 pub struct Publisher {
     shared: Arc<Shared>,
-    router: Mutex<Router>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    routes: Mutex<Routes>,
+}
+
+/// Where blocks go; the lock is what keeps their order.
+struct Routes {
+    router: Router,
+    destinations: Destinations,
 }
 
 impl Publisher {
-    /// Starts the threads, after it has asked one of the servers for the topic: an unreachable broker or a
-    /// missing topic is an error here and now (rivvend would create the topic at the first record, with the
-    /// wrong number of partitions). Connections are opened when they are needed.
+    /// A publisher without routes. Asks for a sign of life: an unreachable broker is an error here and now.
     pub fn new(config: PublisherConfig, encoder: Arc<dyn ValueEncoder>) -> Result<Self> {
         config.check()?;
-        check_topic(&config)?;
-        let router = Router::new(config.partitioning, config.partitions, config.lanes());
+        probe(&config).ping()?;
+        let router = Router::new(config.partitioning);
+        let destinations = Destinations::default();
         let shared = Arc::new(Shared::new(config, encoder));
-        let publisher = Self { shared, router: Mutex::new(router), threads: Mutex::new(Vec::new()) };
-        for number in 0..publisher.shared.queues.len() {
-            let lane = Lane::new(Arc::clone(&publisher.shared), number);
-            let thread = Builder::new().name(format!("rivven-lane-{number}")).spawn(|| lane.run());
-            let thread = thread.map_err(|error| Error::new(Kind::Delivery, format!("no thread: {error}")))?;
-            lock(&publisher.threads).push(thread);
-        }
-        Ok(publisher)
+        Ok(Self { shared, routes: Mutex::new(Routes { router, destinations }) })
+    }
+
+    /// Sends blocks of `source_topic` to the first `partitions` partitions of the Rivven topic `topic`, from now
+    /// on. Any number of source topics may share one Rivven topic; they share its lanes as well, so that a key
+    /// stays on one lane.
+    ///
+    /// A topic that is missing or too small is an error here and now: rivvend would create it at the first
+    /// record, with the wrong number of partitions. Threads are started for the lanes, connections are opened
+    /// when they are needed.
+    pub fn add_route(&self, source_topic: &str, topic: &str, partitions: u32, lanes: usize) -> Result<()> {
+        at_least_one("partitions", u64::from(partitions))?;
+        at_least_one("lanes_per_partition", lanes as u64)?;
+        self.check_open()?;
+        check_topic(&self.shared.config, topic, partitions)?;
+        let most = self.shared.config.connections;
+        let seat = || Pool::seat(&self.shared);
+        lock(&self.routes).destinations.add(source_topic, topic, partitions, lanes, most, seat)
     }
 
     /// Takes a block, which must follow what was submitted for its source partition before. Never waits: the
     /// caller keeps `in_flight_bytes` within its budget.
     pub fn submit(&self, block: Block) -> Result<()> {
         // One at a time: the order of registration and the order in the queues must be the same.
-        let mut router = lock(&self.router);
-        if let Some(error) = self.error() {
-            return Err(error);
-        }
-        if self.shared.stop.stopped() {
-            return Err(Error::new(Kind::Delivery, "the publisher is closed"));
-        }
-        router.check(&block)?;
+        let mut routes = lock(&self.routes);
+        let Routes { router, destinations } = &mut *routes;
+        self.check_open()?;
+        let (destination, shape) = destinations.find(&block)?;
+        router.check(&block, shape)?;
         let ticket = self.shared.tracker.register(&block);
-        self.shared.outstanding.fetch_add(block.records.len(), Ordering::AcqRel);
-        router.route(&block, |partition, lane, picks| {
-            let item = Item { block: block.clone(), ticket: Arc::clone(&ticket), partition, picks, taken: 0 };
-            self.shared.queues[lane % self.shared.queues.len()].push(item);
+        router.route(&block, shape, |partition, lane, picks| {
+            let place = Arc::clone(&destination.places[partition as usize]);
+            let item = Item { block: block.clone(), ticket: Arc::clone(&ticket), place, picks, taken: 0 };
+            destination.lanes[lane].push(item);
         });
         Ok(())
+    }
+
+    fn check_open(&self) -> Result<()> {
+        match self.error() {
+            Some(error) => Err(error),
+            None if self.shared.stop.stopped() => Err(Error::new(Kind::Delivery, "the publisher is closed")),
+            None => Ok(()),
+        }
     }
 
     /// Source positions that moved since the last call: (topic, partition, next offset to read).
@@ -101,7 +124,7 @@ impl Publisher {
     /// Lets idle lanes, and those that wait for a lost broker, see what was cancelled.
     fn wake(&self) {
         self.shared.stop.wake();
-        self.shared.queues.iter().for_each(Queue::wake);
+        self.shared.pool.wake();
     }
 
     /// Gives a source partition up: what is not on the wire yet is not sent, and its position is forgotten.
@@ -115,7 +138,8 @@ impl Publisher {
         self.shared.tracker.in_flight_bytes()
     }
 
-    /// Records that are not acknowledged, of one source partition or of all.
+    /// Records that are not acknowledged, of one source partition or of all. Records that are held count until
+    /// their partition is cancelled.
     pub fn in_flight_records(&self, only: Option<(&str, i32)>) -> usize {
         self.shared.tracker.in_flight_records(only)
     }
@@ -132,9 +156,14 @@ impl Publisher {
         self.shared.error()
     }
 
-    /// Why records were skipped since the last call, with their places; of very many, the first.
-    pub fn take_bad(&self) -> Vec<Error> {
-        self.shared.take_bad()
+    /// Records that were left out since the last call: all that are held; of very many skipped ones, the first.
+    pub fn take_bad(&self) -> Vec<Bad> {
+        self.shared.bad.take()
+    }
+
+    /// How many skipped records were left out of the lists since the last call.
+    pub fn take_bad_unlisted(&self) -> u64 {
+        self.shared.bad.take_unlisted()
     }
 
     /// Counters.
@@ -157,16 +186,12 @@ impl Publisher {
         }
         let drained = self.outstanding() == 0 && self.error().is_none();
         self.shared.stop();
-        let threads = std::mem::take(&mut *lock(&self.threads));
-        for thread in threads {
-            // A thread that panicked has told so in the shared state.
-            let _ = thread.join();
-        }
+        self.shared.pool.join();
         drained
     }
 
     fn outstanding(&self) -> usize {
-        self.shared.outstanding.load(Ordering::Acquire)
+        self.shared.tracker.unsettled()
     }
 }
 
@@ -176,20 +201,22 @@ impl Drop for Publisher {
     }
 }
 
-/// Asks each server at most once.
-fn check_topic(config: &PublisherConfig) -> Result<()> {
+/// A client that asks each server at most once.
+fn probe(config: &PublisherConfig) -> Client {
     let max_retries = config.link.servers.count() as u32 - 1;
     let backoff = Backoff { initial_ms: 0, max_ms: 0, multiplier: 1.0, max_retries };
-    let client = Client::new(LinkConfig { backoff, ..config.link.clone() });
-    match client.partition_count(&config.topic)? {
-        Some(count) if count >= config.partitions => Ok(()),
+    Client::new(LinkConfig { backoff, ..config.link.clone() })
+}
+
+fn check_topic(config: &PublisherConfig, topic: &str, partitions: u32) -> Result<()> {
+    match probe(config).partition_count(topic)? {
+        Some(count) if count >= partitions => Ok(()),
         Some(count) => {
-            let text =
-                format!("topic {} has {count} partitions, {} are wanted", config.topic, config.partitions);
+            let text = format!("topic {topic} has {count} partitions, {partitions} are wanted");
             Err(Error::new(Kind::InvalidRequest, text))
         }
         None => {
-            let text = format!("topic {} does not exist", config.topic);
+            let text = format!("topic {topic} does not exist");
             Err(Error::new(Kind::UnknownTopic, text).with_code("TOPIC_NOT_FOUND"))
         }
     }

@@ -9,6 +9,17 @@ use crate::record::{Block, Record};
 use crate::rivven::stop::Stop;
 use crate::tracker::Ticket;
 
+/// A Rivven partition.
+#[derive(Debug)]
+pub struct Place {
+    /// Rivven topic.
+    pub topic: Arc<str>,
+    /// Partition of it.
+    pub partition: u32,
+    /// Its number among all places of the publisher.
+    pub number: usize,
+}
+
 /// Records of one block for one Rivven partition.
 #[derive(Debug)]
 pub struct Item {
@@ -16,8 +27,8 @@ pub struct Item {
     pub block: Block,
     /// Counts its records.
     pub ticket: Arc<Ticket>,
-    /// Rivven partition.
-    pub partition: u32,
+    /// Where they go.
+    pub place: Arc<Place>,
     /// Which records of the block.
     pub picks: Picks,
     /// How many of them are done with.
@@ -80,11 +91,12 @@ impl Queue {
     }
 }
 
-/// What a connection's thread has to send, by partition, in turn.
+/// What a connection's thread has to send, by Rivven partition, in turn.
 #[derive(Debug, Default)]
 pub struct Pending {
-    turns: VecDeque<u32>,
-    items: HashMap<u32, VecDeque<Item>>,
+    turns: VecDeque<Arc<Place>>,
+    /// By the number of the place.
+    items: HashMap<usize, VecDeque<Item>>,
 }
 
 impl Pending {
@@ -94,31 +106,31 @@ impl Pending {
     }
 
     /// The partition whose turn it is, which goes to the back of the line.
-    pub fn next(&mut self) -> Option<u32> {
+    pub fn next(&mut self) -> Option<Arc<Place>> {
         self.turns.rotate_left(usize::from(!self.turns.is_empty()));
-        self.turns.back().copied()
+        self.turns.back().cloned()
     }
 
-    /// First item of `partition`.
-    pub fn front(&mut self, partition: u32) -> Option<&mut Item> {
-        self.items.get_mut(&partition)?.front_mut()
+    /// First item for `place`.
+    pub fn front(&mut self, place: &Place) -> Option<&mut Item> {
+        self.items.get_mut(&place.number)?.front_mut()
     }
 
-    /// Removes the first item of `partition`.
-    pub fn pop(&mut self, partition: u32) {
-        if let Some(items) = self.items.get_mut(&partition) {
+    /// Removes the first item for `place`.
+    pub fn pop(&mut self, place: &Place) {
+        if let Some(items) = self.items.get_mut(&place.number) {
             items.pop_front();
             if items.is_empty() {
-                self.items.remove(&partition);
-                self.turns.retain(|turn| *turn != partition);
+                self.items.remove(&place.number);
+                self.turns.retain(|turn| turn.number != place.number);
             }
         }
     }
 
     fn push(&mut self, item: Item) {
-        let items = self.items.entry(item.partition).or_default();
+        let items = self.items.entry(item.place.number).or_default();
         if items.is_empty() {
-            self.turns.push_back(item.partition);
+            self.turns.push_back(Arc::clone(&item.place));
         }
         items.push_back(item);
     }

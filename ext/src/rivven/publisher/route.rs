@@ -17,74 +17,85 @@ pub enum Picks {
     Some(Box<[u32]>),
 }
 
+/// The partitions of a Rivven topic that a source topic uses, and the lanes of each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    /// Partitions, from 0.
+    pub partitions: u32,
+    /// Lanes of each.
+    pub lanes: u32,
+}
+
 /// Distributes the records of blocks.
 #[derive(Debug)]
 pub struct Router {
     partitioning: Partitioning,
-    partitions: u32,
-    lanes: u32,
     /// Indexes per lane of the block at hand, and which of these lists are not empty.
     picks: Vec<Vec<u32>>,
     used: Vec<usize>,
 }
 
 impl Router {
-    /// `lanes` for each of `partitions`.
-    pub fn new(partitioning: Partitioning, partitions: u32, lanes: usize) -> Self {
-        let picks = (0..partitions as usize * lanes).map(|_| Vec::new()).collect();
-        Self { partitioning, partitions, lanes: lanes as u32, picks, used: Vec::new() }
+    /// A router for any number of topics.
+    pub fn new(partitioning: Partitioning) -> Self {
+        Self { partitioning, picks: Vec::new(), used: Vec::new() }
     }
 
     /// Checks that the block has somewhere to go.
-    pub fn check(&self, block: &Block) -> Result<()> {
-        let known = u32::try_from(block.partition).is_ok_and(|partition| partition < self.partitions);
+    pub fn check(&self, block: &Block, shape: Shape) -> Result<()> {
+        let known = u32::try_from(block.partition).is_ok_and(|partition| partition < shape.partitions);
         if known || self.partitioning == Partitioning::Key {
             return Ok(());
         }
         let text = format!(
             "partition {} is to be preserved, but only {} are used",
-            block.partition, self.partitions
+            block.partition, shape.partitions
         );
         Err(Error::new(Kind::InvalidRequest, text).at(&block.topic, block.partition, None))
     }
 
-    /// Calls `emit` with (partition, lane, records) for each lane that gets any; lanes are numbered through.
-    pub fn route(&mut self, block: &Block, mut emit: impl FnMut(u32, usize, Picks)) {
+    /// Calls `emit` with (partition, lane, records) for each lane that gets any; the lanes of a topic are
+    /// numbered through.
+    pub fn route(&mut self, block: &Block, shape: Shape, mut emit: impl FnMut(u32, usize, Picks)) {
         if block.records.is_empty() {
             return;
         }
-        let home = block.partition.unsigned_abs() % self.partitions;
-        if self.lanes == 1 && self.partitioning == Partitioning::Preserve {
+        let home = block.partition.unsigned_abs() % shape.partitions;
+        if shape.lanes == 1 && self.partitioning == Partitioning::Preserve {
             return emit(home, home as usize, Picks::All);
+        }
+        let lanes = shape.partitions as usize * shape.lanes as usize;
+        if self.picks.len() < lanes {
+            self.picks.resize_with(lanes, Vec::new);
         }
         for (index, record) in block.records.iter().enumerate() {
             let (partition, lane) = match block.key(record) {
-                Some(key) => self.by_key(key, home),
+                Some(key) => self.by_key(key, home, shape),
                 // Records without a key have no order among each other.
-                None => (home, (record.offset.unsigned_abs() % u64::from(self.lanes)) as u32),
+                None => (home, (record.offset.unsigned_abs() % u64::from(shape.lanes)) as u32),
             };
-            let lane = (partition * self.lanes + lane) as usize;
+            let lane = (partition * shape.lanes + lane) as usize;
             if self.picks[lane].is_empty() {
                 self.used.push(lane);
             }
             self.picks[lane].push(index as u32);
         }
         for lane in self.used.drain(..) {
-            emit(lane as u32 / self.lanes, lane, Picks::Some(self.picks[lane].as_slice().into()));
+            emit(lane as u32 / shape.lanes, lane, Picks::Some(self.picks[lane].as_slice().into()));
             self.picks[lane].clear();
         }
     }
 
-    fn by_key(&self, key: &[u8], home: u32) -> (u32, u32) {
-        if self.lanes == 1 && self.partitioning == Partitioning::Preserve {
+    fn by_key(&self, key: &[u8], home: u32, shape: Shape) -> (u32, u32) {
+        if shape.lanes == 1 && self.partitioning == Partitioning::Preserve {
             return (home, 0);
         }
         let hash = murmur2(key);
         let partition = match self.partitioning {
             Partitioning::Preserve => home,
-            Partitioning::Key => (hash & 0x7fff_ffff) % self.partitions,
+            Partitioning::Key => (hash & 0x7fff_ffff) % shape.partitions,
         };
-        (partition, lane_of(hash, self.lanes))
+        (partition, lane_of(hash, shape.lanes))
     }
 }
 
@@ -141,9 +152,9 @@ mod tests {
         }
     }
 
-    fn lanes(router: &mut Router, block: &Block) -> Vec<(u32, usize, Vec<u32>)> {
+    fn lanes(router: &mut Router, shape: Shape, block: &Block) -> Vec<(u32, usize, Vec<u32>)> {
         let mut lanes = Vec::new();
-        router.route(block, |partition, lane, picks| {
+        router.route(block, shape, |partition, lane, picks| {
             let indexes = match picks {
                 Picks::All => (0..block.records.len() as u32).collect(),
                 Picks::Some(indexes) => indexes.to_vec(),
@@ -155,43 +166,45 @@ mod tests {
 
     #[test]
     fn one_lane_takes_the_whole_block() {
-        let mut router = Router::new(Partitioning::Preserve, 4, 1);
+        let mut router = Router::new(Partitioning::Preserve);
         let block = block(3, &[Some("a".into()), None]);
-        assert_eq!(lanes(&mut router, &block), vec![(3, 3, vec![0, 1])]);
+        assert_eq!(lanes(&mut router, Shape { partitions: 4, lanes: 1 }, &block), vec![(3, 3, vec![0, 1])]);
     }
 
     #[test]
     fn keys_of_one_partition_use_all_lanes_and_never_change() {
-        let mut router = Router::new(Partitioning::Preserve, 4, 24);
+        let mut router = Router::new(Partitioning::Preserve);
+        let shape = Shape { partitions: 4, lanes: 24 };
         let in_partition = |key: &String| (murmur2(key.as_bytes()) & 0x7fff_ffff) % 4 == 2;
         let keys: Vec<_> = (0..8000).map(|n| format!("k{n}")).filter(in_partition).map(Some).collect();
         let block = block(2, &keys);
-        let first = lanes(&mut router, &block);
+        let first = lanes(&mut router, shape, &block);
         assert_eq!(first.len(), 24);
         let (least, most) =
             (first.iter().map(|lane| lane.2.len()).min(), first.iter().map(|lane| lane.2.len()).max());
         assert!(least.unwrap() * 2 > most.unwrap(), "{least:?} {most:?}");
         let seat: HashMap<u32, usize> =
             first.iter().flat_map(|lane| lane.2.iter().map(|index| (*index, lane.1))).collect();
-        let again = lanes(&mut router, &block);
+        let again = lanes(&mut router, shape, &block);
         assert!(again.iter().all(|lane| lane.2.iter().all(|index| seat[index] == lane.1)));
         assert!(again.iter().all(|lane| lane.0 == 2 && lane.1 / 24 == 2 && lane.2.is_sorted()));
     }
 
     #[test]
     fn by_key_partitions_like_kafka() {
-        let mut router = Router::new(Partitioning::Key, 6, 1);
+        let mut router = Router::new(Partitioning::Key);
         let block = block(9, &[Some("foobar".into()), None]);
         let want = (murmur2(b"foobar") & 0x7fff_ffff) % 6;
-        let mut got = lanes(&mut router, &block);
+        let mut got = lanes(&mut router, Shape { partitions: 6, lanes: 1 }, &block);
         got.sort_by_key(|lane| lane.2.clone());
         assert_eq!(got, vec![(want, want as usize, vec![0]), (3, 3, vec![1])]);
     }
 
     #[test]
     fn a_partition_without_a_seat_is_refused() {
-        let router = Router::new(Partitioning::Preserve, 2, 1);
-        assert_eq!(router.check(&block(2, &[])).unwrap_err().partition, Some(2));
-        assert!(Router::new(Partitioning::Key, 2, 1).check(&block(2, &[])).is_ok());
+        let shape = Shape { partitions: 2, lanes: 1 };
+        let router = Router::new(Partitioning::Preserve);
+        assert_eq!(router.check(&block(2, &[]), shape).unwrap_err().partition, Some(2));
+        assert!(Router::new(Partitioning::Key).check(&block(2, &[]), shape).is_ok());
     }
 }

@@ -1,9 +1,12 @@
 //! Lanes against a broker that refuses, delays and lies.
 
+use std::sync::atomic::Ordering;
+
 use bytes::Bytes;
 use rivven_protocol::{MessageData, Request, Response, WireFormat};
 
 use super::*;
+use crate::bad::{OnBad, MOST_SKIPPED};
 use crate::bridge::encoder::{OnTombstone, RawEncoder};
 use crate::record::{Record, Span};
 use crate::rivven::mock::{broker, error, link, Reply};
@@ -22,12 +25,21 @@ fn stored(count: usize) -> Reply {
 
 /// A publisher whose batches are answered by `reply(number of the batch, its values)`.
 fn publisher(
+    reply: impl FnMut(usize, Vec<Bytes>) -> Reply + Send + 'static,
+    encoder: impl ValueEncoder + 'static,
+) -> Publisher {
+    publisher_on_bad(OnBad::Fail, reply, encoder)
+}
+
+fn publisher_on_bad(
+    on_bad: OnBad,
     mut reply: impl FnMut(usize, Vec<Bytes>) -> Reply + Send + 'static,
     encoder: impl ValueEncoder + 'static,
 ) -> Publisher {
     let mut count = 0;
     let address = broker(move |request| match request {
         Request::GetMetadata { topic } => Reply::Answer(Response::Metadata { name: topic, partitions: 1 }),
+        Request::Ping => Reply::Answer(Response::Pong),
         Request::PublishBatch { records, .. } => {
             count += 1;
             reply(count, records.into_iter().map(|record| record.value).collect())
@@ -36,16 +48,15 @@ fn publisher(
     });
     let config = PublisherConfig {
         link: link(&address, 3),
-        topic: "target".into(),
-        partitions: 1,
         partitioning: Partitioning::Preserve,
-        lanes_per_partition: 1,
         connections: 1,
         max_batch_records: 3,
         max_request_bytes: LARGEST_REQUEST,
-        skip_bad_records: false,
+        on_bad,
     };
-    Publisher::new(config, Arc::new(encoder)).unwrap()
+    let publisher = Publisher::new(config, Arc::new(encoder)).unwrap();
+    publisher.add_route("source", "target", 1, 1).unwrap();
+    publisher
 }
 
 #[test]
@@ -122,6 +133,10 @@ impl ValueEncoder for Moody {
         match block.value(record) {
             Some(b"skip") => Ok(Encoded::Skip),
             Some(b"panic") => panic!("on purpose"),
+            Some(b"bad") => {
+                out.extend_from_slice(b"half");
+                Err(Error::new(Kind::EventFormat, "on purpose"))
+            }
             value => {
                 out.extend_from_slice(value.unwrap_or_default());
                 Ok(Encoded::Value)
@@ -145,4 +160,103 @@ fn a_panic_of_the_encoder_is_an_error() {
     publisher.submit(block(&["panic"])).unwrap();
     assert!(!publisher.close(Duration::from_secs(5)));
     assert_eq!(publisher.error().unwrap().kind, Kind::Delivery);
+}
+
+#[test]
+fn a_bad_record_ends_it_where_it_is() {
+    let publisher = publisher(|_, values| stored(values.len()), Moody);
+    publisher.submit(block(&["a", "bad", "b"])).unwrap();
+    assert!(!publisher.close(Duration::from_secs(5)));
+    let error = publisher.error().unwrap();
+    assert_eq!((error.kind, error.offset), (Kind::EventFormat, Some(1)));
+    assert!(publisher.take_bad().is_empty());
+}
+
+/// Waits until only `count` records are in flight.
+fn wait_for(publisher: &Publisher, count: usize) {
+    let end = Instant::now() + Duration::from_secs(5);
+    while publisher.in_flight_records(None) != count {
+        assert!(Instant::now() < end && publisher.error().is_none());
+        publisher.wait(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn skipped_bad_records_are_listed_up_to_a_limit_and_counted_beyond() {
+    let publisher = publisher_on_bad(OnBad::Skip, |_, values| stored(values.len()), Moody);
+    let values = [vec!["bad"; MOST_SKIPPED + 7], vec!["a"]].concat();
+    publisher.submit(block(&values)).unwrap();
+    wait_for(&publisher, 0);
+    let bad = publisher.take_bad();
+    assert_eq!((bad.len(), publisher.take_bad_unlisted()), (MOST_SKIPPED, 7));
+    assert_eq!((publisher.take_bad().len(), publisher.take_bad_unlisted()), (0, 0), "told once");
+    assert_eq!(publisher.stats().records_bad.load(Ordering::Relaxed), MOST_SKIPPED as u64 + 7);
+    assert_eq!(publisher.positions(), vec![(Arc::from("source"), 0, values.len() as i64)]);
+    bad.iter().for_each(Bad::settle);
+    assert!(publisher.close(Duration::ZERO));
+}
+
+#[test]
+fn held_records_hold_the_position_and_nothing_else() {
+    let sent = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&sent);
+    let reply = move |_, values: Vec<Bytes>| {
+        lock(&log).extend(values.clone());
+        stored(values.len())
+    };
+    let publisher = publisher_on_bad(OnBad::Hold, reply, Moody);
+    let values = [vec!["a"], vec!["bad"; MOST_SKIPPED + 1], vec!["b", "bad", "c"]].concat();
+    publisher.submit(block(&values)).unwrap();
+    let held = MOST_SKIPPED + 2;
+    wait_for(&publisher, held);
+    assert_eq!(*lock(&sent), ["a", "b", "c"]);
+    assert_eq!(publisher.positions(), vec![(Arc::from("source"), 0, 1)]);
+    assert!(publisher.in_flight_bytes() > 0, "their block is in memory");
+    let bad = publisher.take_bad();
+    assert_eq!((bad.len(), publisher.take_bad_unlisted()), (held, 0), "none is lost");
+    assert_eq!((bad[0].record().offset, &*bad[0].reason), (1, "on purpose"));
+    bad[..held - 1].iter().for_each(Bad::settle);
+    bad[0].settle();
+    let last = values.len() as i64 - 2;
+    assert_eq!(publisher.positions(), vec![(Arc::from("source"), 0, last)]);
+    bad[held - 1].settle();
+    assert_eq!(publisher.positions(), vec![(Arc::from("source"), 0, last + 2)]);
+    assert_eq!((publisher.in_flight_records(None), publisher.in_flight_bytes()), (0, 0));
+    assert!(publisher.close(Duration::ZERO));
+}
+
+#[test]
+fn nobody_waits_for_a_held_record_of_a_partition_that_was_given_up() {
+    let publisher = publisher_on_bad(OnBad::Hold, |_, values| stored(values.len()), Moody);
+    publisher.submit(block(&["a", "bad", "b"])).unwrap();
+    wait_for(&publisher, 1);
+    publisher.cancel("source", 0);
+    assert_eq!((publisher.in_flight_records(Some(("source", 0))), publisher.in_flight_bytes()), (0, 0));
+    assert_eq!(publisher.positions(), vec![(Arc::from("source"), 0, 1)]);
+    publisher.forget("source", 0);
+    publisher.take_bad().iter().for_each(Bad::settle);
+    assert!(publisher.positions().is_empty());
+    assert!(publisher.close(Duration::ZERO));
+}
+
+#[test]
+fn closing_waits_for_held_records_in_vain() {
+    let publisher = publisher_on_bad(OnBad::Hold, |_, values| stored(values.len()), Moody);
+    publisher.submit(block(&["bad"])).unwrap();
+    wait_for(&publisher, 1);
+    assert!(!publisher.close(Duration::from_millis(1)));
+    assert!(publisher.error().is_none() && publisher.positions().is_empty());
+}
+
+#[test]
+fn a_block_without_a_route_is_refused() {
+    let publisher = publisher(|_, values| stored(values.len()), Moody);
+    let error = publisher.submit(Block { topic: Arc::from("other"), ..block(&["a"]) }).unwrap_err();
+    assert_eq!((error.kind, error.topic.as_deref()), (Kind::InvalidRequest, Some("other")));
+    assert!(error.message.contains("other"));
+    publisher.add_route("other", "target", 1, 1).unwrap();
+    publisher.submit(Block { topic: Arc::from("other"), ..block(&["a"]) }).unwrap();
+    assert!(publisher.close(Duration::from_secs(5)));
+    assert_eq!(publisher.positions(), vec![(Arc::from("other"), 0, 1)]);
+    assert_eq!(publisher.add_route("new", "target", 1, 1).unwrap_err().kind, Kind::Delivery, "closed");
 }
