@@ -72,7 +72,11 @@ def _check(config: ConnectConfig) -> list[tuple[str, CheckResult]]:
     # Imported here for the sake of commands that only read the file, see `run`.
     from rivven_kafka.pipeline.entry_check import check_sink_entry, check_source_entry
 
-    created = {entry.topic for entry in config.enabled_sources.values()}
+    created = {
+        entry.destination(name)
+        for entry in config.enabled_sources.values()
+        for name in entry.config.topic_names or ("",)
+    }
     broker, settings = config.broker, config.settings
     # An address that never answers costs its whole timeout: connectors do not wait for each other.
     with ThreadPoolExecutor(_AT_THE_SAME_TIME) as threads:

@@ -31,13 +31,10 @@ class TopicSettings(Model):
         True, description="Fail when a topic does not exist and is not created; false: wait for it."
     )
     validate_existing: bool = Field(
-        False, description="Compare the settings of existing topics. Not supported in this version."
+        False,
+        description="Fail when an existing topic of a source has another number of partitions than a new one "
+        "would get.",
     )
-
-    def broken_rules(self) -> Iterator[BrokenRule]:
-        """Refuse what is not there yet."""
-        if self.validate_existing:
-            yield "validate_existing", "not supported in this version: expected false"
 
 
 class RetrySettings(Model):

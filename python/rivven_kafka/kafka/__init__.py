@@ -1,6 +1,6 @@
 """Kafka's side: kafka-python for the protocol, native code for the records."""
 
-from rivven_kafka.kafka.consumer import BlockConsumer, RebalanceHandler
+from rivven_kafka.kafka.consumer import BlockConsumer, Position, RebalanceHandler
 from rivven_kafka.kafka.credentials import connection_options, passed_options
 from rivven_kafka.kafka.errors import translate
 from rivven_kafka.kafka.producer import BatchProducer
@@ -8,6 +8,7 @@ from rivven_kafka.kafka.producer import BatchProducer
 __all__ = [
     "BatchProducer",
     "BlockConsumer",
+    "Position",
     "RebalanceHandler",
     "connection_options",
     "passed_options",

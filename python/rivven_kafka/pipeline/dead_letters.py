@@ -12,42 +12,15 @@ import json
 import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
-from rivven_kafka._native import RivvenClient
+from rivven_kafka._native import BadRecord, RivvenClient
 from rivven_kafka.errors import DeliveryError, InvalidRequestError, RecordTooLargeError
 
 log = logging.getLogger(__name__)
 
 _BATCH_RECORDS = 100
 _BATCH_BYTES = 1024 * 1024
-
-
-class BadRecord(Protocol):
-    """What the native side hands out of a record that cannot be delivered (`_native.BadRecord`).
-
-    Attributes:
-        topic: Topic it was read from.
-        partition: Its partition there.
-        offset: Its offset there.
-        reason: Why it cannot be delivered.
-        timestamp: Its timestamp (ms).
-        key: Its key.
-        value: Its value.
-        headers: Its headers.
-    """
-
-    topic: str
-    partition: int
-    offset: int
-    reason: str
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
-    headers: list[tuple[str, bytes | None]]
-
-    def settle(self) -> None:
-        """The record is in safe hands: its position may be committed."""
 
 
 def _base64(data: bytes | None) -> str | None:

@@ -1,10 +1,11 @@
-"""The Rivven topic of a source: found, or created with the right number of partitions."""
+"""The Rivven topics of a source: found, or created with the right number of partitions."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 
-from rivven_kafka._native import RivvenClient
+from rivven_kafka._native import Publisher, RivvenClient
 from rivven_kafka.config import Partitioning, SourceEntry, TopicSettings
 from rivven_kafka.errors import ConfigError, UnknownTopicError
 
@@ -12,35 +13,43 @@ log = logging.getLogger(__name__)
 
 
 def prepare_topic(
-    client: RivvenClient, entry: SourceEntry, settings: TopicSettings, kafka_partitions: int
+    client: RivvenClient,
+    entry: SourceEntry,
+    settings: TopicSettings,
+    topic: str,
+    kafka_topics: Mapping[str, int],
 ) -> int:
-    """Makes sure that the Rivven topic of `entry` can take what Kafka has.
+    """Makes sure that a Rivven topic can take what Kafka has.
 
     Args:
         client: Connection to Rivven.
         entry: The source.
         settings: Defaults for the creation of topics.
-        kafka_partitions: Partitions of the Kafka topic.
+        topic: The Rivven topic.
+        kafka_topics: The Kafka topics that go to it, and their partitions.
 
     Returns:
         The partitions of the Rivven topic.
 
     Raises:
         UnknownTopicError: The topic does not exist and is not to be created.
-        ConfigError: `partitioning: preserve`, and Rivven has fewer partitions than Kafka.
+        ConfigError: `partitioning: preserve`, and Rivven has fewer partitions than Kafka; or
+            `validate_existing`, and the topic has another number than a new one would get.
     """
-    count = client.partition_count(entry.topic)
+    count = client.partition_count(topic)
     if count is None:
-        wanted = wanted_partitions(entry, settings, kafka_partitions)
-        if client.create_topic(entry.topic, wanted):
-            log.info("created Rivven topic with %d partitions", wanted, extra={"topic": entry.topic})
-        count = client.partition_count(entry.topic) or wanted
-    require_enough(entry, count, entry.config.topic, kafka_partitions)
+        wanted = wanted_partitions(entry, settings, topic, kafka_topics)
+        if client.create_topic(topic, wanted):
+            log.info("created Rivven topic with %d partitions", wanted, extra={"topic": topic})
+        count = client.partition_count(topic) or wanted
+    require_fit(entry, settings, topic, count, kafka_topics)
     return count
 
 
-def wanted_partitions(entry: SourceEntry, settings: TopicSettings, kafka_partitions: int) -> int:
-    """How many partitions the Rivven topic of `entry` gets when it is created.
+def wanted_partitions(
+    entry: SourceEntry, settings: TopicSettings, topic: str, kafka_topics: Mapping[str, int]
+) -> int:
+    """How many partitions a Rivven topic gets when it is created.
 
     Raises:
         UnknownTopicError: It is not to be created.
@@ -48,34 +57,101 @@ def wanted_partitions(entry: SourceEntry, settings: TopicSettings, kafka_partiti
     auto_create = entry.topic_config.auto_create
     if not (settings.auto_create if auto_create is None else auto_create):
         raise UnknownTopicError(
-            f"Rivven topic {entry.topic!r} does not exist; create it, or set topic_config.auto_create",
-            topic=entry.topic,
+            f"Rivven topic {topic!r} does not exist; create it, or set topic_config.auto_create",
+            topic=topic,
         )
+    return _partitions_of_new(entry, settings, kafka_topics)
+
+
+def _partitions_of_new(entry: SourceEntry, settings: TopicSettings, kafka_topics: Mapping[str, int]) -> int:
     preserve = entry.config.partitioning is Partitioning.PRESERVE
-    return entry.topic_config.partitions or (kafka_partitions if preserve else settings.default_partitions)
+    most = max(kafka_topics.values(), default=0)
+    return entry.topic_config.partitions or (most if preserve else settings.default_partitions)
 
 
-def require_enough(entry: SourceEntry, count: int, kafka_topic: str, kafka_partitions: int) -> None:
-    """Makes sure that `count` Rivven partitions can take those of a Kafka topic.
+def require_fit(
+    entry: SourceEntry, settings: TopicSettings, topic: str, count: int, kafka_topics: Mapping[str, int]
+) -> None:
+    """Makes sure that a Rivven topic of `count` partitions can take those of Kafka topics.
 
     Raises:
-        ConfigError: `partitioning: preserve`, and Rivven has fewer partitions than Kafka.
+        ConfigError: `partitioning: preserve`, and Rivven has fewer partitions than Kafka; or
+            `validate_existing`, and the topic has another number than a new one would get.
     """
-    if entry.config.partitioning is Partitioning.PRESERVE and count < kafka_partitions:
+    for name, partitions in kafka_topics.items():
+        if entry.config.partitioning is Partitioning.PRESERVE and count < partitions:
+            raise ConfigError(
+                f"partitioning: got preserve, but Rivven topic {topic!r} has {count} partitions and Kafka "
+                f"topic {name!r} has {partitions}; expected at least as many, or partitioning: key",
+                topic=topic,
+            )
+    wanted = _partitions_of_new(entry, settings, kafka_topics)
+    if settings.validate_existing and wanted and count != wanted:
         raise ConfigError(
-            f"partitioning: got preserve, but Rivven topic {entry.topic!r} has {count} partitions and Kafka "
-            f"topic {kafka_topic!r} has {kafka_partitions}; expected at least as many, or "
-            "partitioning: key",
-            topic=entry.topic,
+            f"settings.topic.validate_existing: Rivven topic {topic!r} has {count} partitions: expected "
+            f"{wanted}, as a new one would get",
+            topic=topic,
         )
 
 
-def lanes_per_partition(entry: SourceEntry, rivven_partitions: int) -> int:
-    """How many connections may write to one Rivven partition.
+def by_destination(entry: SourceEntry, kafka_topics: Mapping[str, int]) -> dict[str, dict[str, int]]:
+    """The Rivven topics of a source, each with the Kafka topics that go to it and their partitions."""
+    groups: dict[str, dict[str, int]] = {}
+    for name, partitions in kafka_topics.items():
+        groups.setdefault(entry.destination(name), {})[name] = partitions
+    return groups
 
-    One keeps the order of the partition. `ordering: key` keeps the order of each key only, so the connections
-    are spread over the partitions: `rivvend` spends about 1.9 ms per record and connection.
+
+class Destinations:
+    """The routes from Kafka topics to Rivven topics.
+
+    Args:
+        client: Connection to Rivven.
+        entry: The source.
+        settings: Defaults for the creation of topics.
+        publisher: Gets a route for each Kafka topic.
     """
-    if entry.config.ordering == "partition":
-        return 1
-    return max(1, entry.config.connections // rivven_partitions)
+
+    def __init__(
+        self, client: RivvenClient, entry: SourceEntry, settings: TopicSettings, publisher: Publisher
+    ) -> None:
+        self._client = client
+        self._entry = entry
+        self._settings = settings
+        self._publisher = publisher
+        self._routed: dict[str, int] = {}
+
+    def covers(self, kafka_topic: str, partition: int) -> bool:
+        """Whether there is a way for the records of a Kafka partition."""
+        return partition < self._routed.get(kafka_topic, 0)
+
+    def add(self, kafka_topics: Mapping[str, int]) -> None:
+        """Prepares the Rivven topics for Kafka topics, and the ways there.
+
+        Args:
+            kafka_topics: Partitions of the Kafka topics, by name.
+
+        Raises:
+            UnknownTopicError: A Rivven topic does not exist and is not to be created.
+            ConfigError: A Rivven topic does not fit.
+        """
+        groups = by_destination(self._entry, kafka_topics)
+        counts = {
+            topic: prepare_topic(self._client, self._entry, self._settings, topic, group)
+            for topic, group in groups.items()
+        }
+        lanes = self._lanes_per_partition(sum(counts.values()))
+        for topic, group in groups.items():
+            for name, partitions in group.items():
+                self._publisher.add_route(name, topic, counts[topic], lanes_per_partition=lanes)
+                self._routed[name] = partitions
+
+    def _lanes_per_partition(self, rivven_partitions: int) -> int:
+        """How many connections may write to one Rivven partition.
+
+        One keeps the order of the partition. `ordering: key` keeps the order of each key only, so the
+        connections are spread over the partitions: `rivvend` spends about 1.9 ms per record and connection.
+        """
+        if self._entry.config.ordering == "partition":
+            return 1
+        return max(1, self._entry.config.connections // max(1, rivven_partitions))

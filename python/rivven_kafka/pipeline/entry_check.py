@@ -9,7 +9,7 @@ from rivven_kafka.checks import CheckResult, Step, run_checks
 from rivven_kafka.config import BrokerConfig, Partitioning, Settings, SinkEntry, SourceEntry
 from rivven_kafka.errors import ConfigError, UnknownTopicError
 from rivven_kafka.kafka.cluster_check import ClusterCheck
-from rivven_kafka.pipeline.destination import require_enough, wanted_partitions
+from rivven_kafka.pipeline.destination import by_destination, require_fit, wanted_partitions
 from rivven_kafka.rivven.options import client_arguments
 from rivven_kafka.sink import sink_steps
 from rivven_kafka.source import source_steps
@@ -96,18 +96,28 @@ def _ping(client: RivvenClient, broker: BrokerConfig) -> Step:
 def _check_destination(
     client: RivvenClient, entry: SourceEntry, settings: Settings, cluster: ClusterCheck
 ) -> str:
-    largest = max((topic.partitions for topic in cluster.topics.values()), default=0)
-    count = client.partition_count(entry.topic)
-    found = f"Rivven topic {entry.topic!r} has"
+    kafka_topics = {topic.name: topic.partitions for topic in cluster.topics.values()}
+    groups = by_destination(entry, kafka_topics)
+    if not groups:
+        # What Kafka has is not known; the topics that are named can be looked for all the same.
+        groups = {entry.destination(name): {} for name in entry.config.topic_names}
+    found = [_destination(client, entry, settings, name, group) for name, group in groups.items()]
+    compared = "" if cluster.topics else "; not compared with Kafka, where the topic is not known"
+    return "; ".join(found) + compared
+
+
+def _destination(
+    client: RivvenClient, entry: SourceEntry, settings: Settings, name: str, kafka_topics: dict[str, int]
+) -> str:
+    count = client.partition_count(name)
+    found = f"Rivven topic {name!r} has"
     if count is None:
-        count = wanted_partitions(entry, settings.topic, largest)
-        found = f"Rivven topic {entry.topic!r} will be created with"
+        count = wanted_partitions(entry, settings.topic, name, kafka_topics)
+        found = f"Rivven topic {name!r} will be created with"
         if not count:
             return f"{found} as many partitions as the Kafka topic, which is not known"
-    for topic in cluster.topics.values():
-        require_enough(entry, count, topic.name, topic.partitions)
-    compared = "" if cluster.topics else "; not compared with Kafka, where the topic is not known"
-    return f"{found} {_partitions(count)}{compared}"
+    require_fit(entry, settings.topic, name, count, kafka_topics)
+    return f"{found} {_partitions(count)}"
 
 
 def _check_origins(

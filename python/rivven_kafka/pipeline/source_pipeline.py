@@ -7,17 +7,21 @@ import threading
 import time
 from collections.abc import Sequence
 
-from rivven_kafka._native import KafkaSourceMetrics, Publisher, RivvenClient
-from rivven_kafka.config import BrokerConfig, KafkaSourceConfig, Settings, SourceEntry
-from rivven_kafka.errors import RivvenKafkaError, TimeoutExpired
-from rivven_kafka.kafka import BlockConsumer, translate
-from rivven_kafka.pipeline.destination import lanes_per_partition, prepare_topic
+from rivven_kafka._native import BadRecord, KafkaSourceMetrics, Publisher, RivvenClient
+from rivven_kafka.config import BrokerConfig, KafkaSourceConfig, OnError, OnTombstone, Settings, SourceEntry
+from rivven_kafka.errors import DeliveryError, TimeoutExpired
+from rivven_kafka.kafka import BlockConsumer
+from rivven_kafka.pipeline.commits import OffsetCommits
+from rivven_kafka.pipeline.dead_letters import DeadLetters
+from rivven_kafka.pipeline.destination import Destinations
+from rivven_kafka.pipeline.rate_limit import RateLimit
 from rivven_kafka.rivven.options import client_arguments
 from rivven_kafka.source import consumer_options, find_topics
 
 log = logging.getLogger(__name__)
 
 _COMMIT_TIMEOUT_MS = 5_000
+_LONGEST_PAUSE_MS = 100
 
 
 class SourcePipeline:
@@ -54,9 +58,9 @@ class SourcePipeline:
     def _begin(self) -> None:
         """Leaves nothing of an earlier run: a commit that was never answered would hold up all later ones."""
         self._publisher: Publisher | None = None
-        self._uncommitted: dict[tuple[str, int], int] = {}
-        self._committing = False
-        self._next_commit = 0.0
+        self._rate = RateLimit(
+            self._entry.rate_limit.events_per_second, self._entry.rate_limit.burst_size or None
+        )
         self._paused = False
         self._closed = False
 
@@ -91,13 +95,10 @@ class SourcePipeline:
     def _open(self, consumer: BlockConsumer) -> None:
         config = self._config
         topics = find_topics(consumer, config)
-        kafka_partitions = max(topics.values())
+        if not topics:
+            log.warning("no Kafka %s yet", config.topics_text, extra={"connector": self.name})
         arguments = client_arguments(self._broker, self._settings.retry, config.client_id or self.name)
-        client = RivvenClient(**arguments)
-        try:
-            partitions = prepare_topic(client, self._entry, self._settings.topic, kafka_partitions)
-        finally:
-            client.close()
+        self._client = RivvenClient(**arguments)
         self._publisher = Publisher(
             **arguments,
             value_format=config.value_format,
@@ -107,48 +108,79 @@ class SourcePipeline:
             max_request_bytes=config.max_request_size,
             include_headers=config.include_headers,
             include_key=config.include_key,
-            on_tombstone=config.on_tombstone,
-            on_bad=config.on_error,
+            on_tombstone="fail" if config.on_tombstone is OnTombstone.DEAD_LETTER else config.on_tombstone,
+            on_bad=self._on_bad(),
         )
-        lanes = lanes_per_partition(self._entry, partitions)
-        for topic in topics:
-            self._publisher.add_route(topic, self._entry.topic, partitions, lanes)
-        consumer.subscribe(list(topics), self)
+        interval_ms = config.auto_commit_interval_ms if config.enable_auto_commit else 0
+        self._commits = OffsetCommits(self._publisher.take_positions, interval_ms, self.metrics)
+        self._destinations = Destinations(self._client, self._entry, self._settings.topic, self._publisher)
+        self._destinations.add(topics)
+        topic = self._entry.dead_letter_topic
+        self._dead_letters = None if topic is None else DeadLetters(self._client, topic, self.name)
+        consumer.subscribe(list(topics), self, pattern=config.topic_pattern)
+
+    def _on_bad(self) -> str:
+        """What the publisher does with a record that cannot be delivered."""
+        if self._entry.dead_letter_topic is not None:
+            return "hold"
+        return "skip" if self._config.on_error is OnError.SKIP else "fail"
 
     def _step(self, consumer: BlockConsumer) -> None:
         assert self._publisher is not None
         self._limit_memory(consumer, self._publisher)
+        allowed = self._rate.allowed(self._config.max_poll_records)
+        if not allowed:
+            # Less than a second: the group need not be served in between.
+            time.sleep(self._rate.wait_ms(_LONGEST_PAUSE_MS) / 1000)
+            return
         timeout_ms = 0 if self._paused else self._config.empty_poll_delay_ms
-        blocks = consumer.poll(timeout_ms, self._config.max_poll_records)
+        blocks = consumer.poll(timeout_ms, allowed)
         records = size = 0
         for block in blocks:
             records += len(block)
             size += block.size_bytes
+            if not self._destinations.covers(block.topic, block.partition):
+                # The topic, or the partition, has appeared since the start.
+                self._destinations.add(consumer.partition_counts([block.topic]))
             self._publisher.submit(block)
+        self._rate.spend(records)
         self.metrics.record_batch(records, size)
         self._publisher.check()
-        self._report_bad(self._publisher)
-        self._commit_if_due(consumer)
+        self._handle_bad(self._publisher)
+        self._commits.commit_if_due(consumer)
 
-    def _report_bad(self, publisher: Publisher) -> None:
-        """Tells of records that `on_error: skip` has left out: of each, or of how many more there were."""
+    def _handle_bad(self, publisher: Publisher) -> None:
+        """Does what `on_error` and `on_tombstone` say with the records that cannot be delivered."""
         bad, unlisted = publisher.take_bad(), publisher.take_bad_unlisted()
         if bad or unlisted:
             self.metrics.record_error(len(bad) + unlisted)
+        letters: list[tuple[BadRecord, str]] = []
         for record in bad:
+            tombstone = record.value is None and self._config.on_tombstone is OnTombstone.DEAD_LETTER
+            if tombstone or self._entry.on_error is OnError.DEAD_LETTER:
+                letters.append((record, self._entry.destination(record.topic)))
+                continue
+            if self._entry.on_error is OnError.FAIL:
+                raise DeliveryError(
+                    record.reason, topic=record.topic, partition=record.partition, offset=record.offset
+                )
+            record.settle()
             place = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
             log.warning("skipped a record: %s", record.reason, extra={"connector": self.name, **place})
         if unlisted:
             log.warning("skipped %d more records", unlisted, extra={"connector": self.name})
+        if letters and self._dead_letters is not None:
+            self._dead_letters.send(letters)
 
     def _limit_memory(self, consumer: BlockConsumer, publisher: Publisher) -> None:
         """Pauses fetching while too much is in flight; polling goes on, so that the group keeps us."""
-        limit = self._config.max_in_flight_bytes
+        limit, most = self._config.max_in_flight_bytes, self._entry.rate_limit.max_in_flight
         in_flight = publisher.in_flight_bytes()
-        if not self._paused and in_flight >= limit:
+        crowded = bool(most) and publisher.in_flight_records() >= most
+        if not self._paused and (crowded or in_flight >= limit):
             consumer.pause()
             self._paused = True
-        elif self._paused and in_flight <= limit // 2:
+        elif self._paused and not crowded and in_flight <= limit // 2:
             consumer.resume()
             self._paused = False
         elif self._paused:
@@ -169,15 +201,14 @@ class SourcePipeline:
         """The positions to commit before the partitions are let go; at the end that has been done."""
         if self._closed:
             return []
-        self._collect_positions()
-        return self._uncommitted_positions()
+        return self._commits.positions()
 
     def forget(self, partitions: Sequence[tuple[str, int]], *, lost: bool) -> None:
         """Drops all state of partitions that belong to someone else now."""
         assert self._publisher is not None
         for topic, partition in partitions:
             self._publisher.forget(topic, partition)
-            self._uncommitted.pop((topic, partition), None)
+        self._commits.forget(partitions)
         log.info("%s partitions %s", "lost" if lost else "released", sorted(p for _, p in partitions))
 
     def assigned(self, partitions: Sequence[tuple[str, int]]) -> None:
@@ -186,62 +217,13 @@ class SourcePipeline:
         self.metrics.record_rebalance()
         log.info("assigned partitions %s", sorted(p for _, p in partitions))
 
-    # Commits.
-
-    def _collect_positions(self) -> None:
-        assert self._publisher is not None
-        for topic, partition, offset in self._publisher.take_positions():
-            self._uncommitted[topic, partition] = offset
-
-    def _uncommitted_positions(self) -> list[tuple[str, int, int]]:
-        return [(topic, partition, offset) for (topic, partition), offset in self._uncommitted.items()]
-
-    def _committed(self, positions: Sequence[tuple[str, int, int]]) -> None:
-        """Keeps what has moved on since, and nothing of partitions that are gone."""
-        for topic, partition, offset in positions:
-            if self._uncommitted.get((topic, partition)) == offset:
-                del self._uncommitted[topic, partition]
-
-    def _commit_if_due(self, consumer: BlockConsumer) -> None:
-        now = time.monotonic()
-        if self._committing or (self._config.enable_auto_commit and now < self._next_commit):
-            return
-        self._next_commit = now + self._config.auto_commit_interval_ms / 1000
-        self._collect_positions()
-        positions = self._uncommitted_positions()
-        if not positions:
-            return
-        self._committing = True
-
-        def done(error: BaseException | None) -> None:
-            self._committing = False
-            self.metrics.record_commit(error is None)
-            if error is None:
-                self._committed(positions)
-            else:
-                log.warning("offset commit failed, will be repeated: %s", translate(error, "Kafka"))
-
-        consumer.commit_async(positions, done)
-
-    def _commit_now(self, consumer: BlockConsumer) -> None:
-        self._collect_positions()
-        positions = self._uncommitted_positions()
-        if positions:
-            try:
-                consumer.commit(positions, _COMMIT_TIMEOUT_MS)
-            except RivvenKafkaError:
-                self.metrics.record_commit(False)
-                raise
-            self.metrics.record_commit(True)
-            self._committed(positions)
-
     def _commit_quietly(self, consumer: BlockConsumer) -> None:
         if self._publisher is None:
             return
         try:
             # What is on the wire is soon acknowledged, and then need not be sent again.
             self._settle(_COMMIT_TIMEOUT_MS / 1000)
-            self._commit_now(consumer)
+            self._commits.commit_now(consumer, _COMMIT_TIMEOUT_MS)
         except Exception as error:  # the error that stopped the source matters more
             log.warning("final offset commit failed: %s", error)
 
@@ -253,7 +235,8 @@ class SourcePipeline:
         assert self._publisher is not None
         settled = self._settle(self._config.shutdown_timeout_ms / 1000)
         self._publisher.check()
-        self._commit_now(consumer)
+        self._handle_bad(self._publisher)
+        self._commits.commit_now(consumer, _COMMIT_TIMEOUT_MS)
         return settled
 
     def _settle(self, timeout_s: float) -> bool:
@@ -270,7 +253,9 @@ class SourcePipeline:
     def _close(self, consumer: BlockConsumer) -> None:
         if self._publisher is not None:
             self._publisher.close(0)
-            # Not before: until the lanes have ended, they may leave out more.
-            self._report_bad(self._publisher)
+            if self._on_bad() == "skip":
+                # What the lanes have left out until they ended; held records come again instead.
+                self._handle_bad(self._publisher)
+            self._client.close()
         self._closed = True
         consumer.close()

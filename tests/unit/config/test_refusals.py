@@ -16,7 +16,6 @@ from tests.unit.config.documents import CONNECT
          "not supported by Rivven: expected 1"),
         ('schema_registry_url: ""', "schema_registry_url: http://x", "sources.orders.schema_registry_url: not supp"),
         ("transforms: []\n  paused", "transforms: [{type: filter}]\n  paused", "sources.orders.transforms: not supp"),
-        ("validate_existing: false", "validate_existing: true", "settings.topic.validate_existing: not supported"),
         ("health: {enabled: false", "health: {enabled: true", "settings.health.enabled: the health endpoint is not"),
         ("metrics: {enabled: false", "metrics: {enabled: true", "settings.metrics.enabled: the metrics endpoint"),
         ("telemetry: {enabled: false", "telemetry: {enabled: true", "settings.telemetry.enabled: telemetry is not"),

@@ -1,0 +1,88 @@
+"""When a source commits which Kafka offsets."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+from rivven_kafka._native import KafkaSourceMetrics
+from rivven_kafka.errors import RivvenKafkaError
+from rivven_kafka.kafka import BlockConsumer, Position, translate
+
+log = logging.getLogger(__name__)
+
+
+class OffsetCommits:
+    """The positions that may be committed and are not known to be.
+
+    Args:
+        moved: Returns the positions that moved since its last call: everything before them is delivered.
+        interval_ms: Time between commits (ms); 0: as soon as something was delivered.
+        metrics: Counts the commits.
+    """
+
+    def __init__(
+        self, moved: Callable[[], Iterable[Position]], interval_ms: int, metrics: KafkaSourceMetrics
+    ) -> None:
+        self._moved = moved
+        self._interval_s = interval_ms / 1000
+        self._metrics = metrics
+        self._waiting: dict[tuple[str, int], int] = {}
+        self._under_way = False
+        self._next = 0.0
+
+    def positions(self) -> list[Position]:
+        """All positions that are not known to be committed."""
+        for topic, partition, offset in self._moved():
+            self._waiting[topic, partition] = offset
+        return [(topic, partition, offset) for (topic, partition), offset in self._waiting.items()]
+
+    def forget(self, partitions: Iterable[tuple[str, int]]) -> None:
+        """Drops the positions of partitions that belong to someone else now."""
+        for partition in partitions:
+            self._waiting.pop(partition, None)
+
+    def commit_if_due(self, consumer: BlockConsumer) -> None:
+        """Starts a commit when it is time; only one is under way at a time."""
+        now = time.monotonic()
+        if self._under_way or now < self._next:
+            return
+        self._next = now + self._interval_s
+        positions = self.positions()
+        if not positions:
+            return
+        self._under_way = True
+
+        def done(error: BaseException | None) -> None:
+            self._under_way = False
+            self._metrics.record_commit(error is None)
+            if error is None:
+                self._committed(positions)
+            else:
+                log.warning("offset commit failed, will be repeated: %s", translate(error, "Kafka"))
+
+        consumer.commit_async(positions, done)
+
+    def commit_now(self, consumer: BlockConsumer, timeout_ms: int) -> None:
+        """Commits everything and waits for the answer.
+
+        Raises:
+            RivvenKafkaError: The commit was refused or not answered in time.
+        """
+        positions = self.positions()
+        if not positions:
+            return
+        try:
+            consumer.commit(positions, timeout_ms)
+        except RivvenKafkaError:
+            self._metrics.record_commit(False)
+            raise
+        self._metrics.record_commit(True)
+        self._committed(positions)
+
+    def _committed(self, positions: Sequence[Position]) -> None:
+        """Keeps what has moved on since, and nothing of partitions that are gone."""
+        for topic, partition, offset in positions:
+            if self._waiting.get((topic, partition)) == offset:
+                del self._waiting[topic, partition]

@@ -1,0 +1,154 @@
+"""Records that cannot be delivered go to the dead letter topic, and the others go on; both directions."""
+
+import base64
+import json
+import time
+
+import pytest
+from rivven_kafka._native import RivvenClient
+from rivven_kafka.errors import DeliveryError
+
+from tests.integration.pipelines import Running, rivven_records
+from tests.support.connector import sink_file, source_file, wait_until
+from tests.support.topics import Row, committed_offsets, create_topic, fill, read_topic
+
+pytestmark = pytest.mark.integration
+
+# Kafka deletes records that are a week old, by their own timestamp.
+NOW = int(time.time() * 1000)
+RAW = {"value_format": "raw", "empty_poll_delay_ms": 20}
+
+
+def letters(rivven, topic):
+    return [(key, json.loads(value)) for key, value in rivven_records(rivven.bootstrap, topic).get(0, [])]
+
+
+def count(rivven, topic):
+    return sum(map(len, rivven_records(rivven.bootstrap, topic).values()))
+
+
+class Lane:
+    """A Kafka topic with tombstones among its records, and a raw source."""
+
+    def __init__(self, kafka, rivven, topic_name):
+        self.kafka, self.rivven = kafka, rivven
+        self.origin, self.copy, self.dlq = topic_name(), topic_name(), topic_name()
+        create_topic(kafka.bootstrap, self.origin, 1)
+        self.rows = [
+            Row(NOW + i, b"k%d" % i, None if i % 10 == 3 else b"%d" % i, [("h", b"\xff"), ("n", None)])
+            for i in range(50)
+        ]
+        fill(kafka.bootstrap, self.origin, {0: self.rows})
+
+    def document(self, dlq=True, **config):
+        document = source_file(
+            self.kafka.bootstrap,
+            self.rivven.bootstrap,
+            self.origin,
+            self.copy,
+            f"g-{self.origin}",
+            **RAW,
+            **config,
+        )
+        if dlq:
+            document["sources"]["in"]["dead_letter_topic"] = self.dlq
+        return document
+
+
+@pytest.fixture
+def lane(kafka, rivven, topic_name):
+    return Lane(kafka, rivven, topic_name)
+
+
+@pytest.mark.parametrize("config", [{}, {"on_error": "fail", "on_tombstone": "dead_letter"}])
+def test_a_source_sends_what_it_cannot_deliver_to_the_dead_letter_topic(lane, config):
+    before = time.time()
+    with Running(lane.document(**config)) as running:
+        wait_until(
+            lambda: (
+                (count(lane.rivven, lane.copy), count(lane.rivven, lane.dlq)) == (45, 5)
+                or running.error is not None
+            ),
+            30,
+            running.describe,
+        )
+    assert running.error is None
+    good = [(row.key, row.value) for row in lane.rows if row.value is not None]
+    assert rivven_records(lane.rivven.bootstrap, lane.copy)[0] == good
+    found = letters(lane.rivven, lane.dlq)
+    assert [key for key, _ in found] == [b"k3", b"k13", b"k23", b"k33", b"k43"]
+    first = found[0][1]
+    assert (
+        before - 1
+        < time.mktime(time.strptime(first.pop("timestamp")[:19], "%Y-%m-%dT%H:%M:%S")) - time.timezone
+    )
+    assert "tombstone" in first.pop("error")
+    assert first == {
+        "original_topic": lane.copy,
+        "connector_name": "in",
+        "payload_b64": None,
+        "retry_count": 0,
+        "position": f"{lane.origin}:0:3",
+        "key_b64": base64.b64encode(b"k3").decode(),
+        "headers": [["h", base64.b64encode(b"\xff").decode()], ["n", None]],
+        "record_timestamp": NOW + 3,
+    }
+    assert committed_offsets(lane.kafka.bootstrap, f"g-{lane.origin}", lane.origin) == {0: 50}
+    assert running.pipeline.metrics.snapshot().errors == 5
+
+
+def test_without_a_dead_letter_topic_the_source_stops_before_the_record(lane):
+    with Running(lane.document(dlq=False)) as running:
+        error = running.failure()
+    assert (getattr(error, "partition", None), getattr(error, "offset", None)) == (0, 3)
+    assert committed_offsets(lane.kafka.bootstrap, f"g-{lane.origin}", lane.origin) == {0: 3}
+
+
+def test_a_position_stays_before_a_record_whose_letter_cannot_be_written(lane, monkeypatch):
+    # A letter is a third larger than its record: this one does not fit into a request to Rivven.
+    fill(lane.kafka.bootstrap, lane.origin, {0: []})
+    from rivven_kafka.pipeline import dead_letters
+
+    def refuse(record, connector, original_topic, retry_count=0):
+        return b"x" * 10_490_000
+
+    monkeypatch.setattr(dead_letters, "envelope", refuse)
+    with Running(lane.document()) as running:
+        error = running.failure()
+    assert isinstance(error, DeliveryError)
+    assert error.offset == 3
+    assert "cannot write a dead letter" in str(error)
+    assert committed_offsets(lane.kafka.bootstrap, f"g-{lane.origin}", lane.origin) == {0: 3}
+
+
+def test_a_sink_sends_what_it_cannot_deliver_to_the_dead_letter_topic(kafka, rivven, topic_name):
+    origin, target, dlq = topic_name(), topic_name(), topic_name()
+    client = RivvenClient([rivven.bootstrap])
+    client.create_topic(origin, 1)
+    values = [b'{"event_type":"record"' if i % 10 == 3 else b"%d" % i for i in range(40)]
+    event = b'{"event_type":"record","stream":"s","namespace":null,"timestamp":"2026-01-31T12:00:00Z","data":%s,"metadata":{}}'
+    client.publish(
+        origin, 0, [(b"k%d" % i, value if i % 10 == 3 else event % value) for i, value in enumerate(values)]
+    )
+    create_topic(kafka.bootstrap, target, 1)
+    document = sink_file(
+        kafka.bootstrap, rivven.bootstrap, origin, target, f"g-{origin}", value_format="event"
+    )
+    document["sinks"]["out"]["dead_letter_topic"] = dlq
+    with Running(document) as running:
+        wait_until(
+            lambda: (
+                (running.pipeline.delivered(), count(rivven, dlq)) == (36, 4) or running.error is not None
+            ),
+            30,
+            running.describe,
+        )
+        wait_until(lambda: client.committed_offset(f"g-{origin}", origin, 0) == 40, 20, running.describe)
+    client.close()
+    assert running.error is None
+    assert len(read_topic(kafka.bootstrap, target)[0]) == 36
+    key, letter = letters(rivven, dlq)[0]
+    assert key == b"k3"
+    assert letter["original_topic"] == target
+    assert letter["position"] == f"{origin}:0:3"
+    assert base64.b64decode(letter["payload_b64"]) == values[3]
