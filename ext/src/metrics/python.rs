@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 
 use super::counters::{Counters, Snapshot, Spec};
 use super::prometheus;
+use crate::error::Result;
 
 const SOURCE: &[Spec] = &[
     Spec { name: "messages_consumed", help: "Total messages consumed" },
@@ -112,8 +113,8 @@ macro_rules! metrics_classes {
         }
 
         #[doc = concat!("Counters at one moment (`", $snapshot_name, "`): immutable.")]
-        #[pyclass(frozen, eq, module = "rivven_kafka._native", name = $snapshot_name)]
-        #[derive(Debug, PartialEq, Eq)]
+        #[pyclass(frozen, eq, hash, module = "rivven_kafka._native", name = $snapshot_name)]
+        #[derive(Debug, PartialEq, Eq, Hash)]
         pub struct $snapshot(Snapshot);
 
         #[pymethods]
@@ -134,8 +135,8 @@ macro_rules! metrics_classes {
                 fields($specs, &self.0).into_iter().collect()
             }
 
-            /// Prometheus text with `prefix` in front of every name.
-            fn to_prometheus_format(&self, prefix: &str) -> String {
+            /// Prometheus text with `prefix` (letters, digits, underscores) in front of every name.
+            fn to_prometheus_format(&self, prefix: &str) -> Result<String> {
                 prometheus::write(prefix, $specs, &self.0)
             }
 
@@ -185,9 +186,10 @@ metrics_classes! {
             self.0.observe_batch(records);
         }
 
-        /// Counts an error.
-        fn record_error(&self) {
-            self.0.add(4, 1);
+        /// Counts `count` errors.
+        #[pyo3(signature = (count = 1))]
+        fn record_error(&self, count: u64) {
+            self.0.add(4, count);
         }
 
         /// Counts an offset commit and whether it succeeded.
