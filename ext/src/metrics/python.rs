@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::types::{IntoPyDict, PyDict};
 
 use super::counters::{Counters, Snapshot, Spec};
 use super::prometheus;
@@ -130,9 +131,9 @@ macro_rules! metrics_classes {
                 to_json($specs, &self.0)
             }
 
-            /// The documented field names and their values.
-            fn to_dict(&self) -> std::collections::HashMap<&'static str, u64> {
-                fields($specs, &self.0).into_iter().collect()
+            /// The documented field names and their values, in the order of the JSON form.
+            fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+                fields($specs, &self.0).into_py_dict(py)
             }
 
             /// Prometheus text with `prefix` (letters, digits, underscores) in front of every name.
