@@ -69,11 +69,11 @@ def test_validate_lists_every_problem_and_no_secret(file, capsys):
 
 
 def test_validate_names_keys_without_effect(file, capsys):
-    path = file(GOOD + "settings: {log_level: debug}\n")
+    path = file(GOOD + "broker: {bootstrap_servers: [r:9092], metadata_refresh_ms: 5}\n")
     assert main.main(["validate", "-c", path]) == 0
     out, err = capsys.readouterr()
     assert out == "ok\n"
-    assert f"WARNING {path}: settings.log_level: accepted for compatibility" in err
+    assert f"WARNING {path}: broker.metadata_refresh_ms: accepted for compatibility" in err
 
 
 def test_the_file_is_connect_yaml_unless_given(file, capsys, monkeypatch):

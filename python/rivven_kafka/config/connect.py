@@ -83,9 +83,6 @@ class ConnectConfig(Model):
         """List the keys that were set to something, are accepted for compatibility and have no effect."""
         candidates: list[tuple[Model, KeyPath, str]] = [
             (self.broker, ("broker",), "metadata_refresh_ms"),
-            (self.settings, ("settings",), "state_dir"),
-            (self.settings, ("settings",), "log_level"),
-            (self.settings.topic, ("settings", "topic"), "default_replication_factor"),
             *(
                 (entry.topic_config, ("sources", name, "topic_config"), "replication_factor")
                 for name, entry in self.sources.items()

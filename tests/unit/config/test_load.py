@@ -262,13 +262,22 @@ def test_the_defaults_of_the_sections(load):
     assert config.notices() == []
 
 
-def test_keys_without_effect_are_named(load):
+def test_the_servers_and_the_log_level(load):
     config = load(
-        CONNECT.replace("log_level: info", "log_level: debug").replace("interval: 100", "interval: 7")
+        CONNECT.replace("health: {enabled: false", "health: {enabled: true")
+        .replace("metrics: {enabled: false, port: 9091", "metrics: {enabled: true, port: 8080")
+        .replace("log_level: info", "log_level: warn")
     )
+    health, metrics = config.settings.health, config.settings.metrics
+    assert (health.enabled, health.host, health.port, health.path) == (True, "127.0.0.1", 8080, "/health")
+    assert (metrics.enabled, metrics.host, metrics.port) == (True, "127.0.0.1", 8080)
+    assert config.settings.log_level == "warn"
+
+
+def test_keys_without_effect_are_named(load):
+    config = load(CONNECT.replace("interval: 100", "interval: 7"))
     named = [notice.partition(":")[0] for notice in config.notices()]
     assert named == [
-        "settings.log_level",
         "sources.orders.topic_config.replication_factor",
         "sinks.replica.offset_commit_interval",
     ]
@@ -286,8 +295,17 @@ def test_keys_without_effect_are_named(load):
         ("transforms: []\n  paused", "transforms: [{type: filter}]\n  paused", "sources.orders.transforms: not supp"),
         ("enabled: false\nsinks", "dead_letter_topic: dlq\nsinks", "sources.paused.dead_letter_topic: not supported"),
         ("validate_existing: false", "validate_existing: true", "settings.topic.validate_existing: not supported"),
-        ("health: {enabled: false", "health: {enabled: true", "settings.health.enabled: the health endpoint is not"),
-        ("metrics: {enabled: false", "metrics: {enabled: true", "settings.metrics.enabled: the metrics endpoint"),
+        ("health: {enabled: false, port: 8080", "health: {port: 0", "settings.health.port: got 0: expected an integer f"),
+        ("path: /health", "path: health", "settings.health.path: got 'health': expected a path: '/', then letters"),
+        ("path: /health", "path: /he%a", "settings.health.path: got '/he%a': expected a path: '/', then letters"),
+        ("path: /health", "path: /ready", "settings.health.path: got '/ready': expected another path than /live, "),
+        ("health: {enabled: false, port: 8080, path: /health}\n  metrics: {enabled: false, port: 9091}",
+         "health: {enabled: true, port: 9091}\n  metrics: {enabled: true, port: 9091, host: 0.0.0.0}",
+         "settings.metrics: got host '0.0.0.0': expected '127.0.0.1', the host of settings.health, as"),
+        ("state_dir: ./data/connect-state", "state_dir: /var", "settings.state_dir: not supported: nothing is kept o"),
+        ("default_replication_factor: 1", "default_replication_factor: 3",
+         "settings.topic.default_replication_factor: got 3: expected 1, Rivven cannot"),
+        ("log_level: info", "log_level: trace", "settings.log_level: got 'trace': expected 'debug', 'info', 'warn', 'wa"),
         ("telemetry: {enabled: false", "telemetry: {enabled: true", "settings.telemetry.enabled: telemetry is not"),
         ("distributed:\n  enabled: false", "distributed:\n  enabled: true", "distributed.enabled: distributed mode"),
         ("connector: kafka-source", "connector: kafka-sink", "sources.paused.connector: got 'kafka-sink': expected"),
