@@ -133,6 +133,9 @@ class EventStream(EventReader):
         """The positions of what was processed and is not known to be committed."""
         return [(topic, partition, offset) for (topic, partition), offset in list(self._processed.items())]
 
+    def committed(self, succeeded: bool) -> None:
+        """Nothing to count."""
+
     def forget(self, partitions: Sequence[tuple[str, int]], *, lost: bool) -> None:
         """Drops blocks that someone else will read."""
         gone = set(partitions)

@@ -11,6 +11,7 @@ from rivven_kafka._native import KafkaSourceMetrics, Publisher, RivvenClient
 from rivven_kafka.config import BrokerConfig, KafkaSourceConfig, Settings, SourceEntry
 from rivven_kafka.errors import RivvenKafkaError, TimeoutExpired, UnknownTopicError
 from rivven_kafka.kafka import BlockConsumer, translate
+from rivven_kafka.pipeline.base import Pipeline
 from rivven_kafka.pipeline.destination import lanes_per_partition, prepare_topic
 from rivven_kafka.rivven.options import client_arguments
 from rivven_kafka.source import consumer_options
@@ -20,7 +21,7 @@ log = logging.getLogger(__name__)
 _COMMIT_TIMEOUT_MS = 5_000
 
 
-class SourcePipeline:
+class SourcePipeline(Pipeline):
     """Runs one source until it is told to stop or cannot go on.
 
     Delivery guarantee: at least once. A Kafka offset is committed only when Rivven has acknowledged every
@@ -43,30 +44,26 @@ class SourcePipeline:
         settings: Settings,
         metrics: KafkaSourceMetrics | None = None,
     ) -> None:
-        self.name = name
-        self.metrics = metrics or KafkaSourceMetrics()
+        super().__init__(name)
+        self.metrics: KafkaSourceMetrics = metrics or KafkaSourceMetrics()
         self._entry = entry
         self._config: KafkaSourceConfig = entry.config
         self._broker = broker
         self._settings = settings
+        self._publisher: Publisher | None = None
+        self._delivered_before = 0
         self._begin()
 
     def _begin(self) -> None:
         """Leaves nothing of an earlier run: a commit that was never answered would hold up all later ones."""
-        self._publisher: Publisher | None = None
+        self._delivered_before, self._publisher = self.delivered(), None
         self._uncommitted: dict[tuple[str, int], int] = {}
         self._committing = False
         self._next_commit = 0.0
         self._paused = False
         self._closed = False
 
-    def run(self, stop: threading.Event) -> None:
-        """Moves records until `stop` is set; then delivers what is on the wire and commits.
-
-        Raises:
-            RivvenKafkaError: The source cannot go on. Everything committed has been delivered.
-            TimeoutExpired: Rivven did not answer within `shutdown_timeout_ms` after the stop.
-        """
+    def _run(self, stop: threading.Event) -> None:
         self._begin()
         consumer = BlockConsumer(consumer_options(self._config, self.name))
         try:
@@ -75,7 +72,6 @@ class SourcePipeline:
                 self._step(consumer)
             drained = self._drain(consumer)
         except BaseException:
-            self.metrics.record_error()
             # Positions stay intact: what was delivered and not committed is sent again by the next run.
             self._commit_quietly(consumer)
             raise
@@ -85,8 +81,10 @@ class SourcePipeline:
             raise TimeoutExpired("Rivven has not answered within shutdown_timeout_ms; the rest is sent again")
 
     def delivered(self) -> int:
-        """Records that Rivven has acknowledged in this run."""
-        return int(self._publisher.stats()["records_published"]) if self._publisher is not None else 0
+        """Records that Rivven has acknowledged, in all runs."""
+        publisher = self._publisher
+        now = int(publisher.stats()["records_published"]) if publisher is not None else 0
+        return self._delivered_before + now
 
     def _open(self, consumer: BlockConsumer) -> None:
         config = self._config
@@ -95,6 +93,7 @@ class SourcePipeline:
             raise UnknownTopicError(f"Kafka topic {config.topic!r} does not exist", topic=config.topic)
         arguments = client_arguments(self._broker, self._settings.retry, config.client_id or self.name)
         client = RivvenClient(**arguments)
+        self._on_abort(client.close)
         try:
             partitions = prepare_topic(client, self._entry, self._settings.topic, kafka_partitions)
         finally:
@@ -169,9 +168,14 @@ class SourcePipeline:
         self._collect_positions()
         return self._uncommitted_positions()
 
+    def committed(self, succeeded: bool) -> None:
+        """Counts the commit of a rebalance."""
+        self.metrics.record_commit(succeeded)
+
     def forget(self, partitions: Sequence[tuple[str, int]], *, lost: bool) -> None:
         """Drops all state of partitions that belong to someone else now."""
         assert self._publisher is not None
+        self._set_assigned(False)
         for topic, partition in partitions:
             self._publisher.forget(topic, partition)
             self._uncommitted.pop((topic, partition), None)
@@ -180,6 +184,7 @@ class SourcePipeline:
     def assigned(self, partitions: Sequence[tuple[str, int]]) -> None:
         """Counts the rebalance; fetching starts by itself."""
         self._paused = False
+        self._set_assigned(True)
         self.metrics.record_rebalance()
         log.info("assigned partitions %s", sorted(p for _, p in partitions))
 
@@ -193,7 +198,7 @@ class SourcePipeline:
     def _uncommitted_positions(self) -> list[tuple[str, int, int]]:
         return [(topic, partition, offset) for (topic, partition), offset in self._uncommitted.items()]
 
-    def _committed(self, positions: Sequence[tuple[str, int, int]]) -> None:
+    def _drop_committed(self, positions: Sequence[tuple[str, int, int]]) -> None:
         """Keeps what has moved on since, and nothing of partitions that are gone."""
         for topic, partition, offset in positions:
             if self._uncommitted.get((topic, partition)) == offset:
@@ -214,7 +219,7 @@ class SourcePipeline:
             self._committing = False
             self.metrics.record_commit(error is None)
             if error is None:
-                self._committed(positions)
+                self._drop_committed(positions)
             else:
                 log.warning("offset commit failed, will be repeated: %s", translate(error, "Kafka"))
 
@@ -230,7 +235,7 @@ class SourcePipeline:
                 self.metrics.record_commit(False)
                 raise
             self.metrics.record_commit(True)
-            self._committed(positions)
+            self._drop_committed(positions)
 
     def _commit_quietly(self, consumer: BlockConsumer) -> None:
         if self._publisher is None:
