@@ -213,3 +213,16 @@ def test_no_secret_is_shown(both, ports, tmp_path):
     assert "unhealthy" in texts[0]
     for text in (*texts, connector.log()):
         assert secret not in text
+
+
+def test_the_file_sets_the_level_of_the_log(both, ports, tmp_path):
+    for level, shown in (("info", ["INFO"]), ("error", [])):
+        document = both.document | settings(ports[0])
+        document["settings"]["log_level"] = level
+        with Connector(tmp_path, document, level) as connector:
+            wait_ready(ports[0].address, connector)
+            assert connector.stop() == 0, connector.log_tail()
+        levels = {line.split()[1] for line in connector.log().splitlines()}
+        # A Kafka that has just been started makes its client warn.
+        assert sorted(levels - {"WARNING"}) == shown
+        assert level == "info" or "WARNING" not in levels

@@ -120,7 +120,7 @@ class Connector:
     def abandon(self) -> None:
         """Waits no longer for the thread, which cannot be ended."""
         self._note(
-            TimeoutExpired("did not stop within shutdown_timeout_ms; what is not committed comes again")
+            TimeoutExpired("not stopped within shutdown_timeout_ms; what is not committed comes again")
         )
         self._set(State.FAILED)
         log.error("abandoned: %s", self.error, extra={"connector": self.name})
