@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rivven_kafka._native import KafkaSourceMetrics
 from rivven_kafka.checks import CheckResult, run_checks
 from rivven_kafka.config import KafkaSourceConfig
 from rivven_kafka.errors import UnknownTopicError
@@ -63,6 +64,7 @@ class KafkaSource:
 
     def __init__(self, config: KafkaSourceConfig | None = None, **options: Any) -> None:
         self.config = config if config is not None else KafkaSourceConfig(**options)
+        self.metrics = KafkaSourceMetrics()
 
     @staticmethod
     def spec() -> dict[str, Any]:
@@ -111,7 +113,7 @@ class KafkaSource:
         try:
             if not consumer.partition_count(self.config.topic):
                 raise UnknownTopicError(f"Kafka topic {self.config.topic!r} does not exist")
-            return EventStream(consumer, self.config)
+            return EventStream(consumer, self.config, self.metrics)
         except BaseException:
             consumer.close()
             raise

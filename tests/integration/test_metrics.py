@@ -5,6 +5,7 @@ from contextlib import closing
 import pytest
 from kafka import KafkaAdminClient
 from kafka.admin import MemberToRemove
+from rivven_kafka import KafkaSource
 from rivven_kafka._native import RivvenClient
 from rivven_kafka.errors import DeliveryError, EventFormatError, RivvenKafkaError, TimeoutExpired
 
@@ -106,6 +107,22 @@ def test_messages_bytes_and_polls_of_a_source(origin):
     assert 0.5 < seen.empty_poll_rate() < 1
     assert (seen.errors, seen.commit_failures, seen.rebalances) == (0, 0, 1)
     assert running.pipeline.delivered() == 75
+
+
+def test_a_source_in_a_program_counts_too(origin):
+    rows = numbered(0, range(20), padding=100)
+    origin.write(*rows)
+    source = KafkaSource(
+        brokers=origin.kafka, topic=origin.topic, consumer_group=origin.group, empty_poll_delay_ms=20
+    )
+    with source.read() as events:
+        first = next(events)
+        assert (first.offset, source.metrics.snapshot().messages_consumed) == (0, 20)
+    seen = source.metrics.snapshot()
+    assert sum(len(value) for _, _, value, _ in rows) < seen.bytes_consumed
+    assert (seen.min_batch_size, seen.max_batch_size, seen.polls - seen.empty_polls) == (20, 20, 1)
+    assert (seen.commits, seen.commit_failures, seen.rebalances, seen.errors) == (1, 0, 1, 0)
+    assert origin.committed() == 1
 
 
 def test_an_idle_source(origin):

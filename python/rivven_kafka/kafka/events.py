@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from types import TracebackType
 
 from rivven_kafka._events import EventReader, SourceEvent
-from rivven_kafka._native import RecordBlock
+from rivven_kafka._native import KafkaSourceMetrics, RecordBlock
 from rivven_kafka.config import KafkaSourceConfig
 from rivven_kafka.errors import RivvenKafkaError
 from rivven_kafka.kafka.consumer import BlockConsumer
@@ -25,10 +25,13 @@ class EventStream(EventReader):
     Not to be shared by threads. Made by `KafkaSource.read`.
     """
 
-    def __init__(self, consumer: BlockConsumer, config: KafkaSourceConfig) -> None:
+    def __init__(
+        self, consumer: BlockConsumer, config: KafkaSourceConfig, metrics: KafkaSourceMetrics
+    ) -> None:
         super().__init__(include_key=config.include_key, include_headers=config.include_headers)
         self._consumer = consumer
         self._config = config
+        self._metrics = metrics
         self._waiting: list[RecordBlock] = []
         self._current: RecordBlock | None = None
         self._processed: dict[tuple[str, int], int] = {}
@@ -47,14 +50,24 @@ class EventStream(EventReader):
             self._commit_if_due()
             if not self._waiting:
                 delay_ms = self._config.empty_poll_delay_ms
-                self._waiting = self._consumer.poll(delay_ms, self._config.max_poll_records)
-                self._waiting.reverse()
+                self._waiting = self._poll(delay_ms)
                 continue
             self._current = self._waiting.pop()
             if len(self._current):
                 return self._current
             self._finish_current()
         return None
+
+    def _poll(self, timeout_ms: int) -> list[RecordBlock]:
+        """The next blocks, the last one first."""
+        try:
+            blocks = self._consumer.poll(timeout_ms, self._config.max_poll_records)
+        except RivvenKafkaError:
+            self._metrics.record_error()
+            raise
+        self._metrics.record_batch(sum(map(len, blocks)), sum(block.size_bytes for block in blocks))
+        blocks.reverse()
+        return blocks
 
     def close(self) -> None:
         """Commits what was processed, the last event included, and leaves the group."""
@@ -78,8 +91,14 @@ class EventStream(EventReader):
             self._current = None
         try:
             self._count_last(include_last=include_last)
-            self._consumer.commit(self.positions(), _COMMIT_TIMEOUT_MS)
+            positions = self.positions()
+            self._consumer.commit(positions, _COMMIT_TIMEOUT_MS)
+            if positions:
+                self._metrics.record_commit()
+                # Leaving the group would commit them once more.
+                self._processed.clear()
         except RivvenKafkaError as error:
+            self._metrics.record_commit(False)
             if include_last:
                 raise
             # The error that the stream is closed for matters more.
@@ -114,6 +133,7 @@ class EventStream(EventReader):
 
         def done(error: BaseException | None) -> None:
             self._committing = False
+            self._metrics.record_commit(error is None)
             if error is not None:
                 log.warning("offset commit failed, will be repeated: %s", translate(error, "Kafka"))
                 return
@@ -134,7 +154,8 @@ class EventStream(EventReader):
         return [(topic, partition, offset) for (topic, partition), offset in list(self._processed.items())]
 
     def committed(self, succeeded: bool) -> None:
-        """Nothing to count."""
+        """Counts the commit of a rebalance."""
+        self._metrics.record_commit(succeeded)
 
     def forget(self, partitions: Sequence[tuple[str, int]], *, lost: bool) -> None:
         """Drops blocks that someone else will read."""
@@ -144,7 +165,8 @@ class EventStream(EventReader):
             self._processed.pop(partition, None)
 
     def assigned(self, partitions: Sequence[tuple[str, int]]) -> None:
-        """Nothing to prepare."""
+        """Counts the rebalance."""
+        self._metrics.record_rebalance()
 
 
 __all__ = ["EventStream", "SourceEvent"]
