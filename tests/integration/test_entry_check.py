@@ -85,7 +85,7 @@ def said_by_run(source, client):
     """What the connector itself says when it starts."""
     entry = source.config.sources["in"]
     with pytest.raises((ConfigError, UnknownTopicError)) as caught:
-        prepare_topic(client, entry, source.config.settings.topic, 3)
+        prepare_topic(client, entry, source.config.settings.topic, entry.topic, {entry.config.topic: 3})
     return caught.value.args[0]
 
 

@@ -30,11 +30,12 @@ config:
 
 @pytest.fixture(autouse=True)
 def _restore_logging():
-    root = logging.getLogger()
-    before = root.handlers[:], root.level
+    root, kafka = logging.getLogger(), logging.getLogger("kafka")
+    before = root.handlers[:], root.level, kafka.level
     yield
     root.handlers[:] = before[0]
     root.setLevel(before[1])
+    kafka.setLevel(before[2])
 
 
 @pytest.fixture
@@ -210,3 +211,20 @@ def test_a_reader_that_has_gone_is_no_traceback():
         env={"PYTHONPATH": str(Path(rivven_kafka.__path__[0]).parent)},
     )
     assert process.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("level", "verbose", "ours", "kafka"),
+    [
+        ("debug", False, "DEBUG", "DEBUG"),
+        ("info", False, "INFO", "WARNING"),
+        ("warn", False, "WARNING", "WARNING"),
+        ("warning", False, "WARNING", "WARNING"),
+        ("error", False, "ERROR", "ERROR"),
+        ("error", True, "DEBUG", "DEBUG"),
+    ],
+)
+def test_the_level_of_the_log(level, verbose, ours, kafka):
+    logs.set_level(level, verbose=verbose)
+    levels = [logging.getLogger(name).getEffectiveLevel() for name in ("rivven_kafka.x", "kafka.x")]
+    assert [logging.getLevelName(number) for number in levels] == [ours, kafka]

@@ -25,7 +25,7 @@ pub struct Counters {
 }
 
 /// What the counters said at one moment.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Snapshot {
     /// The counters, in the order of their specs.
     pub values: Vec<u64>,

@@ -2,13 +2,25 @@
 
 use std::fmt::Write;
 
+use crate::error::{Error, Kind, Result};
+
 use super::counters::{Snapshot, Spec};
 
 /// Bytes reserved per sample: help, type and value lines of the longest name.
 const SAMPLE_BYTES: usize = 224;
 
 /// Writes `snapshot` with `prefix` in front of every name.
-pub fn write(prefix: &str, specs: &[Spec], snapshot: &Snapshot) -> String {
+///
+/// A prefix is letters, digits and underscores, not beginning with a digit. Colons, which Prometheus would take,
+/// are left to its recording rules.
+pub fn write(prefix: &str, specs: &[Spec], snapshot: &Snapshot) -> Result<String> {
+    let letters = prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    if !letters || !prefix.starts_with(|first: char| !first.is_ascii_digit()) {
+        let text = format!(
+            "prefix: got {prefix:?}: expected letters, digits and underscores, not beginning with a digit"
+        );
+        return Err(Error::new(Kind::Config, text));
+    }
     let mut out = String::with_capacity((specs.len() + 3) * (SAMPLE_BYTES + 3 * prefix.len()));
     let mut sample = |name: &str, suffix: &str, help: &str, kind: &str, value: &dyn std::fmt::Display| {
         // Writing into a String cannot fail.
@@ -23,7 +35,7 @@ pub fn write(prefix: &str, specs: &[Spec], snapshot: &Snapshot) -> String {
     sample("batch_size_min", "", "Smallest non-empty batch size seen", "gauge", &snapshot.batch_min);
     sample("batch_size_max", "", "Largest batch size seen", "gauge", &snapshot.batch_max);
     sample("batch_size_avg", "", "Average batch size", "gauge", &average(snapshot));
-    out
+    Ok(out)
 }
 
 /// Records per non-empty batch, 0.0 if there was none.

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::types::{IntoPyDict, PyDict};
 
 use super::counters::{Counters, Snapshot, Spec};
 use super::prometheus;
+use crate::error::Result;
 
 const SOURCE: &[Spec] = &[
     Spec { name: "messages_consumed", help: "Total messages consumed" },
@@ -112,8 +114,8 @@ macro_rules! metrics_classes {
         }
 
         #[doc = concat!("Counters at one moment (`", $snapshot_name, "`): immutable.")]
-        #[pyclass(frozen, eq, module = "rivven_kafka._native", name = $snapshot_name)]
-        #[derive(Debug, PartialEq, Eq)]
+        #[pyclass(frozen, eq, hash, module = "rivven_kafka._native", name = $snapshot_name)]
+        #[derive(Debug, PartialEq, Eq, Hash)]
         pub struct $snapshot(Snapshot);
 
         #[pymethods]
@@ -129,13 +131,13 @@ macro_rules! metrics_classes {
                 to_json($specs, &self.0)
             }
 
-            /// The documented field names and their values.
-            fn to_dict(&self) -> std::collections::HashMap<&'static str, u64> {
-                fields($specs, &self.0).into_iter().collect()
+            /// The documented field names and their values, in the order of the JSON form.
+            fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+                fields($specs, &self.0).into_py_dict(py)
             }
 
-            /// Prometheus text with `prefix` in front of every name.
-            fn to_prometheus_format(&self, prefix: &str) -> String {
+            /// Prometheus text with `prefix` (letters, digits, underscores) in front of every name.
+            fn to_prometheus_format(&self, prefix: &str) -> Result<String> {
                 prometheus::write(prefix, $specs, &self.0)
             }
 

@@ -77,8 +77,6 @@ class JsonFormatter(logging.Formatter):
 def install(log_format: str, *, verbose: bool, color: bool, stream: TextIO | None = None) -> None:
     """Send the log records of all libraries to one place, replacing what was installed before.
 
-    Of kafka-python only warnings are shown, unless `verbose`.
-
     Args:
         log_format: "text" or "json".
         verbose: Show debug messages too.
@@ -92,6 +90,16 @@ def install(log_format: str, *, verbose: bool, color: bool, stream: TextIO | Non
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(logging.DEBUG if verbose else logging.INFO)
+    set_level("info", verbose=verbose)
+
+
+def set_level(level: str, *, verbose: bool) -> None:
+    """Show messages of `level` (debug, info, warn, warning, error) and above, all of them if `verbose`.
+
+    Of kafka-python only warnings are shown, unless debug messages are.
+    """
+    number = logging.DEBUG if verbose else logging.getLevelNamesMapping()[level.upper()]
+    logging.getLogger().setLevel(number)
     # Its INFO tells of every connection and rebalance; what matters of that is in our own messages.
-    logging.getLogger("kafka").setLevel(logging.DEBUG if verbose else logging.WARNING)
+    kafka = number if number == logging.DEBUG else max(number, logging.WARNING)
+    logging.getLogger("kafka").setLevel(kafka)

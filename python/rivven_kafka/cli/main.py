@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import Protocol
 
-from rivven_kafka.cli import check, discover, exit_codes, logs, run, spec, validate, version
+from rivven_kafka.cli import check, discover, exit_codes, logs, run, spec, status, validate, version
 from rivven_kafka.errors import ConfigError, RivvenKafkaError
 
 _log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ class Command(Protocol):
         """Do the work and return the exit code."""
 
 
-COMMANDS: tuple[Command, ...] = (run, check, discover, validate, spec, version)
+COMMANDS: tuple[Command, ...] = (run, status, check, discover, validate, spec, version)
 
 
 def _add_global_options(parser: argparse.ArgumentParser, *, top: bool) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import threading
 
-from rivven_kafka.cli import exit_codes
+from rivven_kafka.cli import exit_codes, logs
 from rivven_kafka.config import load_connect_file
 from rivven_kafka.errors import ConfigError
 
@@ -31,15 +32,22 @@ def run(args: argparse.Namespace) -> int:
         ConfigError: Lists what is wrong in the file.
     """
     config = load_connect_file(args.config)
+    logs.set_level(config.settings.log_level, verbose=args.verbose)
     # The Kafka client takes a third of a second to import: not for commands that only read the file.
-    from rivven_kafka.runtime import Runner, stop_on_signals
+    from rivven_kafka.runtime import Runner, serve, stop_on_signals
 
     stop = threading.Event()
     runner = Runner(config)
     if not runner.connectors:
         raise ConfigError(f"{args.config}: every connector is disabled: expected at least one enabled")
-    with stop_on_signals(stop):
+    with stop_on_signals(stop), serve(config.settings, runner) as urls:
+        for url in urls:
+            _log.info("listening on %s", url)
         _log.info("running %s", ", ".join(runner.connectors))
         ended_well = runner.run(stop)
     _log.info("stopped")
+    if runner.abandoned:
+        # Its threads are in calls that do not end; the interpreter would wait for some of them.
+        logging.shutdown()
+        os._exit(exit_codes.FAILURE)
     return exit_codes.OK if ended_well else exit_codes.FAILURE

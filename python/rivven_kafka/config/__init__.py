@@ -8,6 +8,7 @@ from rivven_kafka.config.choices import (
     Acks,
     Compression,
     IsolationLevel,
+    LogLevel,
     OnError,
     OnTombstone,
     Ordering,
@@ -21,7 +22,13 @@ from rivven_kafka.config.connect import ConnectConfig
 from rivven_kafka.config.entries import SinkEntry, SourceEntry, SourceTopicConfig
 from rivven_kafka.config.load import load_connect_file, parse_connect
 from rivven_kafka.config.security import SecurityConfig
-from rivven_kafka.config.settings import RetrySettings, Settings, TopicSettings
+from rivven_kafka.config.settings import (
+    HealthSettings,
+    MetricsSettings,
+    RetrySettings,
+    Settings,
+    TopicSettings,
+)
 from rivven_kafka.config.sink import KafkaSinkConfig
 from rivven_kafka.config.source import KafkaSourceConfig
 from rivven_kafka.config.start import StartOffsets
@@ -31,9 +38,12 @@ __all__ = [
     "BrokerConfig",
     "Compression",
     "ConnectConfig",
+    "HealthSettings",
     "IsolationLevel",
     "KafkaSinkConfig",
     "KafkaSourceConfig",
+    "LogLevel",
+    "MetricsSettings",
     "OnError",
     "OnTombstone",
     "Ordering",

@@ -102,3 +102,13 @@ class OnError(StrEnum):
     FAIL = "fail"
     SKIP = "skip"
     DEAD_LETTER = "dead_letter"
+
+
+class LogLevel(StrEnum):
+    """The least severe messages that are logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARN = "warn"
+    WARNING = "warning"
+    ERROR = "error"

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from rivven_kafka.config.choices import LogLevel
 from rivven_kafka.config.model import BrokenRule, Model
 from rivven_kafka.config.values import Text
 
 _MAX_PORT = 65535
 MAX_PARTITIONS = 1000
 """Rivven refuses to create a topic with more partitions."""
+
+_STATE_DIR = "./data/connect-state"
+_LOOPBACK = "127.0.0.1"
+_PATH = r"/[A-Za-z0-9._~/-]*"
+_TAKEN_PATHS = ("/live", "/metrics", "/ready", "/status")
+
+
+def _path(value: str) -> str:
+    if not re.fullmatch(_PATH, value):
+        raise ValueError("expected a path: '/', then letters, digits, '.', '_', '~', '-' or '/'")
+    if value in _TAKEN_PATHS:
+        raise ValueError(f"expected another path than {', '.join(_TAKEN_PATHS)}")
+    return value
 
 
 class TopicSettings(Model):
@@ -25,7 +41,7 @@ class TopicSettings(Model):
         description="Partitions of a created topic, unless the source preserves those of Kafka (count).",
     )
     default_replication_factor: int = Field(
-        1, ge=1, description="Accepted for compatibility; has no effect (count)."
+        1, ge=1, description="Replicas of a created topic. Only 1: Rivven cannot be asked for more (count)."
     )
     require_topic_exists: bool = Field(
         True, description="Fail when a topic does not exist and is not created; false: wait for it."
@@ -35,6 +51,14 @@ class TopicSettings(Model):
         description="Fail when an existing topic of a source has another number of partitions than a new one "
         "would get.",
     )
+
+    def broken_rules(self) -> Iterator[BrokenRule]:
+        """Refuse what is not there."""
+        if self.default_replication_factor != 1:
+            yield (
+                "default_replication_factor",
+                f"got {self.default_replication_factor}: expected 1, Rivven cannot be asked for replicas",
+            )
 
 
 class RetrySettings(Model):
@@ -58,28 +82,26 @@ class RetrySettings(Model):
 
 
 class HealthSettings(Model):
-    """The health endpoint; accepted only while it is off."""
+    """The HTTP server for health checks: `path`, `/live`, `/ready`, `/status` and `/metrics`."""
 
-    enabled: bool = Field(False, description="Serve health checks over HTTP. Not supported in this version.")
+    enabled: bool = Field(False, description="Serve health checks over HTTP.")
     port: int = Field(8080, ge=1, le=_MAX_PORT, description="Port to listen on.")
-    path: Text = Field("/health", description="Path of the health check.")
-
-    def broken_rules(self) -> Iterator[BrokenRule]:
-        """Refuse the endpoint."""
-        if self.enabled:
-            yield "enabled", "the health endpoint is not supported in this version: expected false"
+    host: Text = Field(
+        _LOOPBACK,
+        description="Address or name to listen on; `0.0.0.0` for all. Whoever can connect can read.",
+    )
+    path: Annotated[str, AfterValidator(_path)] = Field("/health", description="Path of the health check.")
 
 
 class MetricsSettings(Model):
-    """The metrics endpoint; accepted only while it is off."""
+    """The HTTP server for Prometheus. It answers the same paths; the same port makes it the same server."""
 
-    enabled: bool = Field(False, description="Serve metrics over HTTP. Not supported in this version.")
+    enabled: bool = Field(False, description="Serve metrics over HTTP, under `/metrics`.")
     port: int = Field(9091, ge=1, le=_MAX_PORT, description="Port to listen on.")
-
-    def broken_rules(self) -> Iterator[BrokenRule]:
-        """Refuse the endpoint."""
-        if self.enabled:
-            yield "enabled", "the metrics endpoint is not supported in this version: expected false"
+    host: Text = Field(
+        _LOOPBACK,
+        description="Address or name to listen on; `0.0.0.0` for all. Whoever can connect can read.",
+    )
 
 
 class TelemetrySettings(Model):
@@ -104,16 +126,28 @@ class TelemetrySettings(Model):
 class Settings(Model):
     """The `settings` section."""
 
-    state_dir: Text = Field("./data/connect-state", description="Accepted for compatibility; has no effect.")
+    state_dir: Text = Field(_STATE_DIR, description="Not supported: nothing is kept on disk.")
     topic: TopicSettings = Field(default_factory=TopicSettings, description="Creation of Rivven topics.")
     retry: RetrySettings = Field(
         default_factory=RetrySettings, description="Retries of connections to Rivven."
     )
-    health: HealthSettings = Field(default_factory=HealthSettings, description="Health endpoint.")
-    metrics: MetricsSettings = Field(default_factory=MetricsSettings, description="Metrics endpoint.")
+    health: HealthSettings = Field(default_factory=HealthSettings, description="Health checks over HTTP.")
+    metrics: MetricsSettings = Field(default_factory=MetricsSettings, description="Metrics over HTTP.")
     telemetry: TelemetrySettings = Field(
         default_factory=TelemetrySettings, description="OpenTelemetry traces."
     )
-    log_level: Text = Field(
-        "info", description="Accepted for compatibility; has no effect (the command's -v sets the level)."
+    log_level: LogLevel = Field(
+        LogLevel.INFO, description="Least severe messages to log; the command's `-v` wins."
     )
+
+    def broken_rules(self) -> Iterator[BrokenRule]:
+        """Refuse what is not there, and two servers on one port."""
+        if self.state_dir != _STATE_DIR:
+            yield "state_dir", "not supported: nothing is kept on disk: remove the key"
+        both = self.health.enabled and self.metrics.enabled
+        if both and self.health.port == self.metrics.port and self.health.host != self.metrics.host:
+            yield (
+                "metrics",
+                f"got host {self.metrics.host!r}: expected {self.health.host!r}, the host of "
+                f"settings.health, as both have port {self.health.port}",
+            )

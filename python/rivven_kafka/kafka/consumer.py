@@ -51,6 +51,9 @@ class RebalanceHandler(Protocol):
     def positions(self) -> Sequence[Position]:
         """The positions to commit before the partitions are let go."""
 
+    def committed(self, succeeded: bool) -> None:
+        """The commit of `positions` was accepted, or not."""
+
     def forget(self, partitions: Sequence[tuple[str, int]], *, lost: bool) -> None:
         """Drops all state of the partitions: they belong to someone else now."""
 
@@ -154,10 +157,14 @@ class _Listener(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # kafka-
             await self._consumer._net.sleep(0.01)
         offsets = _offsets(self._handler.positions())
         if offsets:
+            succeeded = False
             try:
                 await self._consumer._coordinator._commit_offsets_sync_async(offsets)
+                succeeded = True
             except _GONE_ON as error:
                 log.warning("the group went on without our last positions, records come again: %s", error)
+            finally:
+                self._handler.committed(succeeded)
         self._handler.forget(partitions, lost=False)
         # kafka-python 3.0 keeps the state of partitions that come back in an eager rebalance: the position
         # of what was fetched (and is dropped now), and a mark that stops fetching for good. Without the old

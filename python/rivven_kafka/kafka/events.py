@@ -96,9 +96,11 @@ class EventStream(EventReader):
         try:
             self._count_last(include_last=include_last)
             positions = self.positions()
+            self._consumer.commit(positions, _COMMIT_TIMEOUT_MS)
             if positions:
-                self._consumer.commit(positions, _COMMIT_TIMEOUT_MS)
-                self._metrics.record_commit(True)
+                self._metrics.record_commit()
+                # Leaving the group would commit them once more.
+                self._processed.clear()
         except RivvenKafkaError as error:
             self._metrics.record_commit(False)
             if include_last:
@@ -154,6 +156,10 @@ class EventStream(EventReader):
     def positions(self) -> list[tuple[str, int, int]]:
         """The positions of what was processed and is not known to be committed."""
         return [(topic, partition, offset) for (topic, partition), offset in list(self._processed.items())]
+
+    def committed(self, succeeded: bool) -> None:
+        """Counts the commit of a rebalance."""
+        self._metrics.record_commit(succeeded)
 
     def forget(self, partitions: Sequence[tuple[str, int]], *, lost: bool) -> None:
         """Drops blocks that someone else will read."""

@@ -202,7 +202,8 @@ class BatchProducer:
         sender._record_retries = self._count_retry
 
     def _count_retry(self, batch: ProducerBatch) -> None:
-        self._retries += 1
+        with self._lock:
+            self._retries += 1
 
     def _count_split(self) -> None:
         # Two halves report an outcome where one batch was sent.
@@ -272,7 +273,8 @@ class BatchProducer:
 
     def take_retries(self) -> int:
         """Batches that were sent again since the last call."""
-        retries, self._retries = self._retries, 0
+        with self._lock:
+            retries, self._retries = self._retries, 0
         return retries
 
     def flush(self, timeout_s: float) -> bool:

@@ -11,6 +11,7 @@ from rivven_kafka._native import Fetcher, KafkaSinkMetrics, RivvenClient, SinkEn
 from rivven_kafka.config import BrokerConfig, KafkaSinkConfig, Settings, SinkEntry
 from rivven_kafka.errors import RivvenKafkaError, TimeoutExpired, UnknownTopicError
 from rivven_kafka.kafka import BatchProducer
+from rivven_kafka.pipeline.base import Pipeline
 from rivven_kafka.pipeline.start_offset import start_position
 from rivven_kafka.rivven import Change, GroupMember
 from rivven_kafka.rivven.options import client_arguments
@@ -21,6 +22,7 @@ log = logging.getLogger(__name__)
 _IDLE_POLL_MS = 100
 _TOPIC_WAIT_S = 10.0
 _FINAL_FLUSH_S = 5.0
+_FLUSH_STEP_S = 0.1
 _DAMAGE = {
     "gaps": "the log skipped offsets, records are missing",
     "stalls": "the log goes on, but its next record cannot be read",
@@ -28,7 +30,7 @@ _DAMAGE = {
 }
 
 
-class SinkPipeline:
+class SinkPipeline(Pipeline):
     """Runs one sink until it is told to stop or cannot go on.
 
     Delivery guarantee: at least once. A Rivven offset is committed only when Kafka has acknowledged every
@@ -51,8 +53,8 @@ class SinkPipeline:
         settings: Settings,
         metrics: KafkaSinkMetrics | None = None,
     ) -> None:
-        self.name = name
-        self.metrics = metrics or KafkaSinkMetrics()
+        super().__init__(name)
+        self.metrics: KafkaSinkMetrics = metrics or KafkaSinkMetrics()
         self._entry = entry
         self._config: KafkaSinkConfig = entry.config
         self._arguments = client_arguments(broker, settings.retry, entry.config.client_id or name)
@@ -60,18 +62,14 @@ class SinkPipeline:
         self._assigned: list[tuple[str, int]] = []
         self._next_commit = 0.0
 
-    def run(self, stop: threading.Event) -> None:
-        """Moves records until `stop` is set; then delivers what was read and commits.
-
-        Raises:
-            RivvenKafkaError: The sink cannot go on. Everything committed has been delivered.
-        """
+    def _run(self, stop: threading.Event) -> None:
         self._assigned = []
         self._next_commit = 0.0
         with contextlib.ExitStack() as stack:
             topic = find_topic(self._config, self.name)
             self._client = RivvenClient(**self._arguments)
             stack.callback(self._client.close)
+            self._on_abort(self._client.close)
             if not self._topics_exist(stop):
                 return
             self._encoder: SinkEncoder = sink_encoder(self._config, topic.partitions)
@@ -87,6 +85,7 @@ class SinkPipeline:
             self._damage = dict.fromkeys(_DAMAGE, 0)
             group_client = RivvenClient(**self._arguments)
             stack.callback(group_client.close)
+            self._on_abort(group_client.close)
             self._member = GroupMember(
                 group_client,
                 self._entry.consumer_group,
@@ -100,13 +99,12 @@ class SinkPipeline:
                     self._step()
                 self._release()
             except BaseException:
-                self.metrics.record_error()
                 # Positions stay intact: what was delivered and not committed is sent again by the next run.
                 self._commit_quietly()
                 raise
 
     def delivered(self) -> int:
-        """Records that Kafka has acknowledged."""
+        """Records that Kafka has acknowledged, in all runs."""
         return self.metrics.snapshot().messages_produced
 
     def _topics_exist(self, stop: threading.Event) -> bool:
@@ -134,15 +132,18 @@ class SinkPipeline:
         else:
             self._read()
         self._send(self._config.linger_ms)
+        self._count_retries()
         self._producer.check()
-        retries = self._producer.take_retries()
-        if retries:
-            self.metrics.record_retry(retries)
         now = time.monotonic()
         if now >= self._next_commit:
             self._next_commit = now + self._config.commit_interval_ms / 1000
             self._commit()
             self._report_damage()
+
+    def _count_retries(self) -> None:
+        retries = self._producer.take_retries()
+        if retries:
+            self.metrics.record_retry(retries)
 
     def _report_damage(self) -> None:
         """Tells of what a Rivven log that was damaged by a crash does not give back."""
@@ -189,15 +190,17 @@ class SinkPipeline:
             # Without this a restart before the first commit would start at a new `latest` and lose records.
             self._client.commit_offsets(group, fresh, durable=True)
         self._assigned = list(self._member.assignment)
+        self._set_assigned(True)
         self._fetcher.assign(positions)
         log.info("assigned %s", [f"{topic}:{partition}@{offset}" for topic, partition, offset in positions])
 
     def _release(self) -> None:
         """Delivers what was read, commits, and lets the partitions go."""
+        self._set_assigned(False)
         self._fetcher.assign([])
         self._send(0)
         self.metrics.record_flush()
-        flushed = self._producer.flush(self._config.shutdown_timeout_ms / 1000)
+        flushed = self._flush(self._config.shutdown_timeout_ms / 1000)
         self._producer.check()
         self._commit()
         for topic, partition in self._assigned:
@@ -205,6 +208,15 @@ class SinkPipeline:
         self._assigned = []
         if not flushed:
             raise TimeoutExpired("Kafka has not acknowledged every batch before shutdown_timeout_ms")
+
+    def _flush(self, timeout_s: float) -> bool:
+        """Waits until every batch has its outcome; False if some have none in time, or at an abort."""
+        deadline = time.monotonic() + timeout_s
+        while not (flushed := self._producer.flush(_FLUSH_STEP_S)):
+            if self._aborted or time.monotonic() >= deadline:
+                break
+        self._count_retries()
+        return flushed
 
     def _commit(self) -> None:
         positions = self._encoder.take_positions()
@@ -216,7 +228,7 @@ class SinkPipeline:
             with contextlib.suppress(RivvenKafkaError):
                 # What stands before a bad record is good.
                 self._send(0)
-            self._producer.flush(_FINAL_FLUSH_S)
+            self._flush(_FINAL_FLUSH_S)
             self._commit()
         except RivvenKafkaError as error:  # the error that stopped the sink matters more
             log.warning("final offset commit failed: %s", error)

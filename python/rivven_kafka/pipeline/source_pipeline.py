@@ -11,6 +11,7 @@ from rivven_kafka._native import BadRecord, KafkaSourceMetrics, Publisher, Rivve
 from rivven_kafka.config import BrokerConfig, KafkaSourceConfig, OnError, OnTombstone, Settings, SourceEntry
 from rivven_kafka.errors import DeliveryError, TimeoutExpired
 from rivven_kafka.kafka import BlockConsumer
+from rivven_kafka.pipeline.base import Pipeline
 from rivven_kafka.pipeline.commits import OffsetCommits
 from rivven_kafka.pipeline.dead_letters import DeadLetters
 from rivven_kafka.pipeline.destination import Destinations
@@ -24,7 +25,7 @@ _COMMIT_TIMEOUT_MS = 5_000
 _LONGEST_PAUSE_MS = 100
 
 
-class SourcePipeline:
+class SourcePipeline(Pipeline):
     """Runs one source until it is told to stop or cannot go on.
 
     Delivery guarantee: at least once. A Kafka offset is committed only when Rivven has acknowledged every
@@ -47,30 +48,26 @@ class SourcePipeline:
         settings: Settings,
         metrics: KafkaSourceMetrics | None = None,
     ) -> None:
-        self.name = name
-        self.metrics = metrics or KafkaSourceMetrics()
+        super().__init__(name)
+        self.metrics: KafkaSourceMetrics = metrics or KafkaSourceMetrics()
         self._entry = entry
         self._config: KafkaSourceConfig = entry.config
         self._broker = broker
         self._settings = settings
+        self._publisher: Publisher | None = None
+        self._delivered_before = 0
         self._begin()
 
     def _begin(self) -> None:
         """Leaves nothing of an earlier run: a commit that was never answered would hold up all later ones."""
-        self._publisher: Publisher | None = None
+        self._delivered_before, self._publisher = self.delivered(), None
         self._rate = RateLimit(
             self._entry.rate_limit.events_per_second, self._entry.rate_limit.burst_size or None
         )
         self._paused = False
         self._closed = False
 
-    def run(self, stop: threading.Event) -> None:
-        """Moves records until `stop` is set; then delivers what is on the wire and commits.
-
-        Raises:
-            RivvenKafkaError: The source cannot go on. Everything committed has been delivered.
-            TimeoutExpired: Rivven did not answer within `shutdown_timeout_ms` after the stop.
-        """
+    def _run(self, stop: threading.Event) -> None:
         self._begin()
         consumer = BlockConsumer(consumer_options(self._config, self.name))
         try:
@@ -79,7 +76,6 @@ class SourcePipeline:
                 self._step(consumer)
             drained = self._drain(consumer)
         except BaseException:
-            self.metrics.record_error()
             # Positions stay intact: what was delivered and not committed is sent again by the next run.
             self._commit_quietly(consumer)
             raise
@@ -89,8 +85,10 @@ class SourcePipeline:
             raise TimeoutExpired("Rivven has not answered within shutdown_timeout_ms; the rest is sent again")
 
     def delivered(self) -> int:
-        """Records that Rivven has acknowledged in this run."""
-        return int(self._publisher.stats()["records_published"]) if self._publisher is not None else 0
+        """Records that Rivven has acknowledged, in all runs."""
+        publisher = self._publisher
+        now = int(publisher.stats()["records_published"]) if publisher is not None else 0
+        return self._delivered_before + now
 
     def _open(self, consumer: BlockConsumer) -> None:
         config = self._config
@@ -99,6 +97,7 @@ class SourcePipeline:
             log.warning("no Kafka %s yet", config.topics_text, extra={"connector": self.name})
         arguments = client_arguments(self._broker, self._settings.retry, config.client_id or self.name)
         self._client = RivvenClient(**arguments)
+        self._on_abort(self._client.close)
         self._publisher = Publisher(
             **arguments,
             value_format=config.value_format,
@@ -203,9 +202,14 @@ class SourcePipeline:
             return []
         return self._commits.positions()
 
+    def committed(self, succeeded: bool) -> None:
+        """Counts the commit of a rebalance."""
+        self.metrics.record_commit(succeeded)
+
     def forget(self, partitions: Sequence[tuple[str, int]], *, lost: bool) -> None:
         """Drops all state of partitions that belong to someone else now."""
         assert self._publisher is not None
+        self._set_assigned(False)
         for topic, partition in partitions:
             self._publisher.forget(topic, partition)
         self._commits.forget(partitions)
@@ -214,6 +218,7 @@ class SourcePipeline:
     def assigned(self, partitions: Sequence[tuple[str, int]]) -> None:
         """Counts the rebalance; fetching starts by itself."""
         self._paused = False
+        self._set_assigned(True)
         self.metrics.record_rebalance()
         log.info("assigned partitions %s", sorted(p for _, p in partitions))
 

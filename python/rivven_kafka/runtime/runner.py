@@ -5,25 +5,19 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from dataclasses import dataclass
 
 from rivven_kafka.config import ConnectConfig
-from rivven_kafka.errors import ConfigError, RivvenKafkaError
+from rivven_kafka.metrics import ConnectorCollector
 from rivven_kafka.pipeline import SinkPipeline, SourcePipeline
+from rivven_kafka.runtime.backoff import RestartBackoff
+from rivven_kafka.runtime.connector import Connector, ConnectorStatus
 
 log = logging.getLogger(__name__)
 
-_FIRST_RESTART_S = 1.0
-_LAST_RESTART_S = 60.0
-_HEALTHY_AFTER_S = 60.0
 _REPORT_EVERY_S = 10.0
-
-
-@dataclass
-class _Connector:
-    pipeline: SourcePipeline | SinkPipeline
-    thread: threading.Thread | None = None
-    error: BaseException | None = None
+# After shutdown_timeout_ms: for the final commit, and then for what is left of calls to Kafka.
+_ABORT_AFTER_S = 2.0
+_ABANDON_AFTER_S = 6.0
 
 
 class Runner:
@@ -31,44 +25,66 @@ class Runner:
 
     Args:
         config: The configuration; disabled connectors are left out.
+        backoff: When to start a failed connector again.
     """
 
-    def __init__(self, config: ConnectConfig) -> None:
+    def __init__(self, config: ConnectConfig, backoff: RestartBackoff | None = None) -> None:
+        backoff = backoff or RestartBackoff()
+        broker, settings = config.broker, config.settings
         self._connectors = [
-            _Connector(SourcePipeline(name, entry, config.broker, config.settings))
+            Connector(
+                SourcePipeline(name, entry, broker, settings), entry.config.shutdown_timeout_ms, backoff
+            )
             for name, entry in config.enabled_sources.items()
         ] + [
-            _Connector(SinkPipeline(name, entry, config.broker, config.settings))
+            Connector(SinkPipeline(name, entry, broker, settings), entry.config.shutdown_timeout_ms, backoff)
             for name, entry in config.enabled_sinks.items()
         ]
 
     @property
     def connectors(self) -> list[str]:
         """Names of the connectors."""
-        return [connector.pipeline.name for connector in self._connectors]
+        return [connector.name for connector in self._connectors]
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether threads were left behind by `run`: the process can only be ended the hard way."""
+        return any(connector.alive for connector in self._connectors)
+
+    def status(self) -> list[ConnectorStatus]:
+        """How the connectors stand now. May be called from any thread."""
+        return [connector.status() for connector in self._connectors]
+
+    def collector(self) -> ConnectorCollector | None:
+        """The counters of the connectors, for a registry; None without connectors."""
+        collector: ConnectorCollector | None = None
+        for connector in self._connectors:
+            arguments = connector.name, connector.direction, connector.pipeline.metrics
+            collector = collector.add(*arguments) if collector else ConnectorCollector(*arguments)
+        return collector
 
     def run(self, stop: threading.Event) -> bool:
         """Runs until `stop` is set or every connector has given up.
+
+        After the stop a connector has its `shutdown_timeout_ms` to deliver and commit; then it is aborted,
+        and a few seconds later left behind (`abandoned`).
 
         Returns:
             Whether every connector ended without an error.
         """
         for connector in self._connectors:
-            name = connector.pipeline.name
-            thread = threading.Thread(target=self._supervise, args=(connector, stop), name=name)
-            connector.thread = thread
-            thread.start()
-        self._report_until_done()
+            connector.start(stop)
+        self._report_until_stop(stop)
+        self._await_end()
         return all(connector.error is None for connector in self._connectors)
 
-    def _report_until_done(self) -> None:
+    def _report_until_stop(self, stop: threading.Event) -> None:
         last = {id(connector): 0 for connector in self._connectors}
         due = time.monotonic() + _REPORT_EVERY_S
-        while any(connector.thread and connector.thread.is_alive() for connector in self._connectors):
+        while any(connector.alive for connector in self._connectors):
             # Short waits, so that signals are handled at once.
-            for connector in self._connectors:
-                if connector.thread:
-                    connector.thread.join(0.1)
+            if stop.wait(0.1):
+                return
             if time.monotonic() < due:
                 continue
             due += _REPORT_EVERY_S
@@ -76,33 +92,26 @@ class Runner:
                 delivered = connector.pipeline.delivered()
                 rate = (delivered - last[id(connector)]) / _REPORT_EVERY_S
                 last[id(connector)] = delivered
-                extra = {"connector": connector.pipeline.name}
-                log.info("delivered %d records, %.0f/s", delivered, max(rate, 0.0), extra=extra)
+                extra = {"connector": connector.name}
+                log.info("delivered %d records, %.0f/s", delivered, rate, extra=extra)
 
-    def _supervise(self, connector: _Connector, stop: threading.Event) -> None:
-        pause = _FIRST_RESTART_S
-        extra = {"connector": connector.pipeline.name}
-        while True:
-            started = time.monotonic()
-            try:
-                connector.pipeline.run(stop)
-                connector.error = None
-                return
-            except ConfigError as error:
-                connector.error = error
-                log.error("gave up: %s", error, extra=extra)
-                return
-            except RivvenKafkaError as error:
-                connector.error = error
-                log.error("stopped: %s", error, extra=extra)
-            except Exception as error:
-                connector.error = error
-                log.exception("stopped by an unexpected error", extra=extra)
-            if stop.is_set():
-                return
-            if time.monotonic() - started > _HEALTHY_AFTER_S:
-                pause = _FIRST_RESTART_S
-            log.info("restart in %.0f s", pause, extra=extra)
-            if stop.wait(pause):
-                return
-            pause = min(2 * pause, _LAST_RESTART_S)
+    def _await_end(self) -> None:
+        stopped = time.monotonic()
+        for connector in self._connectors:
+            connector.note_stop()
+        aborted: set[int] = set()
+        while waiting := [connector for connector in self._connectors if connector.alive]:
+            for connector in waiting:
+                over = time.monotonic() - stopped - connector.shutdown_timeout_s
+                if over > _ABANDON_AFTER_S:
+                    continue
+                if over > _ABORT_AFTER_S and id(connector) not in aborted:
+                    aborted.add(id(connector))
+                    connector.abort()
+                connector.join(0.05)
+            longest = max(connector.shutdown_timeout_s for connector in waiting)
+            if time.monotonic() - stopped > longest + _ABANDON_AFTER_S:
+                break
+        for connector in self._connectors:
+            if connector.alive:
+                connector.abandon()

@@ -81,6 +81,18 @@ def test_the_defaults_of_the_sections(load):
     assert config.sinks["s"].offset_commit_interval is None
 
 
+def test_the_servers_and_the_log_level(load):
+    config = load(
+        CONNECT.replace("health: {enabled: false", "health: {enabled: true")
+        .replace("metrics: {enabled: false, port: 9091", "metrics: {enabled: true, port: 8080")
+        .replace("log_level: info", "log_level: warn")
+    )
+    health, metrics = config.settings.health, config.settings.metrics
+    assert (health.enabled, health.host, health.port, health.path) == (True, "127.0.0.1", 8080, "/health")
+    assert (metrics.enabled, metrics.host, metrics.port) == (True, "127.0.0.1", 8080)
+    assert config.settings.log_level == "warn"
+
+
 def test_every_problem_has_its_line(problems):
     found = problems("""\
         broker:

@@ -12,6 +12,7 @@ from rivven_kafka import (
     KafkaSourceMetrics,
     KafkaSourceMetricsSnapshot,
 )
+from rivven_kafka.errors import ConfigError
 
 SOURCE_COUNTERS = {
     "messages_consumed": "Total messages consumed",
@@ -40,6 +41,7 @@ def source():
     for records, size in ((10, 1000), (0, 0), (30, 3000), (0, 0)):
         metrics.record_batch(records, size)
     metrics.record_error()
+    metrics.record_error(6)
     metrics.record_commit()
     metrics.record_commit(True)
     metrics.record_commit(False)
@@ -65,7 +67,7 @@ def test_a_source_counts():
         "bytes_consumed": 4000,
         "polls": 4,
         "empty_polls": 2,
-        "errors": 1,
+        "errors": 7,
         "commits": 2,
         "commit_failures": 1,
         "rebalances": 1,
@@ -128,8 +130,9 @@ def test_json_and_pickle_go_both_ways(metrics):
     snapshot = metrics.snapshot()
     again = type(snapshot).from_json(snapshot.to_json())
     assert again == snapshot
-    assert json.loads(snapshot.to_json()) == snapshot.to_dict()
+    assert list(json.loads(snapshot.to_json()).items()) == list(snapshot.to_dict().items())
     assert pickle.loads(pickle.dumps(snapshot)) == snapshot
+    assert {snapshot: "found"}[again] == "found"
     assert snapshot != type(metrics)().snapshot()
     assert snapshot.to_json() in repr(snapshot)
 
@@ -176,11 +179,12 @@ def test_resetting_starts_anew():
 
 
 @pytest.mark.parametrize("count", [-1, MAX + 1, 1.5, "1"])
-def test_what_is_not_a_count_is_refused(count):
-    metrics = KafkaSinkMetrics()
+@pytest.mark.parametrize("kind", [KafkaSourceMetrics, KafkaSinkMetrics])
+def test_what_is_not_a_count_is_refused(kind, count):
+    metrics = kind()
     with pytest.raises((TypeError, OverflowError)):
         metrics.record_error(count)
-    assert metrics.snapshot() == KafkaSinkMetrics().snapshot()
+    assert metrics.snapshot() == kind().snapshot()
 
 
 @pytest.mark.parametrize(
@@ -208,6 +212,13 @@ def test_prometheus_reads_the_text(metrics, counters, prefix):
     value = getattr(snapshot, first)
     assert text.startswith(f"# HELP {name} {counters[first]}\n# TYPE {name} counter\n{name} {value}\n")
     assert text.endswith("\n")
+
+
+@pytest.mark.parametrize("prefix", ["", "9lives", "a b", "a-b", "a:b", "a{", 'a"', "a\n", "ä", "a\x00"])
+@pytest.mark.parametrize("metrics", [source(), sink()])
+def test_a_prefix_that_prometheus_would_not_take_is_refused(metrics, prefix):
+    with pytest.raises(ConfigError, match="prefix: got .*: expected letters, digits and underscores"):
+        metrics.snapshot().to_prometheus_format(prefix)
 
 
 def test_intervals_of_eight_threads_add_up():

@@ -1,0 +1,31 @@
+"""How long to wait before a failed connector is started again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class RestartBackoff:
+    """Pauses that double from one failure to the next, up to a limit.
+
+    Attributes:
+        first_s: Pause after the first failure (seconds).
+        longest_s: No pause is longer (seconds).
+        healthy_after_s: A run that lasted longer counts as recovered: its failure is a first one (seconds).
+    """
+
+    first_s: float = 1.0
+    longest_s: float = 60.0
+    healthy_after_s: float = 60.0
+
+    def next_pause(self, last_pause_s: float | None, ran_s: float) -> float:
+        """The pause before the next start (seconds).
+
+        Args:
+            last_pause_s: The pause before the run that has failed, None if it was the first run.
+            ran_s: How long that run lasted (seconds).
+        """
+        if last_pause_s is None or ran_s > self.healthy_after_s:
+            return min(self.first_s, self.longest_s)
+        return min(2 * last_pause_s, self.longest_s)

@@ -1,0 +1,196 @@
+"""One connector: its thread, its restarts, and how it stands."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+from rivven_kafka._native import KafkaSinkMetricsSnapshot, KafkaSourceMetricsSnapshot
+from rivven_kafka.errors import ConfigError, RivvenKafkaError, TimeoutExpired
+from rivven_kafka.metrics import Direction
+from rivven_kafka.pipeline import SinkPipeline, SourcePipeline
+from rivven_kafka.runtime.backoff import RestartBackoff
+
+log = logging.getLogger(__name__)
+
+
+class State(StrEnum):
+    """How a connector stands."""
+
+    STARTING = "starting"
+    """It connects, or waits for its group to assign partitions."""
+    RUNNING = "running"
+    RESTARTING = "restarting"
+    """It has failed and waits for its next start."""
+    STOPPING = "stopping"
+    """It delivers and commits what is on the way."""
+    STOPPED = "stopped"
+    FAILED = "failed"
+    """It has given up, or could not stop in order."""
+
+
+@dataclass(frozen=True)
+class ConnectorStatus:
+    """A connector at one moment.
+
+    Attributes:
+        name: Its name.
+        direction: "source" or "sink".
+        state: How it stands.
+        since: Since when it stands so.
+        events_processed: Records that the other side has acknowledged.
+        last_error: The error that ended its last failed run, None if there was none.
+        restarts: Times it was started again after an error.
+        next_restart: When it will be started again, None unless it is restarting.
+        metrics: Its counters.
+    """
+
+    name: str
+    direction: Direction
+    state: State
+    since: datetime
+    events_processed: int
+    last_error: str | None
+    restarts: int
+    next_restart: datetime | None
+    metrics: KafkaSourceMetricsSnapshot | KafkaSinkMetricsSnapshot
+
+
+class Connector:
+    """Runs a pipeline in a thread of its own, and starts it again after a failure.
+
+    Args:
+        pipeline: What to run.
+        shutdown_timeout_ms: How long it may deliver what is on the way once it is told to stop (ms).
+        backoff: When to start again.
+    """
+
+    def __init__(
+        self, pipeline: SourcePipeline | SinkPipeline, shutdown_timeout_ms: int, backoff: RestartBackoff
+    ) -> None:
+        self.pipeline = pipeline
+        self.direction: Direction = "source" if isinstance(pipeline, SourcePipeline) else "sink"
+        self.shutdown_timeout_s = shutdown_timeout_ms / 1000
+        self.error: BaseException | None = None
+        self._backoff = backoff
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+        self._state = State.STARTING
+        self._since = datetime.now(UTC)
+        self._last_error: str | None = None
+        self._restarts = 0
+        self._next_restart: datetime | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the connector."""
+        return self.pipeline.name
+
+    @property
+    def alive(self) -> bool:
+        """Whether its thread is at work."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def start(self, stop: threading.Event) -> None:
+        """Starts the thread. It ends after `stop` is set, or when the configuration turns out to be wrong."""
+        # A daemon: one that does not come back from a broker must not hold up the end of the process.
+        self._thread = threading.Thread(target=self._supervise, args=(stop,), name=self.name, daemon=True)
+        self._thread.start()
+
+    def join(self, timeout_s: float) -> None:
+        """Waits for the end of the thread, at most `timeout_s` seconds."""
+        if self._thread is not None:
+            self._thread.join(timeout_s)
+
+    def note_stop(self) -> None:
+        """Notes that it was told to stop."""
+        with self._lock:
+            if self._state is State.STARTING:
+                self._state, self._since = State.STOPPING, datetime.now(UTC)
+
+    def abort(self) -> None:
+        """Ends its waits for Rivven."""
+        log.warning("still not stopped: gives up waiting for Rivven", extra={"connector": self.name})
+        self.pipeline.abort()
+
+    def abandon(self) -> None:
+        """Waits no longer for the thread, which cannot be ended."""
+        self._note(
+            TimeoutExpired("not stopped within shutdown_timeout_ms; what is not committed comes again")
+        )
+        self._set(State.FAILED)
+        log.error("abandoned: %s", self.error, extra={"connector": self.name})
+
+    def status(self) -> ConnectorStatus:
+        """How it stands now."""
+        assigned = self.pipeline.assigned_since
+        delivered = self.pipeline.delivered()
+        metrics = self.pipeline.metrics.snapshot()
+        with self._lock:
+            state, since = self._state, self._since
+            if state is State.STARTING and assigned is not None:
+                state, since = State.RUNNING, assigned
+            return ConnectorStatus(
+                name=self.name,
+                direction=self.direction,
+                state=state,
+                since=since,
+                events_processed=delivered,
+                last_error=self._last_error,
+                restarts=self._restarts,
+                next_restart=self._next_restart,
+                metrics=metrics,
+            )
+
+    def _set(self, state: State, *, restart_in_s: float | None = None) -> None:
+        now = datetime.now(UTC)
+        with self._lock:
+            self._restarts += self._state is State.RESTARTING and state is State.STARTING
+            self._state, self._since = state, now
+            self._next_restart = None if restart_in_s is None else now + timedelta(seconds=restart_in_s)
+
+    def _note(self, error: BaseException) -> None:
+        self.error = error
+        with self._lock:
+            self._last_error = str(error) or type(error).__name__
+
+    def _supervise(self, stop: threading.Event) -> None:
+        pause: float | None = None
+        while True:
+            started = time.monotonic()
+            again = self._run(stop)
+            if self.error is None:
+                self._set(State.STOPPED)
+                return
+            if stop.is_set() or not again:
+                self._set(State.FAILED)
+                return
+            pause = self._backoff.next_pause(pause, time.monotonic() - started)
+            self._set(State.RESTARTING, restart_in_s=pause)
+            log.info("restart in %.0f s", pause, extra={"connector": self.name})
+            if stop.wait(pause):
+                self._set(State.FAILED)
+                return
+            self._set(State.STARTING)
+
+    def _run(self, stop: threading.Event) -> bool:
+        """Runs the pipeline once and notes how it ended; returns whether another run can do better."""
+        extra = {"connector": self.name}
+        try:
+            self.pipeline.run(stop)
+            self.error = None
+        except ConfigError as error:
+            self._note(error)
+            log.error("gave up: %s", error, extra=extra)
+            return False
+        except RivvenKafkaError as error:
+            self._note(error)
+            log.error("stopped: %s", error, extra=extra)
+        except Exception as error:
+            self._note(error)
+            log.exception("stopped by an unexpected error", extra=extra)
+        return True

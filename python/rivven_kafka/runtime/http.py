@@ -1,0 +1,171 @@
+"""The HTTP servers of the running process, for load balancers, Kubernetes, Prometheus and people."""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+import socketserver
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+
+from prometheus_client import make_wsgi_app
+
+from rivven_kafka.config import HealthSettings, MetricsSettings, Settings
+from rivven_kafka.errors import ConfigError
+from rivven_kafka.runtime.reports import Report, Reports
+from rivven_kafka.runtime.runner import Runner
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+log = logging.getLogger(__name__)
+
+# Nothing here takes long to send or to receive: who is slower than this is not served.
+_CLIENT_TIMEOUT_S = 10.0
+_STOP_POLL_S = 0.1
+
+_Headers = list[tuple[str, str]]
+_Answer = tuple[str, _Headers, bytes]
+
+_OK = "200 OK"
+_UNAVAILABLE = "503 Service Unavailable"
+
+
+class Application:
+    """Answers `/metrics`, `/live`, `/ready`, `/status` and the path of the health check.
+
+    Args:
+        reports: What to tell.
+        health_path: Path of the health check.
+    """
+
+    def __init__(self, reports: Reports, health_path: str) -> None:
+        self._metrics: WSGIApplication = make_wsgi_app(reports.registry())
+        self._pages: dict[str, Callable[[], tuple[bool, Report]]] = {
+            "/live": lambda: (True, {"status": "alive"}),
+            "/ready": reports.ready,
+            "/status": lambda: (True, reports.status()),
+            health_path: reports.health,
+        }
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answers one request."""
+        try:
+            status, headers, body = self._answer(environ)
+        except Exception:
+            log.exception("cannot answer %s", environ.get("PATH_INFO"))
+            status, headers, body = _json("500 Internal Server Error", {"error": "see the log"})
+        start_response(status, [*headers, ("Content-Length", str(len(body))), ("Cache-Control", "no-store")])
+        return [b"" if environ["REQUEST_METHOD"] == "HEAD" else body]
+
+    def _answer(self, environ: WSGIEnvironment) -> _Answer:
+        method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+        if path != "/metrics" and path not in self._pages:
+            paths = sorted(["/metrics", *self._pages])
+            return _json("404 Not Found", {"error": f"no such path; there are {', '.join(paths)}"})
+        if method not in ("GET", "HEAD"):
+            status, headers, body = _json("405 Method Not Allowed", {"error": "expected GET or HEAD"})
+            return status, [*headers, ("Allow", "GET, HEAD")], body
+        if path == "/metrics":
+            return _call(self._metrics, {**environ, "REQUEST_METHOD": "GET"})
+        good, report = self._pages[path]()
+        return _json(_OK if good else _UNAVAILABLE, report)
+
+
+def _json(status: str, body: Report) -> _Answer:
+    text = json.dumps(body, indent=2, ensure_ascii=False) + "\n"
+    return status, [("Content-Type", "application/json; charset=utf-8")], text.encode()
+
+
+def _call(application: WSGIApplication, environ: WSGIEnvironment) -> _Answer:
+    """What another application answers, before it is sent."""
+    answer: list[tuple[str, _Headers]] = []
+
+    def start_response(status: str, headers: _Headers, exc_info: object = None) -> Any:
+        answer.append((status, headers))
+
+    body = b"".join(application(environ, start_response))
+    [(status, headers)] = answer
+    return status, headers, body
+
+
+class _Handler(WSGIRequestHandler):
+    timeout = _CLIENT_TIMEOUT_S
+    server_version = "rivven-kafka"
+    sys_version = ""
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Tells of requests only in debug messages: probes come every few seconds."""
+        log.debug("%s " + format, self.client_address[0], *args)  # noqa: G003 - the format is the caller's
+
+
+class _Server(socketserver.ThreadingMixIn, WSGIServer):
+    """A thread for each request, and none that the end of the process waits for."""
+
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, host: str, port: int, application: Application) -> None:
+        infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        self.address_family, address = infos[0][0], infos[0][4]
+        super().__init__(address[:2], _Handler)  # type: ignore[arg-type]  # host and port, in both families
+        self.set_app(application)
+
+    def server_bind(self) -> None:
+        """Binds without asking a name server for our own name, which can take long and is of no use."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = "localhost", self.server_address[1]
+        self.setup_environ()
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that went away or was too slow is not our error."""
+        log.debug("request of %s broken off: %s", client_address, sys.exc_info()[1])
+
+
+@contextmanager
+def serve(settings: Settings, runner: Runner) -> Iterator[list[str]]:
+    """Serves what `settings.health` and `settings.metrics` ask for; both servers answer the same paths.
+
+    Yields:
+        The URLs of the servers, none if both are off.
+
+    Raises:
+        ConfigError: A port is taken, or a host is not one of this machine's.
+    """
+    application = Application(Reports(runner), settings.health.path)
+    wanted: dict[int, tuple[str, HealthSettings | MetricsSettings]] = {}
+    for name, section in (("health", settings.health), ("metrics", settings.metrics)):
+        if section.enabled:
+            wanted.setdefault(section.port, (name, section))
+    urls = []
+    with ExitStack() as stack:
+        for name, section in wanted.values():
+            server = _listen(name, section, application)
+            stack.callback(server.server_close)
+            thread = threading.Thread(
+                target=server.serve_forever, args=(_STOP_POLL_S,), name=f"http-{name}", daemon=True
+            )
+            thread.start()
+            stack.callback(server.shutdown)
+            host = f"[{section.host}]" if ":" in section.host else section.host
+            urls.append(f"http://{host}:{section.port}")
+        yield urls
+
+
+def _listen(name: str, section: HealthSettings | MetricsSettings, application: Application) -> _Server:
+    option = f"settings.{name}"
+    try:
+        return _Server(section.host, section.port, application)
+    except socket.gaierror as error:
+        raise ConfigError(
+            f"{option}.host: got {section.host!r}: expected an address of this machine: {error.strerror}"
+        ) from error
+    except OSError as error:
+        raise ConfigError(
+            f"{option}.port: cannot listen on port {section.port} of {section.host}: {error.strerror}"
+        ) from error

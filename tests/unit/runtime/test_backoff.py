@@ -1,0 +1,23 @@
+"""The pauses before a failed connector is started again."""
+
+from rivven_kafka.runtime.backoff import RestartBackoff
+
+
+def pauses(backoff, runs):
+    found, last = [], None
+    for ran in runs:
+        last = backoff.next_pause(last, ran)
+        found.append(last)
+    return found
+
+
+def test_pauses_double_up_to_a_minute():
+    assert pauses(RestartBackoff(), [0.5] * 9) == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+
+
+def test_a_long_run_starts_them_anew():
+    assert pauses(RestartBackoff(), [0, 0, 0, 61, 0, 60]) == [1, 2, 4, 1, 2, 4]
+
+
+def test_the_limit_holds_for_the_first_one_too():
+    assert pauses(RestartBackoff(first_s=5, longest_s=3), [0, 0, 100]) == [3, 3, 3]
