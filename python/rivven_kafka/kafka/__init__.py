@@ -4,5 +4,13 @@ from rivven_kafka.kafka.consumer import BlockConsumer, RebalanceHandler
 from rivven_kafka.kafka.credentials import connection_options
 from rivven_kafka.kafka.errors import translate
 from rivven_kafka.kafka.producer import BatchProducer
+from rivven_kafka.kafka.transactions import TransactionalProducer
 
-__all__ = ["BatchProducer", "BlockConsumer", "RebalanceHandler", "connection_options", "translate"]
+__all__ = [
+    "BatchProducer",
+    "BlockConsumer",
+    "RebalanceHandler",
+    "TransactionalProducer",
+    "connection_options",
+    "translate",
+]
