@@ -12,9 +12,12 @@ from rivven_kafka._native import KafkaSinkMetrics, SinkEncoder, block_from_rows
 from rivven_kafka.checks import CheckResult, run_checks
 from rivven_kafka.config import Acks, KafkaSinkConfig
 from rivven_kafka.errors import DeliveryError, RivvenKafkaError, TimeoutExpired, UnknownTopicError
-from rivven_kafka.kafka import BatchProducer, connection_options
+from rivven_kafka.kafka import BatchProducer, TransactionalProducer, connection_options
 from rivven_kafka.kafka.admin import TopicDescription, describe_topics
 
+# Kafka aborts a transaction that is open for longer: so long its readers may wait for a dead process.
+_TRANSACTION_TIMEOUT_MS = 60_000
+_ABORT_TIMEOUT_S = 5.0
 _ACKS = {Acks.NONE: 0, Acks.LEADER: 1, Acks.ALL: -1}
 
 
@@ -25,7 +28,7 @@ def producer_options(config: KafkaSinkConfig, name: str) -> dict[str, Any]:
         config: The sink's options.
         name: Client id, where the configuration gives none.
     """
-    return admin_options(config, name) | {
+    options = admin_options(config, name) | {
         "acks": _ACKS[config.acks],
         "retries": config.retries,
         "retry_backoff_ms": config.retry_backoff_ms,
@@ -35,6 +38,13 @@ def producer_options(config: KafkaSinkConfig, name: str) -> dict[str, Any]:
         "enable_idempotence": config.idempotent,
         "allow_auto_create_topics": False,
     }
+    if config.transactional_id is not None:
+        options |= {
+            "enable_idempotence": True,
+            "transactional_id": config.transactional_id,
+            "transaction_timeout_ms": _TRANSACTION_TIMEOUT_MS,
+        }
+    return options
 
 
 def admin_options(config: KafkaSinkConfig, name: str) -> dict[str, Any]:
@@ -150,7 +160,8 @@ class KafkaSink:
 
         Delivery guarantee: events counted as written are stored as `acks` asks. Of the others some may be
         stored too; writing them again may double them. After a batch that Kafka does not take, nothing more
-        is sent.
+        is sent. With `transactional_id`, one transaction holds all events but those that `on_error: skip`
+        leaves out: after a failure none of them is visible to readers of committed records.
 
         Args:
             events: Events as `KafkaSource.read` yields them. `partitioning: preserve` keeps their partition.
@@ -163,6 +174,7 @@ class KafkaSink:
         producer = self._open()
         encoder = sink_encoder(self.config, self._partitions)
         before = self.metrics.snapshot()
+        refused: list[RivvenKafkaError] = []
         errors: list[RivvenKafkaError] = []
         total = 0
         for partition, records in rows(events).items():
@@ -170,12 +182,16 @@ class KafkaSink:
             try:
                 skipped = encoder.append(block_from_rows(self.config.topic, partition, records))
             except RivvenKafkaError as error:
-                errors.append(error)
+                refused.append(error)
             else:
                 errors += _skipped(self.config.topic, partition, skipped)
-        failure = self._deliver(producer, encoder)
+        failed = bool(refused) and isinstance(producer, TransactionalProducer)
+        failure = None if failed else self._deliver(producer, encoder)
+        errors = refused + errors
         if failure is not None:
             errors.append(failure)
+            if isinstance(producer, TransactionalProducer):
+                producer.abort(_ABORT_TIMEOUT_S)
             # Ends the batches without an outcome, so that none of them is counted by a later write.
             self._close(0.0)
         self.metrics.record_retry(producer.take_retries())
@@ -189,17 +205,24 @@ class KafkaSink:
     def _deliver(self, producer: BatchProducer, encoder: SinkEncoder) -> RivvenKafkaError | None:
         """Sends what was encoded, until a batch fails; returns why."""
         failure: RivvenKafkaError | None = None
+        timeout_s = self.config.delivery_timeout_ms / 1000
         try:
+            if isinstance(producer, TransactionalProducer):
+                producer.begin()
             for batch in encoder.take_ready(0):
                 producer.send(self.config.topic, batch.partition, batch)
         except RivvenKafkaError as error:
             failure = error
         self.metrics.record_flush()
-        if not producer.flush(self.config.delivery_timeout_ms / 1000):
+        if not producer.flush(timeout_s):
             return TimeoutExpired("Kafka has not acknowledged every batch in time", topic=self.config.topic)
         try:
             producer.check()
-        except DeliveryError as error:
+            if isinstance(producer, TransactionalProducer) and failure is None:
+                producer.commit()
+                if not producer.wait_committed(timeout_s):
+                    return TimeoutExpired("Kafka has not committed the transaction in time")
+        except RivvenKafkaError as error:
             failure = error
         return failure
 
@@ -223,8 +246,6 @@ class KafkaSink:
     def _open(self) -> BatchProducer:
         if self._producer is None:
             self._partitions = find_topic(self.config, "rivven-kafka").partitions
-            self._producer = BatchProducer(
-                producer_options(self.config, "rivven-kafka"),
-                lambda batch: self.metrics.record_batch(batch.record_count, batch.size_bytes),
-            )
+            kind = BatchProducer if self.config.transactional_id is None else TransactionalProducer
+            self._producer = kind(producer_options(self.config, "rivven-kafka"), self.metrics.record_batch)
         return self._producer

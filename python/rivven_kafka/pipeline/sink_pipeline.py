@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import threading
 import time
 
 from rivven_kafka._native import Fetcher, KafkaSinkMetrics, RivvenClient, SinkEncoder
 from rivven_kafka.config import BrokerConfig, KafkaSinkConfig, Settings, SinkEntry
 from rivven_kafka.errors import RivvenKafkaError, TimeoutExpired, UnknownTopicError
-from rivven_kafka.kafka import BatchProducer
+from rivven_kafka.kafka import BatchProducer, TransactionalProducer
+from rivven_kafka.pipeline.delivery import Delivery, DirectDelivery
+from rivven_kafka.pipeline.kafka_positions import KafkaPositions
 from rivven_kafka.pipeline.start_offset import start_position
+from rivven_kafka.pipeline.transaction import TransactionalDelivery
 from rivven_kafka.rivven import Change, GroupMember
 from rivven_kafka.rivven.options import client_arguments
-from rivven_kafka.sink import find_topic, producer_options, sink_encoder
+from rivven_kafka.sink import admin_options, find_topic, producer_options, sink_encoder
 
 log = logging.getLogger(__name__)
 
 _IDLE_POLL_MS = 100
 _TOPIC_WAIT_S = 10.0
 _FINAL_FLUSH_S = 5.0
+_START_RETRY_S = 0.1
 _DAMAGE = {
     "gaps": "the log skipped offsets, records are missing",
     "stalls": "the log goes on, but its next record cannot be read",
@@ -33,7 +38,8 @@ class SinkPipeline:
 
     Delivery guarantee: at least once. A Rivven offset is committed only when Kafka has acknowledged every
     record before it, and the commit is made durable; after a crash, the records acknowledged since the last
-    commit and those in flight are written again.
+    commit and those in flight are written again. With `transactional_id`, exactly once: the positions in
+    Kafka decide where a run goes on, and those in Rivven follow them.
 
     Args:
         name: Name of the sink, for logs and as client id.
@@ -59,6 +65,7 @@ class SinkPipeline:
         self._require_topics = settings.topic.require_topic_exists
         self._assigned: list[tuple[str, int]] = []
         self._next_commit = 0.0
+        self._next_start = math.inf
 
     def run(self, stop: threading.Event) -> None:
         """Moves records until `stop` is set; then delivers what was read and commits.
@@ -68,6 +75,7 @@ class SinkPipeline:
         """
         self._assigned = []
         self._next_commit = 0.0
+        self._next_start = math.inf
         with contextlib.ExitStack() as stack:
             topic = find_topic(self._config, self.name)
             self._client = RivvenClient(**self._arguments)
@@ -75,7 +83,7 @@ class SinkPipeline:
             if not self._topics_exist(stop):
                 return
             self._encoder: SinkEncoder = sink_encoder(self._config, topic.partitions)
-            self._producer = BatchProducer(producer_options(self._config, self.name), self._delivered)
+            self._delivery, self._producer = self._make_delivery(topic.partitions)
             stack.callback(self._producer.close, 0.0)
             # Half of the budget waits in the fetcher, half is on its way to Kafka.
             self._fetcher = Fetcher(
@@ -105,8 +113,24 @@ class SinkPipeline:
                 self._commit_quietly()
                 raise
 
+    def _make_delivery(self, partitions: int) -> tuple[Delivery, BatchProducer]:
+        config, options = self._config, producer_options(self._config, self.name)
+        if config.transactional_id is None:
+            producer = BatchProducer(options, self.metrics.record_batch)
+            return DirectDelivery(producer, self._encoder, config.topic, config.linger_ms), producer
+        positions = KafkaPositions(
+            admin_options(config, self.name),
+            options,
+            config.transactional_id,
+            self._entry.consumer_group,
+            config.topic,
+            partitions,
+        )
+        transactional = TransactionalProducer(options, self.metrics.record_batch)
+        return TransactionalDelivery(transactional, self._encoder, positions, config), transactional
+
     def delivered(self) -> int:
-        """Records that Kafka has acknowledged."""
+        """Records that Kafka has acknowledged; with transactions, has committed."""
         return self.metrics.snapshot().messages_produced
 
     def _topics_exist(self, stop: threading.Event) -> bool:
@@ -126,15 +150,17 @@ class SinkPipeline:
                 self._release()
                 self._member.released()
             case Change.ASSIGNED:
-                self._start()
+                self._next_start = 0.0
             case Change.NONE:
                 pass
+        if time.monotonic() >= self._next_start:
+            self._start()
+        patience_ms = self._delivery.patience_ms(_IDLE_POLL_MS)
         if self._encoder.in_flight_bytes() >= self._config.max_in_flight_bytes // 2:
-            self._encoder.wait(_IDLE_POLL_MS)
+            self._encoder.wait(patience_ms)
         else:
-            self._read()
-        self._send(self._config.linger_ms)
-        self._producer.check()
+            self._read(patience_ms)
+        self._delivery.advance()
         retries = self._producer.take_retries()
         if retries:
             self.metrics.record_retry(retries)
@@ -153,12 +179,11 @@ class SinkPipeline:
                 self.metrics.record_error(count)
                 log.warning("%s (%d times)", text, count, extra={"connector": self.name})
 
-    def _read(self) -> None:
-        lingering = self._encoder.has_open()
-        timeout_ms = min(self._config.linger_ms, _IDLE_POLL_MS) if lingering else _IDLE_POLL_MS
+    def _read(self, timeout_ms: int) -> None:
         for block in self._fetcher.poll(timeout_ms):
             skipped = self._encoder.append(block)
             if skipped:
+                self._delivery.skipped()
                 self.metrics.record_error(len(skipped))
                 offset, reason = skipped[0]
                 log.warning(
@@ -168,55 +193,57 @@ class SinkPipeline:
                     extra={"topic": block.topic, "partition": block.partition, "offset": offset},
                 )
 
-    def _send(self, linger_ms: int) -> None:
-        for batch in self._encoder.take_ready(linger_ms):
-            self._producer.send(self._config.topic, batch.partition, batch)
-
-    def _delivered(self, batch: object) -> None:
-        self.metrics.record_batch(batch.record_count, batch.size_bytes)  # type: ignore[attr-defined]
-
     def _start(self) -> None:
         """Reads the newly assigned partitions from where their group stands."""
+        stored = self._delivery.take_over(self._member.assignment)
+        if stored is None:
+            # A transaction of an earlier holder ends first. Heartbeats go on meanwhile.
+            self._next_start = time.monotonic() + _START_RETRY_S
+            return
+        self._next_start = math.inf
         group = self._entry.consumer_group
-        positions, fresh = [], []
+        positions: dict[tuple[str, int], int] = {}
+        fresh = []
         for topic, partition in self._member.assignment:
-            offset = self._client.committed_offset(group, topic, partition)
-            if offset is None:
+            committed = self._client.committed_offset(group, topic, partition)
+            # Rivven is ahead where the sink ran without transactions in between.
+            known = [offset for offset in (committed, stored.get((topic, partition))) if offset is not None]
+            if known:
+                positions[topic, partition] = max(known)
+            else:
                 offset = start_position(self._client, topic, partition, self._entry.start_offset)
                 fresh.append((topic, partition, offset))
-            positions.append((topic, partition, offset))
+                positions[topic, partition] = offset
         if fresh:
             # Without this a restart before the first commit would start at a new `latest` and lose records.
             self._client.commit_offsets(group, fresh, durable=True)
-        self._assigned = list(self._member.assignment)
-        self._fetcher.assign(positions)
-        log.info("assigned %s", [f"{topic}:{partition}@{offset}" for topic, partition, offset in positions])
+        self._delivery.hold(positions)
+        self._assigned = list(positions)
+        self._fetcher.assign([(topic, partition, offset) for (topic, partition), offset in positions.items()])
+        log.info("assigned %s", [f"{topic}:{number}@{at}" for (topic, number), at in positions.items()])
 
     def _release(self) -> None:
         """Delivers what was read, commits, and lets the partitions go."""
+        self._next_start = math.inf
         self._fetcher.assign([])
-        self._send(0)
         self.metrics.record_flush()
-        flushed = self._producer.flush(self._config.shutdown_timeout_ms / 1000)
-        self._producer.check()
+        done = self._delivery.let_go(self._config.shutdown_timeout_ms / 1000)
         self._commit()
         for topic, partition in self._assigned:
             self._encoder.forget(topic, partition)
         self._assigned = []
-        if not flushed:
+        if not done:
             raise TimeoutExpired("Kafka has not acknowledged every batch before shutdown_timeout_ms")
 
     def _commit(self) -> None:
-        positions = self._encoder.take_positions()
+        positions = self._delivery.take_positions()
         if positions:
             self._client.commit_offsets(self._entry.consumer_group, positions, durable=True)
 
     def _commit_quietly(self) -> None:
         try:
             with contextlib.suppress(RivvenKafkaError):
-                # What stands before a bad record is good.
-                self._send(0)
-            self._producer.flush(_FINAL_FLUSH_S)
+                self._delivery.give_up(_FINAL_FLUSH_S)
             self._commit()
         except RivvenKafkaError as error:  # the error that stopped the sink matters more
             log.warning("final offset commit failed: %s", error)
