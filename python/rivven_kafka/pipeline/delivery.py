@@ -26,6 +26,9 @@ class Delivery(Protocol):
     def patience_ms(self, most_ms: int) -> int:
         """How long the loop may wait for records before it calls `advance` again (ms)."""
 
+    def room(self) -> int | None:
+        """How many records may be read now; None: any number."""
+
     def advance(self) -> None:
         """Sends what is ready; never waits.
 
@@ -76,6 +79,10 @@ class DirectDelivery:
     def patience_ms(self, most_ms: int) -> int:
         """Until the open batches have lingered."""
         return min(self._linger_ms, most_ms) if self._encoder.has_open() else most_ms
+
+    def room(self) -> int | None:
+        """As many as memory holds."""
+        return None
 
     def advance(self) -> None:
         """Sends what is ready."""

@@ -156,10 +156,11 @@ class SinkPipeline:
         if time.monotonic() >= self._next_start:
             self._start()
         patience_ms = self._delivery.patience_ms(_IDLE_POLL_MS)
-        if self._encoder.in_flight_bytes() >= self._config.max_in_flight_bytes // 2:
+        room = self._delivery.room()
+        if room == 0 or self._encoder.in_flight_bytes() >= self._config.max_in_flight_bytes // 2:
             self._encoder.wait(patience_ms)
         else:
-            self._read(patience_ms)
+            self._read(patience_ms, room)
         self._delivery.advance()
         retries = self._producer.take_retries()
         if retries:
@@ -179,8 +180,8 @@ class SinkPipeline:
                 self.metrics.record_error(count)
                 log.warning("%s (%d times)", text, count, extra={"connector": self.name})
 
-    def _read(self, timeout_ms: int) -> None:
-        for block in self._fetcher.poll(timeout_ms):
+    def _read(self, timeout_ms: int, max_records: int | None) -> None:
+        for block in self._fetcher.poll(timeout_ms, max_records):
             skipped = self._encoder.append(block)
             if skipped:
                 self._delivery.skipped()

@@ -18,6 +18,11 @@ log = logging.getLogger(__name__)
 
 # A transaction that ends is waited for in steps as short as the answers of Kafka.
 _STEP_MS = 1
+# What was read has to go into the next transaction: as much as Kafka takes in this time. Less would leave
+# Kafka idle between transactions, more would keep them open for too long.
+_READ_AHEAD_S = 0.5
+_LEAST_READ_AHEAD = 100
+_FIRST_READ_AHEAD = 1_000
 
 
 class _State(enum.Enum):
@@ -68,8 +73,9 @@ class TransactionalDelivery:
         self._timeout_s = config.delivery_timeout_ms / 1000
         self._request_timeout_s = config.request_timeout_ms / 1000
         self._state = _State.NONE
-        self._since = 0.0
+        self._since = self._begun = 0.0
         self._records = 0
+        self._read_ahead = _FIRST_READ_AHEAD
         self._wanted = False
         self._held: dict[Partition, int] = {}
         self._pending: dict[Partition, int] = {}
@@ -97,6 +103,10 @@ class TransactionalDelivery:
             left_ms = int((self._since + self._interval_s - time.monotonic()) * 1000)
             most_ms = min(most_ms, max(left_ms, _STEP_MS))
         return most_ms
+
+    def room(self) -> int | None:
+        """What the transaction under way and the next one can take."""
+        return max(self._read_ahead - self._encoder.in_flight_records(), 0)
 
     def advance(self) -> None:
         """Sends what is ready, and takes the transaction as far as it goes without waiting."""
@@ -159,6 +169,7 @@ class TransactionalDelivery:
         if self._state is _State.NONE and (batches or self._wanted):
             self._producer.begin()
             self._state, self._since, self._records = _State.OPEN, time.monotonic(), 0
+            self._begun = self._since
         for batch in batches:
             self._producer.send(self._topic, batch.partition, batch)
             self._records += batch.record_count
@@ -181,5 +192,7 @@ class TransactionalDelivery:
             self._held.update(self._pending)
             self._committed.update(self._pending)
             self._state, self._pending = _State.NONE, {}
+            rate = self._records / (time.monotonic() - self._begun)
+            self._read_ahead = max(int(rate * _READ_AHEAD_S), _LEAST_READ_AHEAD)
         if self._state in _ENDING and time.monotonic() - self._since > self._timeout_s:
             raise TimeoutExpired("Kafka has not committed a transaction before delivery_timeout_ms")
