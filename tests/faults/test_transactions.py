@@ -13,7 +13,7 @@ from rivven_kafka._native import Publisher, RivvenClient, block_from_rows
 from tests.support import KafkaBroker, RivvenBroker
 from tests.support.connector import Connector, advance, sink_file, wait_until
 from tests.support.numbered import Arrivals, fill_rivven, kafka_values, numbered
-from tests.support.topics import create_topic, end_offsets
+from tests.support.topics import committed_offsets, create_topic, end_offsets
 
 pytestmark = pytest.mark.faults
 
@@ -53,6 +53,11 @@ class Pipe:
     def written(self):
         """Records in Kafka, aborted ones and the ends of transactions too."""
         return sum(end_offsets(self.kafka.bootstrap, self.copy).values())
+
+    def committed(self):
+        """Records up to the positions in Kafka."""
+        group = f"rivven-kafka:g-{self.origin}:{self.origin}"
+        return sum(committed_offsets(self.kafka.bootstrap, group, self.copy).values())
 
     def arrivals(self):
         values = kafka_values(self.kafka.bootstrap, self.copy, "read_committed")
@@ -111,7 +116,9 @@ def test_kills_of_the_sink_while_records_are_added(kafka, rivven, topic_name, tm
     connector = pipe.connector(tmp_path)
     for _ in range(kills):
         with connector:
-            advance(pipe.written, chance.randrange(1, PARTITIONS * count // (2 * kills)), connector)
+            # Some transactions are committed, and the next one has begun.
+            advance(pipe.committed, chance.randrange(1, PARTITIONS * count // (2 * kills)), connector)
+            advance(pipe.written, chance.randrange(1, 300), connector)
             assert connector.running, connector.log_tail()
             connector.kill()
         pipe.check_some()
