@@ -120,6 +120,9 @@ def _skipped(topic: str, partition: int, skipped: list[tuple[int, str]]) -> list
 class KafkaSink:
     """Writes events to a Kafka topic. Not to be shared by threads.
 
+    With `transactional_id`, each `write` is one transaction. Of two sinks with the same id the one that began
+    to write last fences the other, whose next write fails with `FencedError`.
+
     Args:
         config: The options, as a model; keyword arguments of the same names are an alternative.
         **options: Options of `KafkaSinkConfig`.
@@ -169,6 +172,8 @@ class KafkaSink:
         Raises:
             ConnectError: Kafka cannot be reached.
             AuthenticationError: Kafka does not accept the credentials.
+            AuthorizationError: Kafka does not allow the transactional id.
+            TimeoutExpired: Kafka has not made the transactional id ready within `request_timeout_ms`.
             UnknownTopicError: The topic does not exist.
         """
         producer = self._open()

@@ -81,14 +81,14 @@ class KafkaSinkConfig(Model):
         10_000,
         ge=1,
         le=MAX_INT32,
-        description="Records after which a transaction is committed; those that were read during the last "
-        "commit stay together (records).",
+        description="Records after which a transaction ends; with a backlog it also holds what was read "
+        "while the last one ended, as much as Kafka takes in half a second (records).",
     )
     transaction_interval_ms: int = Field(
         100,
         ge=1,
         le=30_000,
-        description="Time after its first record when a transaction is committed (ms).",
+        description="Time after its first record when a transaction ends (ms).",
     )
 
     key_field: Text | None = Field(

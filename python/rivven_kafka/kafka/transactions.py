@@ -66,7 +66,7 @@ class TransactionalProducer(BatchProducer):
             self._producer.init_transactions()
         except kafka_errors.KafkaError as error:
             self.close(0.0)
-            raise self._failure(error, "cannot begin with transactions") from error
+            raise self._failure(error, f"cannot begin with transactional_id {self._id!r}") from error
 
     def _keep(self, records: int, size: int) -> None:
         with self._stored_lock:

@@ -88,6 +88,8 @@ class TransactionalDelivery:
     def hold(self, positions: Mapping[Partition, int]) -> None:
         """Makes this sink the holder, before anything is read."""
         self._held = dict(positions)
+        if not self._held:
+            return
         self._producer.begin()
         self._producer.commit(self._topic, self._places.offsets(self._held))
         if not self._producer.wait_committed(self._request_timeout_s):
