@@ -40,7 +40,7 @@ def filled(rivven):
     return topic
 
 
-def sink_rate(kafka, rivven, filled, target, batch_size, idempotent):
+def sink_rate(kafka, rivven, filled, target, batch_size, **options):
     create_topic(kafka.bootstrap, target, PARTITIONS)
     config = sink_file(
         kafka.bootstrap,
@@ -50,7 +50,7 @@ def sink_rate(kafka, rivven, filled, target, batch_size, idempotent):
         f"g-{target}",
         batch_size_bytes=batch_size,
         include_headers=False,
-        idempotent=idempotent,
+        **options,
     )
     connect = ConnectConfig.build(config)
     pipeline = SinkPipeline("bench", connect.sinks["out"], connect.broker, connect.settings)
@@ -75,12 +75,19 @@ def plain_rate(kafka, target, batch_size, records):
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("batch_size", [16_384, 262_144])
 def test_sink_against_kafka_python(kafka, rivven, filled, topic_name, batch_size):
-    plain, ours, idempotent = [], [], []
+    plain, ours, idempotent, transactions = [], [], [], []
     for _ in range(ROUNDS):
         plain.append(plain_rate(kafka, topic_name(), batch_size, RECORDS // 6))
-        ours.append(sink_rate(kafka, rivven, filled, topic_name(), batch_size, False))
-        idempotent.append(sink_rate(kafka, rivven, filled, topic_name(), batch_size, True))
+        ours.append(sink_rate(kafka, rivven, filled, topic_name(), batch_size))
+        idempotent.append(sink_rate(kafka, rivven, filled, topic_name(), batch_size, idempotent=True))
+        name = topic_name()
+        transactions.append(sink_rate(kafka, rivven, filled, name, batch_size, transactional_id=name))
     title = f"Rivven -> Kafka, acks all, batch_size_bytes {batch_size}"
-    rows = [("kafka-python producer loop", plain), ("sink", ours), ("sink, idempotent", idempotent)]
+    rows = [
+        ("kafka-python producer loop", plain),
+        ("sink", ours),
+        ("sink, idempotent", idempotent),
+        ("sink, transactions", transactions),
+    ]
     ratios = show(title, rows)
     assert ratios["sink"] > 2

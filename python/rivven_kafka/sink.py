@@ -12,12 +12,21 @@ from kafka import KafkaAdminClient
 from rivven_kafka._events import SourceEvent, rows
 from rivven_kafka._native import BadRecord, KafkaSinkMetrics, SinkEncoder, block_from_rows
 from rivven_kafka.checks import CheckResult, Step, run_checks
-from rivven_kafka.config import Acks, KafkaSinkConfig
-from rivven_kafka.errors import DeliveryError, RivvenKafkaError, TimeoutExpired, UnknownTopicError
-from rivven_kafka.kafka import BatchProducer, connection_options, passed_options
+from rivven_kafka.config import Acks, KafkaSinkConfig, OnError
+from rivven_kafka.errors import (
+    ConfigError,
+    DeliveryError,
+    RivvenKafkaError,
+    TimeoutExpired,
+    UnknownTopicError,
+)
+from rivven_kafka.kafka import BatchProducer, TransactionalProducer, connection_options, passed_options
 from rivven_kafka.kafka.admin import TopicDescription, describe_topics
 from rivven_kafka.kafka.cluster_check import ClusterCheck, TopicSelection
 
+# Kafka aborts a transaction that is open for longer: so long its readers may wait for a dead process.
+_TRANSACTION_TIMEOUT_MS = 60_000
+_ABORT_TIMEOUT_S = 5.0
 _ACKS = {Acks.NONE: 0, Acks.LEADER: 1, Acks.ALL: -1}
 
 
@@ -28,7 +37,7 @@ def producer_options(config: KafkaSinkConfig, name: str) -> dict[str, Any]:
         config: The sink's options.
         name: Client id, where the configuration gives none.
     """
-    return admin_options(config, name) | {
+    options = admin_options(config, name) | {
         "acks": _ACKS[config.acks],
         "retries": config.retries,
         "retry_backoff_ms": config.retry_backoff_ms,
@@ -37,8 +46,14 @@ def producer_options(config: KafkaSinkConfig, name: str) -> dict[str, Any]:
         "max_block_ms": config.request_timeout_ms,
         "enable_idempotence": config.idempotent,
         "allow_auto_create_topics": False,
-        **passed_options(config.kafka_options),
     }
+    if config.transactional_id is not None:
+        options |= {
+            "enable_idempotence": True,
+            "transactional_id": config.transactional_id,
+            "transaction_timeout_ms": _TRANSACTION_TIMEOUT_MS,
+        }
+    return options | passed_options(config.kafka_options)
 
 
 def admin_options(config: KafkaSinkConfig, name: str) -> dict[str, Any]:
@@ -80,8 +95,14 @@ def find_topic(config: KafkaSinkConfig, name: str) -> TopicDescription:
     return topic
 
 
-def sink_encoder(config: KafkaSinkConfig, partitions: int) -> SinkEncoder:
-    """The native encoder for `config` and a Kafka topic of `partitions` partitions."""
+def sink_encoder(config: KafkaSinkConfig, partitions: int, *, on_bad: str | None = None) -> SinkEncoder:
+    """The native encoder for a sink.
+
+    Args:
+        config: The sink's options.
+        partitions: Partitions of the Kafka topic.
+        on_bad: What to do with a record that cannot be encoded: fail, skip or hold; `on_error` if None.
+    """
     return SinkEncoder(
         partitions,
         value_format=config.value_format,
@@ -91,7 +112,7 @@ def sink_encoder(config: KafkaSinkConfig, partitions: int) -> SinkEncoder:
         custom_headers=list(config.custom_headers.items()),
         compression=config.compression,
         batch_size_bytes=config.batch_size_bytes,
-        on_bad=config.on_error,
+        on_bad=on_bad or config.on_error,
     )
 
 
@@ -129,6 +150,9 @@ def _skipped(topic: str, partition: int, skipped: list[BadRecord]) -> list[Rivve
 class KafkaSink:
     """Writes events to a Kafka topic. Not to be shared by threads.
 
+    With `transactional_id`, each `write` is one transaction. Of two sinks with the same id the one that began
+    to write last fences the other, whose next write fails with `FencedError`.
+
     Args:
         config: The options, as a model; keyword arguments of the same names are an alternative.
         **options: Options of `KafkaSinkConfig`.
@@ -139,6 +163,8 @@ class KafkaSink:
 
     def __init__(self, config: KafkaSinkConfig | None = None, **options: Any) -> None:
         self.config = config if config is not None else KafkaSinkConfig(**options)
+        if self.config.on_error is OnError.DEAD_LETTER:
+            raise ConfigError("on_error: got dead_letter: expected fail or skip outside of a connector")
         self.metrics = KafkaSinkMetrics()
         self._producer: BatchProducer | None = None
         self._partitions = 0
@@ -160,7 +186,8 @@ class KafkaSink:
 
         Delivery guarantee: events counted as written are stored as `acks` asks. Of the others some may be
         stored too; writing them again may double them. After a batch that Kafka does not take, nothing more
-        is sent.
+        is sent. With `transactional_id`, one transaction holds all events but those that `on_error: skip`
+        leaves out: after a failure none of them is visible to readers of committed records.
 
         Args:
             events: Events as `KafkaSource.read` yields them. `partitioning: preserve` keeps their partition.
@@ -168,11 +195,14 @@ class KafkaSink:
         Raises:
             ConnectError: Kafka cannot be reached.
             AuthenticationError: Kafka does not accept the credentials.
+            AuthorizationError: Kafka does not allow the transactional id.
+            TimeoutExpired: Kafka has not made the transactional id ready within `request_timeout_ms`.
             UnknownTopicError: The topic does not exist.
         """
         producer = self._open()
         encoder = sink_encoder(self.config, self._partitions)
         before = self.metrics.snapshot()
+        refused: list[RivvenKafkaError] = []
         errors: list[RivvenKafkaError] = []
         total = 0
         for partition, records in rows(events).items():
@@ -180,12 +210,16 @@ class KafkaSink:
             try:
                 skipped = encoder.append(block_from_rows(self.config.topic, partition, records))
             except RivvenKafkaError as error:
-                errors.append(error)
+                refused.append(error)
             else:
                 errors += _skipped(self.config.topic, partition, skipped)
-        failure = self._deliver(producer, encoder)
+        failed = bool(refused) and isinstance(producer, TransactionalProducer)
+        failure = None if failed else self._deliver(producer, encoder)
+        errors = refused + errors
         if failure is not None:
             errors.append(failure)
+            if isinstance(producer, TransactionalProducer):
+                producer.abort(_ABORT_TIMEOUT_S)
             # Ends the batches without an outcome, so that none of them is counted by a later write.
             self._close(0.0)
         self.metrics.record_retry(producer.take_retries())
@@ -199,17 +233,24 @@ class KafkaSink:
     def _deliver(self, producer: BatchProducer, encoder: SinkEncoder) -> RivvenKafkaError | None:
         """Sends what was encoded, until a batch fails; returns why."""
         failure: RivvenKafkaError | None = None
+        timeout_s = self.config.delivery_timeout_ms / 1000
         try:
+            if isinstance(producer, TransactionalProducer):
+                producer.begin()
             for batch in encoder.take_ready(0):
                 producer.send(self.config.topic, batch.partition, batch)
         except RivvenKafkaError as error:
             failure = error
         self.metrics.record_flush()
-        if not producer.flush(self.config.delivery_timeout_ms / 1000):
+        if not producer.flush(timeout_s):
             return TimeoutExpired("Kafka has not acknowledged every batch in time", topic=self.config.topic)
         try:
             producer.check()
-        except DeliveryError as error:
+            if isinstance(producer, TransactionalProducer) and failure is None:
+                producer.commit()
+                if not producer.wait_committed(timeout_s):
+                    return TimeoutExpired("Kafka has not committed the transaction in time")
+        except RivvenKafkaError as error:
             failure = error
         return failure
 
@@ -233,8 +274,6 @@ class KafkaSink:
     def _open(self) -> BatchProducer:
         if self._producer is None:
             self._partitions = find_topic(self.config, "rivven-kafka").partitions
-            self._producer = BatchProducer(
-                producer_options(self.config, "rivven-kafka"),
-                lambda batch: self.metrics.record_batch(batch.record_count, batch.size_bytes),
-            )
+            kind = BatchProducer if self.config.transactional_id is None else TransactionalProducer
+            self._producer = kind(producer_options(self.config, "rivven-kafka"), self.metrics.record_batch)
         return self._producer

@@ -71,9 +71,11 @@ def rivven_values(rivven: RivvenBroker, topic: str, partitions: int) -> dict[int
         }
 
 
-def kafka_values(bootstrap: str, topic: str) -> dict[int, list[bytes]]:
+def kafka_values(
+    bootstrap: str, topic: str, isolation_level: str = "read_uncommitted"
+) -> dict[int, list[bytes]]:
     """Every value of a Kafka topic, by partition, in order."""
-    rows = read_topic(bootstrap, topic)
+    rows = read_topic(bootstrap, topic, isolation_level)
     return {partition: [row.value or b"" for row in records] for partition, records in rows.items()}
 
 

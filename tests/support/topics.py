@@ -91,9 +91,10 @@ def fill(bootstrap: str, topic: str, rows: Mapping[int, Sequence[Row]], compress
             writer.write(partition, records)
 
 
-def read_topic(bootstrap: str, topic: str) -> dict[int, list[Row]]:
+def read_topic(bootstrap: str, topic: str, isolation_level: str = "read_uncommitted") -> dict[int, list[Row]]:
     """Everything in a Kafka topic, by partition, in order, as kafka-python reads it."""
     options = {
+        "isolation_level": isolation_level,
         "bootstrap_servers": bootstrap,
         "max_partition_fetch_bytes": 4 << 20,
         "metrics_enabled": False,

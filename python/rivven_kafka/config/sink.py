@@ -75,7 +75,24 @@ class KafkaSinkConfig(Model):
         False, description="Let Kafka drop what retries send twice; needs acks all and retries > 0."
     )
     transactional_id: Text | None = Field(
-        None, max_length=255, description="Id of an exactly-once producer. Not available in this version."
+        None,
+        max_length=255,
+        description="Exactly once: write records and Rivven positions in Kafka transactions of this id. Each "
+        "process needs an id of its own and keeps it; a second process with the same id fences the first. "
+        "Implies idempotent. The positions lie in the Kafka group rivven-kafka:CONSUMER_GROUP:TOPIC.",
+    )
+    transaction_max_records: int = Field(
+        10_000,
+        ge=1,
+        le=MAX_INT32,
+        description="Records after which a transaction ends; with a backlog it also holds what was read "
+        "while the last one ended, as much as Kafka takes in half a second (records).",
+    )
+    transaction_interval_ms: int = Field(
+        100,
+        ge=1,
+        le=30_000,
+        description="Time after its first record when a transaction ends (ms).",
     )
 
     key_field: Text | None = Field(
@@ -191,16 +208,10 @@ class KafkaSinkConfig(Model):
             )
 
     def _broken_delivery_rules(self) -> Iterator[BrokenRule]:
-        if self.transactional_id is not None:
-            # The only place that refuses transactions: delete these lines once the sink has them.
-            yield (
-                "transactional_id",
-                "transactions are not available in this version; remove the key, idempotent: true prevents "
-                "the duplicates of retries",
-            )
-            if "idempotent" in self.model_fields_set and not self.idempotent:
-                yield "idempotent", "got false: transactional_id requires true"
-        if self.idempotent or self.transactional_id is not None:
+        transactional = self.transactional_id is not None
+        if transactional and "idempotent" in self.model_fields_set and not self.idempotent:
+            yield "idempotent", "got false: transactional_id requires true"
+        if self.idempotent or transactional:
             if self.acks is not Acks.ALL:
                 yield "acks", f"got {self.acks}: idempotent and transactional_id require all"
             if self.retries == 0:

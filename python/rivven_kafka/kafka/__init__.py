@@ -4,12 +4,14 @@ from rivven_kafka.kafka.consumer import BlockConsumer, Position, RebalanceHandle
 from rivven_kafka.kafka.credentials import connection_options, passed_options
 from rivven_kafka.kafka.errors import translate
 from rivven_kafka.kafka.producer import BatchProducer
+from rivven_kafka.kafka.transactions import TransactionalProducer
 
 __all__ = [
     "BatchProducer",
     "BlockConsumer",
     "Position",
     "RebalanceHandler",
+    "TransactionalProducer",
     "connection_options",
     "passed_options",
     "translate",

@@ -128,6 +128,15 @@ class _Accumulator(RecordAccumulator):  # type: ignore[misc]  # kafka-python is 
             batch.abort(error)
             self.deallocate(batch)
 
+    def abort_batches(self, error: BaseException) -> None:
+        """Ends every batch, also those on the wire: nothing can be sent any more."""
+        # Each outcome may end others through `abort_waiting`; kafka-python would trip over those.
+        self.abort_waiting(error)
+        for batch in self._incomplete.all():
+            if not batch.is_done:
+                batch.abort(error)
+            self.deallocate(batch)
+
     def split_and_reenqueue(self, batch: ProducerBatch, now: float | None = None) -> int:
         """Puts two halves of `batch` at the front of its queue."""
         now = time.monotonic() if now is None else now
@@ -167,7 +176,8 @@ class BatchProducer:
 
     Args:
         options: Options of `kafka.KafkaProducer`; serializers, compression and batching are not used.
-        on_delivery: Called from the sender thread with every batch that Kafka has stored.
+        on_delivery: Called from the sender thread with the records and bytes of every batch that Kafka has
+            stored.
 
     Raises:
         ConnectError: No bootstrap broker answers within the request timeout.
@@ -175,7 +185,7 @@ class BatchProducer:
     """
 
     def __init__(
-        self, options: Mapping[str, Any], on_delivery: Callable[[SealedBatch], None] = lambda _: None
+        self, options: Mapping[str, Any], on_delivery: Callable[[int, int], None] = lambda *_: None
     ) -> None:
         self._brokers = ",".join(options["bootstrap_servers"])
         self._on_delivery = on_delivery
@@ -229,8 +239,7 @@ class BatchProducer:
             self.partitions(topic)
             self._known_topics.add(topic)
         tp = TopicPartition(topic, partition)
-        if self._producer._transaction_manager and self._producer._transaction_manager.is_transactional():
-            self._producer._transaction_manager.maybe_add_partition_to_transaction(tp)
+        self._before_send(tp)
         with self._lock:
             # Again, under the lock: no batch may slip in behind `abort_waiting`.
             self.check()
@@ -238,10 +247,13 @@ class BatchProducer:
             self._accumulator.append_batch(_batch(tp, sealed, self._done))
         self._producer._sender.wakeup()
 
+    def _before_send(self, tp: TopicPartition) -> None:
+        """What a producer with transactions adds."""
+
     def _done(self, sealed: SealedBatch, tp: TopicPartition, error: BaseException | None) -> None:
         if error is None:
             sealed.acknowledge()
-            self._on_delivery(sealed)
+            self._on_delivery(sealed.record_count, sealed.size_bytes)
         else:
             failure = translate(error, "Kafka did not take a batch", topic=tp.topic, partition=tp.partition)
             with self._lock:

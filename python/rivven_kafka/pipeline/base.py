@@ -64,6 +64,10 @@ class Pipeline(ABC):
     def _run(self, stop: threading.Event) -> None:
         """Does the work of `run`."""
 
+    def _is_aborted(self) -> bool:
+        """Whether `abort` was called."""
+        return self._aborted
+
     def _on_abort(self, close: Callable[[], object]) -> None:
         """Calls `close`, which must not wait, at an abort; at once if it has come already."""
         with self._lock:

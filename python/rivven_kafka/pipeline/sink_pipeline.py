@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import threading
 import time
+from collections.abc import Sequence
 
-from rivven_kafka._native import Fetcher, KafkaSinkMetrics, RivvenClient, SinkEncoder
+from rivven_kafka._native import BadRecord, Fetcher, KafkaSinkMetrics, RivvenClient, SinkEncoder
 from rivven_kafka.config import BrokerConfig, KafkaSinkConfig, Settings, SinkEntry
 from rivven_kafka.errors import RivvenKafkaError, TimeoutExpired, UnknownTopicError
-from rivven_kafka.kafka import BatchProducer
+from rivven_kafka.kafka import BatchProducer, TransactionalProducer
 from rivven_kafka.pipeline.base import Pipeline
+from rivven_kafka.pipeline.dead_letters import DeadLetters
+from rivven_kafka.pipeline.delivery import Delivery, DirectDelivery
+from rivven_kafka.pipeline.kafka_positions import KafkaPositions
+from rivven_kafka.pipeline.rate_limit import RateLimit
 from rivven_kafka.pipeline.start_offset import start_position
+from rivven_kafka.pipeline.transaction import TransactionalDelivery
 from rivven_kafka.rivven import Change, GroupMember
 from rivven_kafka.rivven.options import client_arguments
-from rivven_kafka.sink import find_topic, producer_options, sink_encoder
+from rivven_kafka.sink import admin_options, find_topic, producer_options, sink_encoder
 
 log = logging.getLogger(__name__)
 
 _IDLE_POLL_MS = 100
+_MOST_RECORDS = 1_000_000
 _TOPIC_WAIT_S = 10.0
 _FINAL_FLUSH_S = 5.0
-_FLUSH_STEP_S = 0.1
+_START_RETRY_S = 0.1
 _DAMAGE = {
     "gaps": "the log skipped offsets, records are missing",
     "stalls": "the log goes on, but its next record cannot be read",
@@ -35,7 +43,8 @@ class SinkPipeline(Pipeline):
 
     Delivery guarantee: at least once. A Rivven offset is committed only when Kafka has acknowledged every
     record before it, and the commit is made durable; after a crash, the records acknowledged since the last
-    commit and those in flight are written again.
+    commit and those in flight are written again. With `transactional_id`, exactly once: the positions in
+    Kafka decide where a run goes on, and those in Rivven follow them.
 
     Args:
         name: Name of the sink, for logs and as client id.
@@ -58,13 +67,19 @@ class SinkPipeline(Pipeline):
         self._entry = entry
         self._config: KafkaSinkConfig = entry.config
         self._arguments = client_arguments(broker, settings.retry, entry.config.client_id or name)
+        self._metadata_refresh_ms = broker.metadata_refresh_ms
         self._require_topics = settings.topic.require_topic_exists
         self._assigned: list[tuple[str, int]] = []
         self._next_commit = 0.0
+        self._next_start = math.inf
 
     def _run(self, stop: threading.Event) -> None:
+        limit = self._entry.rate_limit
+        self._rate = RateLimit(limit.events_per_second, limit.burst_capacity)
+        self._committed_at = self.delivered()
         self._assigned = []
         self._next_commit = 0.0
+        self._next_start = math.inf
         with contextlib.ExitStack() as stack:
             topic = find_topic(self._config, self.name)
             self._client = RivvenClient(**self._arguments)
@@ -72,8 +87,12 @@ class SinkPipeline(Pipeline):
             self._on_abort(self._client.close)
             if not self._topics_exist(stop):
                 return
-            self._encoder: SinkEncoder = sink_encoder(self._config, topic.partitions)
-            self._producer = BatchProducer(producer_options(self._config, self.name), self._delivered)
+            letters = self._entry.dead_letter_topic
+            self._dead_letters = None if letters is None else DeadLetters(self._client, letters, self.name)
+            self._encoder: SinkEncoder = sink_encoder(
+                self._config, topic.partitions, on_bad=None if letters is None else "hold"
+            )
+            self._delivery, self._producer = self._make_delivery(topic.partitions)
             stack.callback(self._producer.close, 0.0)
             # Half of the budget waits in the fetcher, half is on its way to Kafka.
             self._fetcher = Fetcher(
@@ -92,6 +111,7 @@ class SinkPipeline(Pipeline):
                 self._entry.topics,
                 session_timeout_ms=self._config.session_timeout_ms,
                 heartbeat_interval_ms=self._config.heartbeat_interval_ms,
+                metadata_refresh_ms=self._metadata_refresh_ms,
             )
             stack.callback(self._leave)
             try:
@@ -103,8 +123,24 @@ class SinkPipeline(Pipeline):
                 self._commit_quietly()
                 raise
 
+    def _make_delivery(self, partitions: int) -> tuple[Delivery, BatchProducer]:
+        config, options = self._config, producer_options(self._config, self.name)
+        if config.transactional_id is None:
+            producer = BatchProducer(options, self.metrics.record_batch)
+            return DirectDelivery(producer, self._encoder, config.topic, config.linger_ms), producer
+        positions = KafkaPositions(
+            admin_options(config, self.name),
+            options,
+            config.transactional_id,
+            self._entry.consumer_group,
+            config.topic,
+            partitions,
+        )
+        transactional = TransactionalProducer(options, self.metrics.record_batch)
+        return TransactionalDelivery(transactional, self._encoder, positions, config), transactional
+
     def delivered(self) -> int:
-        """Records that Kafka has acknowledged, in all runs."""
+        """Records that Kafka has acknowledged, in all runs; with transactions, has committed."""
         return self.metrics.snapshot().messages_produced
 
     def _topics_exist(self, stop: threading.Event) -> bool:
@@ -124,19 +160,32 @@ class SinkPipeline(Pipeline):
                 self._release()
                 self._member.released()
             case Change.ASSIGNED:
-                self._start()
+                self._next_start = 0.0
             case Change.NONE:
                 pass
-        if self._encoder.in_flight_bytes() >= self._config.max_in_flight_bytes // 2:
-            self._encoder.wait(_IDLE_POLL_MS)
+        if time.monotonic() >= self._next_start:
+            self._start()
+        patience_ms = self._delivery.patience_ms(_IDLE_POLL_MS)
+        room = self._room()
+        if room == 0 or self._encoder.in_flight_bytes() >= self._config.max_in_flight_bytes // 2:
+            self._encoder.wait(patience_ms)
         else:
-            self._read()
-        self._send(self._config.linger_ms)
+            self._read(patience_ms, room)
+        self._delivery.advance()
         self._count_retries()
-        self._producer.check()
-        now = time.monotonic()
-        if now >= self._next_commit:
+        self._commit_if_due()
+
+    def _room(self) -> int:
+        """How many records may be read now."""
+        room = self._delivery.room()
+        return self._rate.allowed(_MOST_RECORDS if room is None else min(room, _MOST_RECORDS))
+
+    def _commit_if_due(self) -> None:
+        now, every = time.monotonic(), self._entry.offset_commit_interval
+        many = every is not None and self.delivered() - self._committed_at >= every
+        if now >= self._next_commit or many:
             self._next_commit = now + self._config.commit_interval_ms / 1000
+            self._committed_at = self.delivered()
             self._commit()
             self._report_damage()
 
@@ -154,81 +203,88 @@ class SinkPipeline(Pipeline):
                 self.metrics.record_error(count)
                 log.warning("%s (%d times)", text, count, extra={"connector": self.name})
 
-    def _read(self) -> None:
-        lingering = self._encoder.has_open()
-        timeout_ms = min(self._config.linger_ms, _IDLE_POLL_MS) if lingering else _IDLE_POLL_MS
-        for block in self._fetcher.poll(timeout_ms):
-            skipped = self._encoder.append(block)
-            if skipped:
-                self.metrics.record_error(len(skipped))
-                first = skipped[0]
-                log.warning(
-                    "skipped %d records, the first because: %s",
-                    len(skipped),
-                    first.reason,
-                    extra={"topic": first.topic, "partition": first.partition, "offset": first.offset},
-                )
+    def _read(self, timeout_ms: int, max_records: int) -> None:
+        for block in self._fetcher.poll(timeout_ms, max_records):
+            self._rate.spend(len(block))
+            bad = self._encoder.append(block)
+            if bad:
+                self._delivery.skipped()
+                self.metrics.record_error(len(bad))
+                self._handle_bad(bad)
 
-    def _send(self, linger_ms: int) -> None:
-        for batch in self._encoder.take_ready(linger_ms):
-            self._producer.send(self._config.topic, batch.partition, batch)
-
-    def _delivered(self, batch: object) -> None:
-        self.metrics.record_batch(batch.record_count, batch.size_bytes)  # type: ignore[attr-defined]
+    def _handle_bad(self, bad: Sequence[BadRecord]) -> None:
+        """Does what `on_error` says with records that cannot be delivered."""
+        if self._dead_letters is not None:
+            self._dead_letters.send([(record, self._config.topic) for record in bad])
+            return
+        first = bad[0]
+        log.warning(
+            "skipped %d records, the first because: %s",
+            len(bad),
+            first.reason,
+            extra={
+                "connector": self.name,
+                "topic": first.topic,
+                "partition": first.partition,
+                "offset": first.offset,
+            },
+        )
 
     def _start(self) -> None:
         """Reads the newly assigned partitions from where their group stands."""
+        stored = self._delivery.take_over(self._member.assignment)
+        if stored is None:
+            # A transaction of an earlier holder ends first. Heartbeats go on meanwhile.
+            self._next_start = time.monotonic() + _START_RETRY_S
+            return
+        self._next_start = math.inf
         group = self._entry.consumer_group
-        positions, fresh = [], []
+        positions: dict[tuple[str, int], int] = {}
+        fresh = []
         for topic, partition in self._member.assignment:
-            offset = self._client.committed_offset(group, topic, partition)
-            if offset is None:
+            committed = self._client.committed_offset(group, topic, partition)
+            # Rivven is ahead where the sink ran without transactions in between.
+            known = [offset for offset in (committed, stored.get((topic, partition))) if offset is not None]
+            if known:
+                positions[topic, partition] = max(known)
+            else:
                 offset = start_position(self._client, topic, partition, self._entry.start_offset)
                 fresh.append((topic, partition, offset))
-            positions.append((topic, partition, offset))
+                positions[topic, partition] = offset
         if fresh:
             # Without this a restart before the first commit would start at a new `latest` and lose records.
             self._client.commit_offsets(group, fresh, durable=True)
-        self._assigned = list(self._member.assignment)
+        self._delivery.hold(positions)
+        self._assigned = list(positions)
         self._set_assigned(True)
-        self._fetcher.assign(positions)
-        log.info("assigned %s", [f"{topic}:{partition}@{offset}" for topic, partition, offset in positions])
+        self._fetcher.assign([(topic, partition, offset) for (topic, partition), offset in positions.items()])
+        log.info("assigned %s", [f"{topic}:{number}@{at}" for (topic, number), at in positions.items()])
 
     def _release(self) -> None:
         """Delivers what was read, commits, and lets the partitions go."""
         self._set_assigned(False)
+        self._next_start = math.inf
         self._fetcher.assign([])
-        self._send(0)
         self.metrics.record_flush()
-        flushed = self._flush(self._config.shutdown_timeout_ms / 1000)
-        self._producer.check()
+        done = self._delivery.let_go(self._config.shutdown_timeout_ms / 1000, self._is_aborted)
+        self._count_retries()
         self._commit()
         for topic, partition in self._assigned:
             self._encoder.forget(topic, partition)
         self._assigned = []
-        if not flushed:
+        if not done:
             raise TimeoutExpired("Kafka has not acknowledged every batch before shutdown_timeout_ms")
 
-    def _flush(self, timeout_s: float) -> bool:
-        """Waits until every batch has its outcome; False if some have none in time, or at an abort."""
-        deadline = time.monotonic() + timeout_s
-        while not (flushed := self._producer.flush(_FLUSH_STEP_S)):
-            if self._aborted or time.monotonic() >= deadline:
-                break
-        self._count_retries()
-        return flushed
-
     def _commit(self) -> None:
-        positions = self._encoder.take_positions()
+        positions = self._delivery.take_positions()
         if positions:
             self._client.commit_offsets(self._entry.consumer_group, positions, durable=True)
 
     def _commit_quietly(self) -> None:
         try:
             with contextlib.suppress(RivvenKafkaError):
-                # What stands before a bad record is good.
-                self._send(0)
-            self._flush(_FINAL_FLUSH_S)
+                self._delivery.give_up(_FINAL_FLUSH_S, self._is_aborted)
+                self._count_retries()
             self._commit()
         except RivvenKafkaError as error:  # the error that stopped the sink matters more
             log.warning("final offset commit failed: %s", error)

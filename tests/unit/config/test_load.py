@@ -24,17 +24,14 @@ def test_the_documented_source(load):
     assert entry.config.brokers == ("kafka1:9092", "kafka2:9092")
 
 
-def test_the_documented_sink_but_for_its_transactions(load, problems):
-    assert problems(SINK) == [
-        "connect.yaml:20: config.transactional_id: transactions are not available in this version; remove the key, "
-        "idempotent: true prevents the duplicates of retries"
-    ]
-    config = load(SINK.replace("  transactional_id: rivven-producer-1\n", ""))
+def test_the_documented_sink(load):
+    config = load(SINK)
     entry = config.sinks["kafka-sink"]
     assert (entry.topics, entry.consumer_group) == (("events",), "kafka-producer")
     assert entry.start_offset is StartOffset.LATEST
     assert entry.config.compression is Compression.LZ4
     assert entry.config.acks is Acks.ALL
+    assert entry.config.transactional_id == "rivven-producer-1"
     assert list(entry.config.custom_headers) == ["source", "environment"]
 
 
@@ -134,16 +131,15 @@ def test_a_secret_in_the_wrong_place_is_not_shown(problems):
 
 
 def test_the_short_shape_takes_a_broker_and_a_start(load, problems):
-    sink = SINK.replace("  transactional_id: rivven-producer-1\n", "")
-    config = load(sink + "broker: {bootstrap_servers: rivven1:9092}\nstart_offset: earliest\n")
+    config = load(SINK + "broker: {bootstrap_servers: rivven1:9092}\nstart_offset: earliest\n")
     assert config.broker.bootstrap_servers == ("rivven1:9092",)
     assert config.sinks["kafka-sink"].start_offset is StartOffset.EARLIEST
     for kind in ("kafka", "kafka-sinks", "[a]"):
-        assert problems(sink.replace("type: kafka-sink", f"type: {kind}"))[0].startswith(
+        assert problems(SINK.replace("type: kafka-sink", f"type: {kind}"))[0].startswith(
             "connect.yaml:2: type: got "
         )
-    assert problems(sink + "sources: {}\n") == ["connect.yaml:32: sources: unknown key"]
-    assert problems(sink + "connector: kafka\n") == ["connect.yaml:32: connector: unknown key beside type"]
+    assert problems(SINK + "sources: {}\n") == ["connect.yaml:33: sources: unknown key"]
+    assert problems(SINK + "connector: kafka\n") == ["connect.yaml:33: connector: unknown key beside type"]
 
 
 @pytest.mark.parametrize(

@@ -118,11 +118,9 @@ def test_tombstones_have_a_rule_in_raw_format():
             {"batch_size_bytes": 2**22, "max_in_flight_bytes": 2**20},
             "max_in_flight_bytes: got 1048576: expected at",
         ),
-        ({"transactional_id": "t-1"}, "transactional_id: transactions are not available in this version"),
-        (
-            {"transactional_id": "t-1", "idempotent": False},
-            "transactional_id: transactions are not available",
-        ),
+        ({"transactional_id": "t-1", "idempotent": False}, "idempotent: got false: transactional_id"),
+        ({"transactional_id": "t-1", "acks": "leader"}, "acks: got leader: idempotent and transactional_id"),
+        ({"transactional_id": "t-1", "retries": 0}, "retries: got 0: idempotent and transactional_id"),
     ],
 )
 def test_sink_options_that_do_not_fit(options, message):
@@ -131,9 +129,9 @@ def test_sink_options_that_do_not_fit(options, message):
     assert str(raised.value).startswith(message)
 
 
-def test_transactional_id_contradicts_idempotent_false():
-    with pytest.raises(ConfigError, match="(?m)^idempotent: got false: transactional_id requires true$"):
-        KafkaSinkConfig(**REQUIRED, transactional_id="t-1", idempotent=False)
+@pytest.mark.parametrize("idempotent", [{}, {"idempotent": True}])
+def test_transactional_id_implies_idempotent(idempotent):
+    assert KafkaSinkConfig(**REQUIRED, transactional_id="t-1", **idempotent).transactional_id == "t-1"
 
 
 @pytest.mark.parametrize(

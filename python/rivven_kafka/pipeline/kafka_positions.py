@@ -1,0 +1,123 @@
+"""Where the positions of a sink lie in Kafka, and who holds them.
+
+A group's coordinator takes offsets of Kafka's own partitions only, so the position of a Rivven partition is
+stored as an offset of the destination topic. Every Kafka tool shows it, and it goes with the topic. Its
+metadata names the transactional id of the sink that holds the partition; a sink that has let go leaves it
+empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rivven_kafka.kafka.group_offsets import committed_offsets
+from rivven_kafka.kafka.transactions import Offsets, fence
+
+Partition = tuple[str, int]
+"""A Rivven topic and its partition."""
+_Place = tuple[str, int]
+
+
+def place(group: str, topic: str, partition: int, kafka_partitions: int) -> tuple[str, int]:
+    """The Kafka group and the partition of the destination topic that hold a position.
+
+    Rivven partitions beyond those of Kafka take further groups. Their names hold the number of Kafka
+    partitions, so that a topic that grows never leads to the position of another partition. Neither ':' nor
+    '/' occurs in a topic, so no two positions meet.
+    """
+    name = f"rivven-kafka:{group}:{topic}"
+    if partition < kafka_partitions:
+        return name, partition
+    return f"{name}/{kafka_partitions}.{partition // kafka_partitions}", partition % kafka_partitions
+
+
+def places(group: str, topic: str, partition: int, kafka_partitions: int) -> Iterator[tuple[str, int]]:
+    """Where a position can lie, the latest first: the Kafka topic may have grown since it was stored."""
+    if partition < kafka_partitions:
+        yield place(group, topic, partition, kafka_partitions)
+    for count in range(min(partition, kafka_partitions), 0, -1):
+        yield place(group, topic, partition, count)
+
+
+class KafkaPositions:
+    """The positions of one sink in Kafka.
+
+    Args:
+        options: Options of kafka-python's clients.
+        producer_options: Options of a producer, to fence with.
+        transactional_id: The own one.
+        group: Consumer group of the sink in Rivven.
+        topic: Destination topic in Kafka.
+        partitions: Its number of partitions.
+    """
+
+    def __init__(
+        self,
+        options: Mapping[str, Any],
+        producer_options: Mapping[str, Any],
+        transactional_id: str,
+        group: str,
+        topic: str,
+        partitions: int,
+    ) -> None:
+        self._options = options
+        self._producer_options = producer_options
+        self._id = transactional_id
+        self._group = group
+        self._topic = topic
+        self._partitions = partitions
+
+    def take_over(self, partitions: Sequence[Partition]) -> dict[Partition, int] | None:
+        """The positions of `partitions`, which nobody changes after this: other holders are fenced.
+
+        Returns:
+            The next Rivven offset to read; nothing for a partition without a position in Kafka. None when an
+            open transaction has to end first: ask again.
+
+        Raises:
+            RivvenKafkaError: Kafka cannot be reached or refuses.
+        """
+        found = self._read(partitions, stable=False)
+        if found is None:
+            return None
+        for holder in sorted({holder for _, holder in found.values()} - {"", self._id}):
+            fence(self._producer_options, holder)
+        found = self._read(partitions, stable=True)
+        return None if found is None else {partition: offset for partition, (offset, _) in found.items()}
+
+    def offsets(self, positions: Mapping[Partition, int], *, held: bool = True) -> Offsets:
+        """What to commit for `positions`: as the holder, or letting go."""
+        offsets: dict[str, dict[int, tuple[int, str]]] = {}
+        for (topic, partition), offset in positions.items():
+            group, kafka_partition = place(self._group, topic, partition, self._partitions)
+            offsets.setdefault(group, {})[kafka_partition] = (offset, self._id if held else "")
+        return offsets
+
+    def _read(
+        self, partitions: Sequence[Partition], *, stable: bool
+    ) -> dict[Partition, tuple[int, str]] | None:
+        candidates = {
+            (topic, partition): list(places(self._group, topic, partition, self._partitions))
+            for topic, partition in partitions
+        }
+        first = self._lookup([each[0] for each in candidates.values()], stable)
+        if first is None:
+            return None
+        others = [other for each in candidates.values() if each[0] not in first for other in each[1:]]
+        older = self._lookup(others, stable)
+        if older is None:
+            return None
+        stored = {**older, **first}
+        return {
+            partition: stored[hit]
+            for partition, each in candidates.items()
+            if (hit := next((one for one in each if one in stored), None)) is not None
+        }
+
+    def _lookup(self, wanted: Sequence[_Place], stable: bool) -> dict[_Place, tuple[int, str]] | None:
+        asked = [(group, self._topic, partition) for group, partition in wanted]
+        found = committed_offsets(self._options, asked, stable=stable)
+        if found is None:
+            return None
+        return {(group, partition): at for (group, _, partition), at in found.items()}

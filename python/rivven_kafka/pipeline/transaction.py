@@ -1,0 +1,200 @@
+"""Delivery inside Kafka transactions: records and positions become visible together or not at all."""
+
+from __future__ import annotations
+
+import enum
+import logging
+import time
+from collections.abc import Mapping, Sequence
+
+from rivven_kafka._native import SinkEncoder
+from rivven_kafka.config import KafkaSinkConfig
+from rivven_kafka.errors import RivvenKafkaError, TimeoutExpired
+from rivven_kafka.kafka import TransactionalProducer
+from rivven_kafka.pipeline.delivery import Aborted, Partition
+from rivven_kafka.pipeline.kafka_positions import KafkaPositions
+
+log = logging.getLogger(__name__)
+
+# A transaction that ends is waited for in steps as short as the answers of Kafka.
+_STEP_MS = 1
+# What was read has to go into the next transaction: as much as Kafka takes in this time. Less would leave
+# Kafka idle between transactions, more would keep them open for too long.
+_READ_AHEAD_S = 0.5
+_LEAST_READ_AHEAD = 100
+_FIRST_READ_AHEAD = 1_000
+
+
+class _State(enum.Enum):
+    NONE = enum.auto()
+    OPEN = enum.auto()
+    SEALED = enum.auto()
+    """Waits for the acknowledgement of its batches."""
+    COMMITTING = enum.auto()
+
+
+_ENDING = (_State.SEALED, _State.COMMITTING)
+
+
+class TransactionalDelivery:
+    """Puts batches and the positions behind them into one transaction after the other.
+
+    While a transaction ends, the loop goes on to read and to encode; those records make the next one.
+
+    Delivery guarantee: exactly once, for readers with `isolation_level=read_committed`. A transaction holds
+    whole acknowledged prefixes of its Rivven partitions, and their ends are committed with it.
+
+    Several sinks of one Rivven group need a transactional id each. The id of the holder stands beside every
+    position: who takes a partition over that was not let go fences the holder first, so a process that was
+    only slow cannot add to what its successor has read. Two processes with the same id fence each other in
+    turn, at every restart.
+
+    Args:
+        producer: Where to send.
+        encoder: Where from.
+        positions: Where the positions lie in Kafka.
+        config: Options of the sink.
+    """
+
+    def __init__(
+        self,
+        producer: TransactionalProducer,
+        encoder: SinkEncoder,
+        positions: KafkaPositions,
+        config: KafkaSinkConfig,
+    ) -> None:
+        self._producer = producer
+        self._encoder = encoder
+        self._places = positions
+        self._topic = config.topic
+        self._linger_ms = config.linger_ms
+        self._max_records = config.transaction_max_records
+        self._interval_s = config.transaction_interval_ms / 1000
+        self._timeout_s = config.delivery_timeout_ms / 1000
+        self._request_timeout_s = config.request_timeout_ms / 1000
+        self._state = _State.NONE
+        self._since = self._begun = 0.0
+        self._records = 0
+        self._read_ahead = _FIRST_READ_AHEAD
+        self._wanted = False
+        self._held: dict[Partition, int] = {}
+        self._pending: dict[Partition, int] = {}
+        self._committed: dict[Partition, int] = {}
+
+    def take_over(self, partitions: Sequence[Partition]) -> Mapping[Partition, int] | None:
+        """The positions in Kafka, after other holders of the partitions were fenced."""
+        return self._places.take_over(partitions)
+
+    def hold(self, positions: Mapping[Partition, int]) -> None:
+        """Makes this sink the holder, before anything is read."""
+        self._held = dict(positions)
+        if not self._held:
+            return
+        self._producer.begin()
+        self._producer.commit(self._topic, self._places.offsets(self._held))
+        if not self._producer.wait_committed(self._request_timeout_s):
+            raise TimeoutExpired("Kafka has not committed the positions within request_timeout_ms")
+
+    def patience_ms(self, most_ms: int) -> int:
+        """Until the transaction is due or batches have lingered; short steps while one ends."""
+        if self._state in _ENDING:
+            return _STEP_MS
+        if self._encoder.has_open():
+            most_ms = min(most_ms, self._linger_ms)
+        if self._state is _State.OPEN:
+            left_ms = int((self._since + self._interval_s - time.monotonic()) * 1000)
+            most_ms = min(most_ms, max(left_ms, _STEP_MS))
+        return most_ms
+
+    def room(self) -> int | None:
+        """What the transaction under way and the next one can take."""
+        return max(self._read_ahead - self._encoder.in_flight_records(), 0)
+
+    def advance(self) -> None:
+        """Sends what is ready, and takes the transaction as far as it goes without waiting."""
+        self._producer.check()
+        if self._state not in _ENDING:
+            self._send(self._linger_ms)
+            due = time.monotonic() - self._since >= self._interval_s
+            if self._state is _State.OPEN and (due or self._records >= self._max_records):
+                self._seal()
+        self._end()
+
+    def skipped(self) -> None:
+        """The position moves with the next transaction, which begins for it alone if need be."""
+        self._wanted = True
+
+    def take_positions(self) -> list[tuple[str, int, int]]:
+        """What committed transactions cover."""
+        committed, self._committed = self._committed, {}
+        return [(topic, partition, offset) for (topic, partition), offset in committed.items()]
+
+    def let_go(self, timeout_s: float, aborted: Aborted) -> bool:
+        """Commits everything that was read, and clears the holder of the positions."""
+        deadline = time.monotonic() + timeout_s
+        if not self._finish(deadline, aborted):
+            return False
+        held, self._held = self._held, {}
+        if not held:
+            return True
+        self._producer.begin()
+        self._producer.commit(self._topic, self._places.offsets(held, held=False))
+        return self._producer.wait_committed(max(deadline - time.monotonic(), 1.0))
+
+    def give_up(self, timeout_s: float, aborted: Aborted) -> None:
+        """Commits what was read before the error if Kafka still takes it; else aborts."""
+        deadline = time.monotonic() + timeout_s
+        try:
+            if self._finish(deadline, aborted):
+                return
+        except RivvenKafkaError as error:
+            log.debug("the transaction is aborted: %s", error)
+        self._producer.abort(max(deadline - time.monotonic(), 0.1))
+
+    def _finish(self, deadline: float, aborted: Aborted) -> bool:
+        """Commits all there is; False if that takes beyond `deadline`, or if aborted."""
+        while True:
+            self._producer.check()
+            if self._state not in _ENDING:
+                self._send(0)
+                if self._state is _State.NONE:
+                    return True
+                self._seal()
+            self._end()
+            if self._state is not _State.NONE:
+                if aborted() or time.monotonic() >= deadline:
+                    return False
+                time.sleep(_STEP_MS / 1000)
+
+    def _send(self, linger_ms: int) -> None:
+        batches = self._encoder.take_ready(linger_ms)
+        if self._state is _State.NONE and (batches or self._wanted):
+            self._producer.begin()
+            self._state, self._since, self._records = _State.OPEN, time.monotonic(), 0
+            self._begun = self._since
+        for batch in batches:
+            self._producer.send(self._topic, batch.partition, batch)
+            self._records += batch.record_count
+
+    def _seal(self) -> None:
+        # Whole blocks only: a part of one would leave acknowledged records behind the position.
+        self._send(0)
+        self._state, self._since = _State.SEALED, time.monotonic()
+
+    def _end(self) -> None:
+        if self._state is _State.SEALED and not self._producer.in_flight:
+            # An outcome may have been a failure, and kafka-python would commit without the lost batch.
+            self._producer.check()
+            self._wanted = False
+            moved = self._encoder.take_positions()
+            self._pending = {(topic, partition): offset for topic, partition, offset in moved}
+            self._producer.commit(self._topic, self._places.offsets(self._pending))
+            self._state = _State.COMMITTING
+        elif self._state is _State.COMMITTING and self._producer.committed():
+            self._held.update(self._pending)
+            self._committed.update(self._pending)
+            self._state, self._pending = _State.NONE, {}
+            rate = self._records / (time.monotonic() - self._begun)
+            self._read_ahead = max(int(rate * _READ_AHEAD_S), _LEAST_READ_AHEAD)
+        if self._state in _ENDING and time.monotonic() - self._since > self._timeout_s:
+            raise TimeoutExpired("Kafka has not committed a transaction before delivery_timeout_ms")
