@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::num::NonZeroU32;
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::bridge::outgoing::{outgoing, OutgoingOptions, ValueFormat};
+use crate::bridge::transform::Transforms;
 use crate::error::{Error, Kind, Result};
 use crate::kafka::compression::Codec;
 use crate::kafka::murmur2::partition_for_key;
@@ -69,6 +71,7 @@ struct State {
     open: Vec<Option<Open>>,
     ready: Vec<OutgoingBatch>,
     headers: Vec<u8>,
+    edited: Vec<u8>,
 }
 
 /// Turns blocks into batches. Everything that loops over records runs here, without the GIL.
@@ -79,6 +82,7 @@ pub struct SinkEncoder {
     codec: Codec,
     batch_size_bytes: usize,
     skip_bad_records: bool,
+    records_filtered: AtomicU64,
     tracker: Tracker,
     state: Mutex<State>,
 }
@@ -88,7 +92,7 @@ impl SinkEncoder {
     #[new]
     #[pyo3(signature = (partitions, *, value_format = "raw", partitioning = "preserve", key_field = None,
         include_headers = true, custom_headers = vec![], compression = "none", batch_size_bytes = 16384,
-        skip_bad_records = false))]
+        skip_bad_records = false, transforms = "[]"))]
     #[allow(clippy::too_many_arguments)] // keyword arguments in Python
     fn new(
         partitions: usize,
@@ -100,6 +104,7 @@ impl SinkEncoder {
         compression: &str,
         batch_size_bytes: usize,
         skip_bad_records: bool,
+        transforms: &str,
     ) -> PyResult<Self> {
         let mut encoded = Vec::new();
         for (name, value) in &custom_headers {
@@ -111,6 +116,7 @@ impl SinkEncoder {
                 "event" => ValueFormat::Event,
                 other => return Err(unknown("value_format", other, "raw or event")),
             },
+            transforms: Transforms::for_format(value_format, transforms)?,
             key_field,
             include_headers,
             custom_header_count: custom_headers.len() as u32,
@@ -127,11 +133,13 @@ impl SinkEncoder {
             codec: Codec::from_name(compression)?,
             batch_size_bytes,
             skip_bad_records,
+            records_filtered: AtomicU64::new(0),
             tracker: Tracker::new(),
             state: Mutex::new(State {
                 open: (0..partitions).map(|_| None).collect(),
                 ready: Vec::new(),
                 headers: Vec::new(),
+                edited: Vec::new(),
             }),
         })
     }
@@ -184,6 +192,11 @@ impl SinkEncoder {
         self.tracker.in_flight_records(None)
     }
 
+    /// Records that a filter of the transforms dropped.
+    fn records_filtered(&self) -> u64 {
+        self.records_filtered.load(Ordering::Relaxed)
+    }
+
     /// Waits until a block is stored in full, at most `timeout_ms`.
     fn wait(&self, py: Python<'_>, timeout_ms: u64) {
         py.detach(|| self.tracker.wait(Duration::from_millis(timeout_ms)));
@@ -202,7 +215,13 @@ impl SinkEncoder {
         let state = &mut *guard;
         for (index, record) in block.records.iter().enumerate() {
             let mut headers = std::mem::take(&mut state.headers);
-            let result = outgoing(block, record, &self.options, &mut headers).and_then(|out| {
+            let mut edited = std::mem::take(&mut state.edited);
+            let result = outgoing(block, record, &self.options, &mut headers, &mut edited).and_then(|out| {
+                let Some(out) = out else {
+                    self.records_filtered.fetch_add(1, Ordering::Relaxed);
+                    ticket.acknowledge(index..index + 1);
+                    return Ok(());
+                };
                 let partition = self.partition(block, out.key.as_deref(), state.open.len())?;
                 let length = |bytes: &Option<Cow<'_, [u8]>>| bytes.as_ref().map_or(0, |bytes| bytes.len());
                 let size = BatchWriter::record_size(length(&out.key), length(&out.value), headers.len());
@@ -226,6 +245,7 @@ impl SinkEncoder {
                 Ok(())
             });
             state.headers = headers;
+            state.edited = edited;
             if let Err(error) = result {
                 let error = error.at(&block.topic, block.partition, Some(record.offset));
                 if !self.skip_bad_records {
