@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from annotated_types import Ge, Gt, Le
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from rivven_kafka.config.lookup import find, is_secret, model_in
+from rivven_kafka.config.lookup import find, is_secret, model_in, option_names, tags, untagged
 from rivven_kafka.config.problems import KeyPath, Problem, kind_of, show
 
 BROKEN_RULE = "broken_rule"
@@ -19,6 +19,7 @@ BROKEN_RULE = "broken_rule"
 _KEY_MARK = "[key]"
 """Pydantic ends the location of a bad dict key with this."""
 _FEW_KEYS = 10
+_MISSING = "missing, and it has no default"
 
 # The type is wrong: which value it was says nothing, and it can be a secret at the wrong place.
 _SHOW_KIND = {"string_type", "dict_type", "model_type", "list_type", "tuple_type", "set_type"}
@@ -99,11 +100,25 @@ def _suggestion(word: str, known: Iterable[str]) -> str:
 def _unknown_key(root: type[BaseModel], path: KeyPath) -> str:
     parent, _ = find(root, path[:-1])
     model = model_in(parent)
-    known = list(model.model_fields) if model is not None else []
+    known = option_names(model) if model is not None else []
     suggestion = _suggestion(str(path[-1]), known)
     if not suggestion and len(known) <= _FEW_KEYS:
         suggestion = f"; expected one of {', '.join(known)}"
     return f"unknown key{suggestion}"
+
+
+def _tag(error: ErrorDetails, root: type[BaseModel]) -> Problem:
+    """Explain what is wrong with the key that says which member of a union a section is."""
+    path, section = error["loc"], error["input"]
+    if not isinstance(section, Mapping):
+        return Problem(path, f"got {kind_of(section)}: expected a mapping")
+    key, members = tags(find(root, path)[0])
+    if key not in section:
+        return Problem((*path, key), _MISSING)
+    value = section[key]
+    *others, last = map(repr, members)
+    near = _suggestion(value, members) if isinstance(value, str) else ""
+    return Problem((*path, key), f"got {show(value)}: expected {', '.join(others)} or {last}{near}")
 
 
 def _explain(error: ErrorDetails, root: type[BaseModel]) -> Problem:
@@ -111,8 +126,10 @@ def _explain(error: ErrorDetails, root: type[BaseModel]) -> Problem:
     if kind == "invalid_key" or (path and path[-1] == _KEY_MARK):
         at = path[:-1] if path[-1] == _KEY_MARK else path
         return Problem(at, "expected a key that is a string and not empty (put it in quotes)")
+    if kind in ("union_tag_not_found", "union_tag_invalid"):
+        return _tag(error, root)
     if kind == "missing":
-        return Problem(path, "missing, and it has no default")
+        return Problem(path, _MISSING)
     if kind == "extra_forbidden":
         return Problem(path, _unknown_key(root, path))
     if kind == BROKEN_RULE:
@@ -135,8 +152,9 @@ def explain(error: ValidationError, root: type[BaseModel]) -> list[Problem]:
     errors = error.errors(include_url=False)
     # Pydantic counts only the valid items of a list: one bad item makes it "too short" as well.
     parents = {details["loc"][:-1] for details in errors}
-    return [
+    problems = (
         _explain(details, root)
         for details in errors
         if details["type"] != "too_short" or details["loc"] not in parents
-    ]
+    )
+    return [Problem(untagged(root, problem.path), problem.text) for problem in problems]
