@@ -157,7 +157,7 @@ def test_what_is_added_must_be_readable():
     assert len(apply_transforms(transforms_json(deepest.transforms), b"{}")) > 125
     lines = problems(step("add_field", field="a.b", value=nested(126)))
     assert lines == ["[0].config.value: expected at most 127 levels, with the 2 of the field"]
-    loop = []
+    loop: list[object] = []
     loop.extend([loop, loop])
     assert problems(step("add_field", field="a", value=loop))[0].endswith("expected at most 127 levels")
 

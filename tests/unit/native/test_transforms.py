@@ -2,6 +2,7 @@
 
 import json
 from string import ascii_letters
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -88,7 +89,7 @@ def config_of(kind, path, argument):
     )
 
 
-class Pairs(list):
+class Pairs(list[Any]):
     """An object as Python reads it, with names that stand twice."""
 
 
