@@ -332,15 +332,18 @@ fn cost_of_a_step() {
         records: [record].into(),
     };
     let plain = EventEncoder(EventOptions { include_headers: true, include_key: true });
+    let round = |encoder: &dyn ValueEncoder, out: &mut Vec<u8>| {
+        let begun = std::time::Instant::now();
+        for _ in 0..100_000 {
+            out.clear();
+            encoder.encode(&block, &record, out).unwrap();
+        }
+        begun.elapsed().as_nanos() / 100_000
+    };
+    // The best of many rounds: other processes only ever add to it.
     let nanoseconds = |encoder: &dyn ValueEncoder| {
         let mut out = Vec::with_capacity(4096);
-        let begun = std::time::Instant::now();
-        for _ in 0..1_000_000 {
-            out.clear();
-            encoder.encode(&block, &record, &mut out).unwrap();
-        }
-        println!("{} bytes", out.len());
-        begun.elapsed().as_nanos() / 1_000_000
+        (0..20).map(|_| round(encoder, &mut out)).min().unwrap_or_default()
     };
     let field = |field| Transforms::parse(&step("remove_field", &format!(r#""field": "{field}""#))).unwrap();
     println!("without: {} ns", nanoseconds(&plain));
