@@ -36,6 +36,8 @@ mod _native {
     #[pymodule_export]
     use crate::bridge::sink_encoder::{OutgoingBatch, SinkEncoder};
     #[pymodule_export]
+    use crate::bridge::transform::python::apply_transforms;
+    #[pymodule_export]
     use crate::rivven::client::RivvenClient;
     #[pymodule_export]
     use crate::rivven::fetcher::PyFetcher;

@@ -22,6 +22,7 @@ __all__ = [
     "RivvenClient",
     "SinkEncoder",
     "__profile__",
+    "apply_transforms",
     "block_from_rows",
     "murmur2",
     "partition_for_key",
@@ -206,6 +207,7 @@ class Publisher:
         *,
         value_format: str = "event",
         on_tombstone: str = "fail",
+        transforms: str = "[]",
         include_headers: bool = True,
         include_key: bool = True,
         partitioning: str = "preserve",
@@ -281,6 +283,9 @@ class Fetcher:
     def close(self) -> None:
         """Ends the connections and drops what was not polled."""
 
+def apply_transforms(transforms: str, event: bytes, *, value_format: str = "event") -> bytes | None:
+    """What becomes of one event (raw: of one value); None if a filter drops it."""
+
 def block_from_rows(
     topic: str,
     partition: int,
@@ -304,6 +309,7 @@ class SinkEncoder:
         compression: str = "none",
         batch_size_bytes: int = 16384,
         on_bad: str = "fail",
+        transforms: str = "[]",
     ) -> Self: ...
     def append(self, block: RecordBlock) -> list[BadRecord]:
         """Adds the records of a block; returns those that cannot be converted."""
@@ -319,6 +325,8 @@ class SinkEncoder:
         """Bytes of blocks that Kafka has not stored in full."""
     def in_flight_records(self) -> int:
         """Records that Kafka has not stored."""
+    def records_filtered(self) -> int:
+        """Records that a filter of the transforms dropped."""
     def wait(self, timeout_ms: int) -> None:
         """Waits until a block is stored in full, at most `timeout_ms`."""
 

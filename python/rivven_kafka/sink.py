@@ -95,13 +95,16 @@ def find_topic(config: KafkaSinkConfig, name: str) -> TopicDescription:
     return topic
 
 
-def sink_encoder(config: KafkaSinkConfig, partitions: int, *, on_bad: str | None = None) -> SinkEncoder:
+def sink_encoder(
+    config: KafkaSinkConfig, partitions: int, *, on_bad: str | None = None, transforms: str = "[]"
+) -> SinkEncoder:
     """The native encoder for a sink.
 
     Args:
         config: The sink's options.
         partitions: Partitions of the Kafka topic.
         on_bad: What to do with a record that cannot be encoded: fail, skip or hold; `on_error` if None.
+        transforms: The steps that every record goes through, as JSON.
     """
     return SinkEncoder(
         partitions,
@@ -113,6 +116,7 @@ def sink_encoder(config: KafkaSinkConfig, partitions: int, *, on_bad: str | None
         compression=config.compression,
         batch_size_bytes=config.batch_size_bytes,
         on_bad=on_bad or config.on_error,
+        transforms=transforms,
     )
 
 

@@ -1,6 +1,7 @@
 //! The Rivven value of a Kafka record, by the source's options.
 
 use crate::bridge::event_encode::{encode_event, EventOptions};
+use crate::bridge::transform::Transforms;
 use crate::error::{Error, Kind, Result};
 use crate::record::{Block, Record};
 use crate::rivven::publisher::{Encoded, ValueEncoder};
@@ -42,6 +43,18 @@ impl ValueEncoder for EventEncoder {
     }
 }
 
+/// `value_format: event`, with transforms of the event.
+#[derive(Debug, Clone)]
+pub struct TransformedEventEncoder(pub EventEncoder, pub Transforms);
+
+impl ValueEncoder for TransformedEventEncoder {
+    fn encode(&self, block: &Block, record: &Record, out: &mut Vec<u8>) -> Result<Encoded> {
+        let start = out.len();
+        self.0.encode(block, record, out)?;
+        Ok(if self.1.edit(out, start)? { Encoded::Value } else { Encoded::Skip })
+    }
+}
+
 /// `value_format: raw`.
 #[derive(Debug, Clone, Copy)]
 pub struct RawEncoder(pub OnTombstone);
@@ -59,5 +72,21 @@ impl ValueEncoder for RawEncoder {
             }
         }
         Ok(Encoded::Value)
+    }
+}
+
+/// `value_format: raw`, with transforms of the value. A null value passes them, unless a filter drops it, and then
+/// goes by `on_tombstone`.
+#[derive(Debug, Clone)]
+pub struct TransformedRawEncoder(pub RawEncoder, pub Transforms);
+
+impl ValueEncoder for TransformedRawEncoder {
+    fn encode(&self, block: &Block, record: &Record, out: &mut Vec<u8>) -> Result<Encoded> {
+        let kept = match block.value(record) {
+            None if self.1.drop_empty_values() => false,
+            None => return self.0.encode(block, record, out),
+            Some(value) => self.1.apply(value, out)?,
+        };
+        Ok(if kept { Encoded::Value } else { Encoded::Skip })
     }
 }

@@ -5,7 +5,10 @@
 //! escapes, no number beyond the range of a double. Anything else that is UTF-8 goes as a string.
 
 /// `serde_json` reads 127 levels by default, and the event around the value is one of them.
-const MAX_DEPTH: u32 = 126;
+pub const MAX_DEPTH: u32 = 126;
+
+/// The white space of JSON.
+const SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
 
 /// How a value can be written into an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +31,7 @@ pub enum Kind<'a> {
 /// Finds out what `value` is.
 pub fn classify(value: &[u8]) -> Kind<'_> {
     let Ok(text) = simdutf8::basic::from_utf8(value) else { return Kind::Binary };
-    let body = text.trim_matches([' ', '\t', '\n', '\r']);
+    let body = text.trim_matches(SPACE);
     if !is_json(body.as_bytes()) {
         return Kind::Text(text);
     }
@@ -39,12 +42,20 @@ pub fn classify(value: &[u8]) -> Kind<'_> {
 
 /// Whether `input` is one JSON value with nothing around it (white space inside is fine).
 pub fn is_json(input: &[u8]) -> bool {
-    Scanner { input, at: 0 }.document()
+    Scanner { input, at: 0, max_depth: MAX_DEPTH }.document()
+}
+
+/// Whether `input` is UTF-8 and one JSON value of at most `max_depth` levels (0 to 127), white space around it or not.
+pub fn is_json_of(input: &[u8], max_depth: u32) -> bool {
+    simdutf8::basic::from_utf8(input).is_ok_and(|text| {
+        Scanner { input: text.trim_end_matches(SPACE).as_bytes(), at: 0, max_depth }.document()
+    })
 }
 
 struct Scanner<'a> {
     input: &'a [u8],
     at: usize,
+    max_depth: u32,
 }
 
 impl Scanner<'_> {
@@ -67,7 +78,7 @@ impl Scanner<'_> {
             if let Some(object) = opened {
                 self.at += 1;
                 depth += 1;
-                if depth > MAX_DEPTH {
+                if depth > self.max_depth {
                     return false;
                 }
                 objects = (objects << 1) | u128::from(object);

@@ -8,3 +8,4 @@ pub mod json;
 pub mod outgoing;
 pub mod publisher;
 pub mod sink_encoder;
+pub mod transform;

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::bridge::event_decode::{decode_event, Event};
 use crate::bridge::event_encode::write_position;
+use crate::bridge::transform::Transforms;
 use crate::error::Result;
 use crate::kafka::writer::encode_header;
 use crate::record::{Block, Record};
@@ -27,6 +28,8 @@ pub enum ValueFormat {
 pub struct OutgoingOptions {
     /// What the Rivven values are.
     pub format: ValueFormat,
+    /// What is done to the values first.
+    pub transforms: Transforms,
     /// Member of the JSON value that becomes the key; where it is missing, the Rivven key stays.
     pub key_field: Option<String>,
     /// Whether to add the `rivven_*` headers.
@@ -50,23 +53,44 @@ pub struct Outgoing<'a> {
     pub header_count: u32,
 }
 
-/// The Kafka record for `record`; writes its encoded headers to `headers`, which is cleared first.
+/// The Kafka record for `record`, None if a filter drops it; writes its encoded headers to `headers`, which is
+/// cleared first, and a transformed value to `edited`.
 pub fn outgoing<'a>(
     block: &'a Block,
     record: &Record,
     options: &OutgoingOptions,
     headers: &mut Vec<u8>,
-) -> Result<Outgoing<'a>> {
+    edited: &'a mut Vec<u8>,
+) -> Result<Option<Outgoing<'a>>> {
     headers.clear();
     let mut header_count = 0;
+    let transforms = &options.transforms;
+    let stored = block.value(record);
+    let kept = match (options.format, stored) {
+        _ if transforms.is_empty() => true,
+        (ValueFormat::Raw, None) => !transforms.drop_empty_values(),
+        (ValueFormat::Raw, Some(value)) => transform(edited, |out| transforms.apply(value, out))?,
+        (ValueFormat::Event, value) => {
+            transform(edited, |out| transforms.apply_to_restore(value.unwrap_or_default(), out))?
+        }
+    };
+    if !kept {
+        return Ok(None);
+    }
+    let stored: Option<&'a [u8]> = if transforms.is_empty() { stored } else { stored.map(|_| &edited[..]) };
     let (event, value) = match options.format {
         ValueFormat::Raw => {
             headers.extend_from_slice(block.get(record, record.headers).unwrap_or_default());
             header_count += record.header_count;
-            (None, block.value(record).map(Cow::Borrowed))
+            (None, stored.map(Cow::Borrowed))
         }
         ValueFormat::Event => {
-            let mut event = decode_event(block.value(record).unwrap_or_default())?;
+            let mut event = decode_event(stored.unwrap_or_default()).map_err(|mut error| {
+                if !transforms.is_empty() {
+                    error.message.insert_str(0, "after its transforms: ");
+                }
+                error
+            })?;
             for (name, value) in &event.headers {
                 encode_header(headers, name, value.as_deref());
             }
@@ -86,7 +110,12 @@ pub fn outgoing<'a>(
         .map(Cow::Owned)
         .or_else(|| block.key(record).map(Cow::Borrowed));
     let timestamp = event.as_ref().and_then(|event| event.timestamp).unwrap_or(record.timestamp);
-    Ok(Outgoing { timestamp, key, value, header_count })
+    Ok(Some(Outgoing { timestamp, key, value, header_count }))
+}
+
+fn transform(edited: &mut Vec<u8>, apply: impl FnOnce(&mut Vec<u8>) -> Result<bool>) -> Result<bool> {
+    edited.clear();
+    apply(edited)
 }
 
 fn write_rivven_headers(block: &Block, record: &Record, event: Option<&Event<'_>>, out: &mut Vec<u8>) -> u32 {

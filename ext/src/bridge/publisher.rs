@@ -8,8 +8,11 @@ use pyo3::types::PyDict;
 
 use crate::bad::OnBad;
 use crate::bridge::bad_record::BadRecord;
-use crate::bridge::encoder::{EventEncoder, OnTombstone, RawEncoder};
+use crate::bridge::encoder::{
+    EventEncoder, OnTombstone, RawEncoder, TransformedEventEncoder, TransformedRawEncoder,
+};
 use crate::bridge::event_encode::EventOptions;
+use crate::bridge::transform::Transforms;
 use crate::error::{Error, Kind, Result};
 use crate::kafka::py::RecordBlock;
 use crate::rivven::arguments::{timeout, Arguments};
@@ -20,13 +23,24 @@ use crate::rivven::retry::Backoff;
 fn encoder_for(
     value_format: &str,
     on_tombstone: &str,
+    transforms: &str,
     options: EventOptions,
 ) -> Result<Arc<dyn ValueEncoder>> {
-    match value_format {
-        "event" => Ok(Arc::new(EventEncoder(options))),
-        "raw" => Ok(Arc::new(RawEncoder(OnTombstone::from_name(on_tombstone)?))),
-        other => Err(Error::new(Kind::Config, format!("value_format {other:?} is neither event nor raw"))),
+    let transforms = Transforms::for_format(value_format, transforms)?;
+    if value_format == "event" {
+        let plain = EventEncoder(options);
+        return Ok(if transforms.is_empty() {
+            Arc::new(plain)
+        } else {
+            Arc::new(TransformedEventEncoder(plain, transforms))
+        });
     }
+    let plain = RawEncoder(OnTombstone::from_name(on_tombstone)?);
+    Ok(if transforms.is_empty() {
+        Arc::new(plain)
+    } else {
+        Arc::new(TransformedRawEncoder(plain, transforms))
+    })
 }
 
 fn partitioning_for(name: &str) -> Result<Partitioning> {
@@ -52,7 +66,7 @@ pub struct PyPublisher(Publisher);
 #[pymethods]
 impl PyPublisher {
     #[new]
-    #[pyo3(signature = (servers, *, value_format="event", on_tombstone="fail",
+    #[pyo3(signature = (servers, *, value_format="event", on_tombstone="fail", transforms="[]",
         include_headers=true, include_key=true,
         partitioning="preserve", connections=64, max_batch_records=200,
         max_request_bytes=LARGEST_REQUEST, on_bad="fail", client_id="rivven-kafka".to_owned(), connect_timeout_ms=10_000,
@@ -64,6 +78,7 @@ impl PyPublisher {
         servers: Vec<String>,
         value_format: &str,
         on_tombstone: &str,
+        transforms: &str,
         include_headers: bool,
         include_key: bool,
         partitioning: &str,
@@ -95,7 +110,7 @@ impl PyPublisher {
             on_bad: OnBad::from_name(on_bad)?,
         };
         let options = EventOptions { include_headers, include_key };
-        let encoder = encoder_for(value_format, on_tombstone, options)?;
+        let encoder = encoder_for(value_format, on_tombstone, transforms, options)?;
         py.detach(|| Publisher::new(config, encoder)).map(Self)
     }
 

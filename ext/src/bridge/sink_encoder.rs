@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::num::NonZeroU32;
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,7 @@ use pyo3::types::PyBytes;
 use crate::bad::{Bad, OnBad};
 use crate::bridge::bad_record::BadRecord;
 use crate::bridge::outgoing::{outgoing, OutgoingOptions, ValueFormat};
+use crate::bridge::transform::Transforms;
 use crate::error::{Error, Kind, Result};
 use crate::kafka::compression::Codec;
 use crate::kafka::murmur2::partition_for_key;
@@ -71,6 +73,7 @@ struct State {
     open: Vec<Option<Open>>,
     ready: Vec<OutgoingBatch>,
     headers: Vec<u8>,
+    edited: Vec<u8>,
 }
 
 /// Turns blocks into batches. Everything that loops over records runs here, without the GIL.
@@ -81,6 +84,7 @@ pub struct SinkEncoder {
     codec: Codec,
     batch_size_bytes: usize,
     on_bad: OnBad,
+    records_filtered: AtomicU64,
     tracker: Tracker,
     state: Mutex<State>,
 }
@@ -90,7 +94,7 @@ impl SinkEncoder {
     #[new]
     #[pyo3(signature = (partitions, *, value_format = "raw", partitioning = "preserve", key_field = None,
         include_headers = true, custom_headers = vec![], compression = "none", batch_size_bytes = 16384,
-        on_bad = "fail"))]
+        on_bad = "fail", transforms = "[]"))]
     #[allow(clippy::too_many_arguments)] // keyword arguments in Python
     fn new(
         partitions: usize,
@@ -102,6 +106,7 @@ impl SinkEncoder {
         compression: &str,
         batch_size_bytes: usize,
         on_bad: &str,
+        transforms: &str,
     ) -> PyResult<Self> {
         let mut encoded = Vec::new();
         for (name, value) in &custom_headers {
@@ -113,6 +118,7 @@ impl SinkEncoder {
                 "event" => ValueFormat::Event,
                 other => return Err(unknown("value_format", other, "raw or event")),
             },
+            transforms: Transforms::for_format(value_format, transforms)?,
             key_field,
             include_headers,
             custom_header_count: custom_headers.len() as u32,
@@ -129,11 +135,13 @@ impl SinkEncoder {
             codec: Codec::from_name(compression)?,
             batch_size_bytes,
             on_bad: OnBad::from_name(on_bad)?,
+            records_filtered: AtomicU64::new(0),
             tracker: Tracker::new(),
             state: Mutex::new(State {
                 open: (0..partitions).map(|_| None).collect(),
                 ready: Vec::new(),
                 headers: Vec::new(),
+                edited: Vec::new(),
             }),
         })
     }
@@ -188,6 +196,11 @@ impl SinkEncoder {
         self.tracker.in_flight_records(None)
     }
 
+    /// Records that a filter of the transforms dropped.
+    fn records_filtered(&self) -> u64 {
+        self.records_filtered.load(Ordering::Relaxed)
+    }
+
     /// Waits until a block is stored in full, at most `timeout_ms`.
     fn wait(&self, py: Python<'_>, timeout_ms: u64) {
         py.detach(|| self.tracker.wait(Duration::from_millis(timeout_ms)));
@@ -206,7 +219,13 @@ impl SinkEncoder {
         let state = &mut *guard;
         for (index, record) in block.records.iter().enumerate() {
             let mut headers = std::mem::take(&mut state.headers);
-            let result = outgoing(block, record, &self.options, &mut headers).and_then(|out| {
+            let mut edited = std::mem::take(&mut state.edited);
+            let result = outgoing(block, record, &self.options, &mut headers, &mut edited).and_then(|out| {
+                let Some(out) = out else {
+                    self.records_filtered.fetch_add(1, Ordering::Relaxed);
+                    ticket.acknowledge(index..index + 1);
+                    return Ok(());
+                };
                 let partition = self.partition(block, out.key.as_deref(), state.open.len())?;
                 let length = |bytes: &Option<Cow<'_, [u8]>>| bytes.as_ref().map_or(0, |bytes| bytes.len());
                 let size = BatchWriter::record_size(length(&out.key), length(&out.value), headers.len());
@@ -230,6 +249,7 @@ impl SinkEncoder {
                 Ok(())
             });
             state.headers = headers;
+            state.edited = edited;
             if let Err(error) = result {
                 let refused = self.on_bad.judge(block, index, &ticket, error)?;
                 if self.on_bad == OnBad::Skip {

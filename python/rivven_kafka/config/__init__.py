@@ -32,6 +32,7 @@ from rivven_kafka.config.settings import (
 from rivven_kafka.config.sink import KafkaSinkConfig
 from rivven_kafka.config.source import KafkaSourceConfig
 from rivven_kafka.config.start import StartOffsets
+from rivven_kafka.config.transforms import Transform, transforms_json
 
 __all__ = [
     "Acks",
@@ -60,7 +61,9 @@ __all__ = [
     "StartOffsets",
     "TlsConfig",
     "TopicSettings",
+    "Transform",
     "ValueFormat",
     "load_connect_file",
     "parse_connect",
+    "transforms_json",
 ]

@@ -7,12 +7,13 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from rivven_kafka.config.choices import OnError, OnTombstone, StartOffset
+from rivven_kafka.config.choices import OnError, OnTombstone, StartOffset, ValueFormat
 from rivven_kafka.config.model import BrokenRule, Model
 from rivven_kafka.config.settings import MAX_PARTITIONS
 from rivven_kafka.config.sink import KafkaSinkConfig
 from rivven_kafka.config.source import KafkaSourceConfig
 from rivven_kafka.config.start import SinkStart, StartOffsets
+from rivven_kafka.config.transforms import Transform, outside_data
 from rivven_kafka.config.values import TOPIC_PLACEHOLDER, DestinationTopic, RivvenTopic, Text
 
 MAX_RATE = 2**53
@@ -96,7 +97,9 @@ class _Entry(Model):
 
     enabled: bool = Field(True, description="Run this connector.")
     schema_registry_url: str | None = Field(None, description="Not supported in this version.")
-    transforms: tuple[object, ...] = Field((), description="Not supported in this version.")
+    transforms: tuple[Transform, ...] = Field(
+        (), description="Edits of each record, in this order: rename_field, remove_field, add_field, filter."
+    )
     dead_letter_topic: OptionalTopic = Field(
         None,
         description="Rivven topic for records that can never be delivered, created if it does not exist; see "
@@ -105,9 +108,17 @@ class _Entry(Model):
 
     def broken_rules(self) -> Iterator[BrokenRule]:
         """Refuse what is not there yet. An empty value means off, as in rivven-connect."""
-        for option in ("schema_registry_url", "transforms"):
-            if getattr(self, option):
-                yield option, "not supported in this version: remove the key"
+        if self.schema_registry_url:
+            yield "schema_registry_url", "not supported in this version: remove the key"
+
+
+def _broken_transform_rules(
+    config: KafkaSourceConfig | KafkaSinkConfig, steps: tuple[Transform, ...]
+) -> Iterator[BrokenRule]:
+    """In raw format there is no event around the data."""
+    if config.value_format is ValueFormat.RAW:
+        for path, message in outside_data(steps):
+            yield ("transforms", *path), message
 
 
 def _on_error(config: KafkaSourceConfig | KafkaSinkConfig, dead_letter_topic: str | None) -> OnError:
@@ -146,6 +157,7 @@ class SourceEntry(_Entry):
         if self.tables:
             yield "tables", "not supported by the Kafka connector: remove the key"
         config = self.config
+        yield from _broken_transform_rules(config, self.transforms)
         yield from _broken_dead_letter_rules(config, self.dead_letter_topic)
         if config.on_tombstone is OnTombstone.DEAD_LETTER and self.dead_letter_topic is None:
             yield "dead_letter_topic", "missing: config.on_tombstone dead_letter requires it"
@@ -186,6 +198,7 @@ class SinkEntry(_Entry):
         twice = sorted({topic for topic in self.topics if self.topics.count(topic) > 1})
         if twice:
             yield "topics", f"named more than once: {', '.join(twice)}"
+        yield from _broken_transform_rules(self.config, self.transforms)
         yield from _broken_dead_letter_rules(self.config, self.dead_letter_topic)
         if self.dead_letter_topic in self.topics:
             yield "dead_letter_topic", "one of the topics to read: expected another one"

@@ -10,7 +10,15 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from rivven_kafka.config.aliases import NOT_TAKEN, spellings
-from rivven_kafka.config.lookup import aliases_of, find, is_secret, model_in
+from rivven_kafka.config.lookup import (
+    aliases_of,
+    find,
+    is_secret,
+    model_in,
+    option_names,
+    tags,
+    untagged,
+)
 from rivven_kafka.config.problems import KeyPath, Problem, kind_of, show, show_path
 from rivven_kafka.config.suggest import suggestion
 
@@ -20,6 +28,7 @@ BROKEN_RULE = "broken_rule"
 _KEY_MARK = "[key]"
 """Pydantic ends the location of a bad dict key with this."""
 _FEW_KEYS = 10
+_MISSING = "missing, and it has no default"
 
 # The type is wrong: which value it was says nothing, and it can be a secret at the wrong place.
 _SHOW_KIND = {"string_type", "dict_type", "model_type", "list_type", "tuple_type", "set_type"}
@@ -99,7 +108,7 @@ def _unknown_key(root: type[BaseModel], path: KeyPath) -> str:
         return f"given together with {show_path(aliases[key])}, which is the same option"
     if key in NOT_TAKEN:
         return f"unknown key; {NOT_TAKEN[key]}"
-    known = list(model.model_fields) if model is not None else []
+    known = option_names(model) if model is not None else []
     near = suggestion(key, known) or suggestion(key, aliases)
     if not near and len(known) <= _FEW_KEYS:
         near = f"; expected one of {', '.join(known)}"
@@ -128,13 +137,29 @@ def _child(data: object, step: str | int) -> object:
     return None
 
 
+def _tag(error: ErrorDetails, root: type[BaseModel]) -> Problem:
+    """Explain what is wrong with the key that says which member of a union a section is."""
+    path, section = error["loc"], error["input"]
+    if not isinstance(section, Mapping):
+        return Problem(path, f"got {kind_of(section)}: expected a mapping")
+    key, members = tags(find(root, path)[0])
+    if key not in section:
+        return Problem((*path, key), _MISSING)
+    value = section[key]
+    *others, last = map(repr, members)
+    near = suggestion(value, members) if isinstance(value, str) else ""
+    return Problem((*path, key), f"got {show(value)}: expected {', '.join(others)} or {last}{near}")
+
+
 def _explain(error: ErrorDetails, root: type[BaseModel]) -> Problem:
     path, kind = error["loc"], error["type"]
     if kind == "invalid_key" or (path and path[-1] == _KEY_MARK):
         at = path[:-1] if path[-1] == _KEY_MARK else path
         return Problem(at, "expected a key that is a string and not empty (put it in quotes)")
+    if kind in ("union_tag_not_found", "union_tag_invalid"):
+        return _tag(error, root)
     if kind == "missing":
-        return Problem(path, "missing, and it has no default")
+        return Problem(path, _MISSING)
     if kind == "extra_forbidden":
         return Problem(path, _unknown_key(root, path))
     if kind == BROKEN_RULE:
@@ -163,4 +188,4 @@ def explain(error: ValidationError, root: type[BaseModel], data: object) -> list
         for details in errors
         if details["type"] != "too_short" or details["loc"] not in parents
     )
-    return [Problem(_spelled(root, data, problem.path), problem.text) for problem in problems]
+    return [Problem(_spelled(root, data, untagged(root, problem.path)), problem.text) for problem in problems]

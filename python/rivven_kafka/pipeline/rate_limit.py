@@ -34,6 +34,11 @@ class RateLimit:
         """Whether there is a limit."""
         return self._per_second > 0
 
+    @property
+    def burst(self) -> int:
+        """Records that may pass at once after a quiet time."""
+        return int(self._burst)
+
     def allowed(self, most: int) -> int:
         """How many records may pass now, at most `most`."""
         if not self.limited:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 
 from rivven_kafka._native import BadRecord, Fetcher, KafkaSinkMetrics, RivvenClient, SinkEncoder
-from rivven_kafka.config import BrokerConfig, KafkaSinkConfig, Settings, SinkEntry
+from rivven_kafka.config import BrokerConfig, KafkaSinkConfig, Settings, SinkEntry, transforms_json
 from rivven_kafka.errors import RivvenKafkaError, TimeoutExpired, UnknownTopicError
 from rivven_kafka.kafka import BatchProducer, TransactionalProducer
 from rivven_kafka.pipeline.base import Pipeline
@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 _IDLE_POLL_MS = 100
 _MOST_RECORDS = 1_000_000
+_FETCH_RECORDS = 2_000
 _TOPIC_WAIT_S = 10.0
 _FINAL_FLUSH_S = 5.0
 _START_RETRY_S = 0.1
@@ -90,14 +91,19 @@ class SinkPipeline(Pipeline):
             letters = self._entry.dead_letter_topic
             self._dead_letters = None if letters is None else DeadLetters(self._client, letters, self.name)
             self._encoder: SinkEncoder = sink_encoder(
-                self._config, topic.partitions, on_bad=None if letters is None else "hold"
+                self._config,
+                topic.partitions,
+                on_bad=None if letters is None else "hold",
+                transforms=transforms_json(self._entry.transforms),
             )
+            self._filtered = 0
             self._delivery, self._producer = self._make_delivery(topic.partitions)
             stack.callback(self._producer.close, 0.0)
             # Half of the budget waits in the fetcher, half is on its way to Kafka.
             self._fetcher = Fetcher(
                 **self._arguments,
                 connections=self._config.connections,
+                max_messages=min(self._rate.burst, _FETCH_RECORDS) if self._rate.limited else _FETCH_RECORDS,
                 max_buffered_bytes=self._config.max_in_flight_bytes // 2,
             )
             stack.callback(self._fetcher.close)
@@ -207,8 +213,10 @@ class SinkPipeline(Pipeline):
         for block in self._fetcher.poll(timeout_ms, max_records):
             self._rate.spend(len(block))
             bad = self._encoder.append(block)
-            if bad:
+            if bad or self._encoder.records_filtered() > self._filtered:
+                self._filtered = self._encoder.records_filtered()
                 self._delivery.skipped()
+            if bad:
                 self.metrics.record_error(len(bad))
                 self._handle_bad(bad)
 

@@ -8,7 +8,15 @@ import time
 from collections.abc import Sequence
 
 from rivven_kafka._native import BadRecord, KafkaSourceMetrics, Publisher, RivvenClient
-from rivven_kafka.config import BrokerConfig, KafkaSourceConfig, OnError, OnTombstone, Settings, SourceEntry
+from rivven_kafka.config import (
+    BrokerConfig,
+    KafkaSourceConfig,
+    OnError,
+    OnTombstone,
+    Settings,
+    SourceEntry,
+    transforms_json,
+)
 from rivven_kafka.errors import DeliveryError, TimeoutExpired
 from rivven_kafka.kafka import BlockConsumer
 from rivven_kafka.pipeline.base import Pipeline
@@ -109,6 +117,7 @@ class SourcePipeline(Pipeline):
             include_key=config.include_key,
             on_tombstone="fail" if config.on_tombstone is OnTombstone.DEAD_LETTER else config.on_tombstone,
             on_bad=self._on_bad(),
+            transforms=transforms_json(self._entry.transforms),
         )
         interval_ms = config.auto_commit_interval_ms if config.enable_auto_commit else 0
         self._commits = OffsetCommits(self._publisher.take_positions, interval_ms, self.metrics)
