@@ -45,7 +45,7 @@ format: $(STAMPS)/deps ## apply the formatters
 	cd ext && cargo fmt
 
 docs: $(STAMPS)/native ## build the user guide in build/site; warnings are errors
-	$(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 reference: $(STAMPS)/native ## write the option tables of docs/configuration.md anew
 	sed -i '/^<!-- Made by/,$$d' docs/configuration.md

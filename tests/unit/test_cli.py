@@ -97,14 +97,6 @@ def test_other_commands_log_every_problem(file, capsys):
     assert [line.split(": ")[0] for line in lines] == [f"{path}:5", f"{path}:7"]
 
 
-def test_validate_names_keys_without_effect(file, capsys):
-    path = file(GOOD + "settings: {log_level: debug}\n")
-    assert main.main(["validate", "-c", path]) == 0
-    out, err = capsys.readouterr()
-    assert out == "ok\n"
-    assert f"WARNING {path}: settings.log_level: accepted for compatibility" in err
-
-
 def test_the_file_is_connect_yaml_unless_given(file, capsys, monkeypatch):
     monkeypatch.chdir(Path(file(GOOD)).parent)
     assert main.main(["validate"]) == 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 from collections.abc import Sequence
 from dataclasses import asdict
 
@@ -11,8 +10,6 @@ from rivven_kafka.cli import exit_codes
 from rivven_kafka.cli.output import print_json, print_line
 from rivven_kafka.config import load_connect_file
 from rivven_kafka.errors import ConfigError, ConfigProblem
-
-_log = logging.getLogger(__name__)
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
@@ -37,12 +34,9 @@ def run(args: argparse.Namespace) -> int:
     """Check the file and print what is wrong with it."""
     problems: Sequence[ConfigProblem] = ()
     try:
-        config = load_connect_file(args.config)
+        load_connect_file(args.config)
     except ConfigError as error:
         problems = error.problems
-    else:
-        for notice in config.notices():
-            _log.warning("%s: %s", args.config, notice)
     if args.format == "json":
         print_json([asdict(problem) for problem in problems])
     else:
