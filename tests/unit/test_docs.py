@@ -25,9 +25,14 @@ from jsonschema import Draft202012Validator
 from rivven_kafka.cli.main import build_parser
 from rivven_kafka.cli.schema import file_schema, single_schema
 from rivven_kafka.config import (
+    BrokerConfig,
     ConnectConfig,
     KafkaSinkConfig,
     KafkaSourceConfig,
+    SecurityConfig,
+    Settings,
+    SinkEntry,
+    SourceEntry,
     load_connect_file,
 )
 
@@ -161,6 +166,24 @@ def test_python_blocks_compile_and_their_names_exist(text, _title):
 @pytest.mark.parametrize(("text", "_title"), blocks("json"))
 def test_json_blocks_are_json(text, _title):
     json.loads(text)
+
+
+@pytest.mark.parametrize(
+    ("pages", "model"),
+    [
+        ("source.md topics.md", KafkaSourceConfig),
+        ("source.md", SourceEntry),
+        ("sink.md", KafkaSinkConfig),
+        ("sink.md", SinkEntry),
+        ("security.md", SecurityConfig),
+        ("configuration.md", BrokerConfig),
+        ("monitoring.md configuration.md", Settings),
+    ],
+)
+def test_every_option_is_explained(pages, model):
+    text = "".join((ROOT / "docs" / page).read_text() for page in pages.split())
+    options = [name for name, field in model.model_fields.items() if "ot supported" not in field.description]
+    assert [name for name in options if not re.search(rf"\b{name}\b", text)] == []
 
 
 @pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name)

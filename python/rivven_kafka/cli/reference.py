@@ -29,14 +29,14 @@ def _tables(title: str, heading: str, model: type[BaseModel], prefix: str, omit:
     yield f"## {heading}\n"
     yield "| option | default | meaning |"
     yield "|---|---|---|"
-    sections = []
+    sections, spellings = [], _spellings(model)
     for name, field in model.model_fields.items():
         if name == omit:
             continue
         section, step = _section(field)
         if section is not None:
             sections.append((f"{prefix}{name}{step}", section))
-        yield f"| `{name}` | {_default(field)} | {_meaning(field)} |"
+        yield f"| `{name}` | {_default(field)} | {_meaning(field)}{spellings.get(name, '')} |"
     yield ""
     for path, section in sections:
         yield from _tables(title, f"{title}: `{path}`", section, f"{path}.")
@@ -50,6 +50,15 @@ def _section(field: FieldInfo) -> tuple[type[BaseModel] | None, str]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation, step
     return None, ""
+
+
+def _spellings(model: type[BaseModel]) -> dict[str, str]:
+    """What to say of Kafka's spellings of the options of this section; its inner sections tell of theirs."""
+    found: dict[str, list[str]] = {}
+    for spelling, path in getattr(model, "aliases", {}).items():
+        if len(path) == 1:
+            found.setdefault(path[0], []).append(f"`{spelling}`")
+    return {option: f" Kafka's spelling: {' or '.join(spellings)}." for option, spellings in found.items()}
 
 
 def _default(field: FieldInfo) -> str:
