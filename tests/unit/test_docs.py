@@ -97,14 +97,14 @@ def whole(part, title):
 
 
 def load(data, tmp_path):
-    """Loads a file; every variable has a value, and every secret file exists."""
+    """Loads a file; every variable without a default has a value, and every secret file exists."""
     text = yaml.safe_dump(data, allow_unicode=True)
     for name in re.findall(rf"\$\{{file:{SECRETS}([\w-]+)\}}", text):
         (tmp_path / name).write_text("secret")
     (tmp_path / "connect.yaml").write_text(text.replace(f"file:{SECRETS}", "file:"))
-    return load_connect_file(
-        tmp_path / "connect.yaml", dict.fromkeys(re.findall(r"\$\{(\w+)", text), "secret")
-    )
+    # A variable with a default keeps it.
+    variables = dict.fromkeys(re.findall(r"\$\{(\w+)(?:\}|:\?)", text), "secret")
+    return load_connect_file(tmp_path / "connect.yaml", variables)
 
 
 @pytest.mark.parametrize(("text", "title"), blocks("yaml"))
@@ -113,6 +113,11 @@ def test_yaml_blocks_are_configurations(text, title, tmp_path):
     schema = single_schema() if "type" in data else file_schema(ConnectConfig)
     assert [error.message for error in Draft202012Validator(schema).iter_errors(data)] == []
     load(data, tmp_path)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.yaml")), ids=lambda path: path.name)
+def test_examples_are_configurations(path, tmp_path):
+    load(yaml.safe_load(path.read_text()), tmp_path)
 
 
 def test_a_wrong_option_in_a_part_would_be_noticed(tmp_path):
