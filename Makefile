@@ -44,6 +44,14 @@ format: $(STAMPS)/deps ## apply the formatters
 	$(BIN)/ruff format
 	cd ext && cargo fmt
 
+docs: $(STAMPS)/native ## build the user guide in build/site; warnings are errors
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+reference: $(STAMPS)/native ## write the option tables of docs/configuration.md anew
+	sed -i '/^<!-- Made by/,$$d' docs/configuration.md
+	printf '%s\n\n' '<!-- Made by `make reference`; edit the models instead. -->' >> docs/configuration.md
+	$(BIN)/python -m rivven_kafka.cli spec connect --format markdown >> docs/configuration.md
+
 bench: brokers ## measure; BENCH_ARGS goes to pytest
 	$(BIN)/python -m pytest benches $(BENCH_ARGS)
 
@@ -85,4 +93,4 @@ brokers: $(STAMPS)/native
 	@$(BIN)/python -m tests.support
 
 .NOTPARALLEL:
-.PHONY: brokers help demo test unit integration lint format bench dev wheel clean preflight
+.PHONY: brokers help demo docs reference test unit integration lint format bench dev wheel clean preflight

@@ -7,6 +7,10 @@ raise its classes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
 
 class RivvenKafkaError(Exception):
     """Base of every error of the package.
@@ -46,8 +50,37 @@ class RivvenKafkaError(Exception):
         return f"{message} [{where}]"
 
 
+@dataclass(frozen=True, slots=True)
+class ConfigProblem:
+    """One thing that is wrong with a configuration. As a string: `file:line: option: problem`.
+
+    Attributes:
+        file: The file or whatever else the configuration came from; empty if unknown.
+        line: The line in `file` (from 1), or None.
+        option: Path of the option, as `sources.orders.config.brokers[1]`; empty for the whole.
+        problem: What was found and what is expected. Never the value of a secret.
+    """
+
+    file: str
+    line: int | None
+    option: str
+    problem: str
+
+    def __str__(self) -> str:
+        where = self.file if self.line is None else f"{self.file}:{self.line}"
+        return ": ".join(part for part in (where, self.option, self.problem) if part)
+
+
 class ConfigError(RivvenKafkaError):
-    """An option is missing, unknown, of the wrong type or out of range. Raised before any connection."""
+    """An option is missing, unknown, of the wrong type or out of range. Raised before any connection.
+
+    Attributes:
+        problems: All that is wrong, at least one; the message has a line for each.
+    """
+
+    def __init__(self, message: str, *, problems: Sequence[ConfigProblem] = (), **where: Any) -> None:
+        super().__init__(message, **where)
+        self.problems = tuple(problems) or (ConfigProblem("", None, "", message),)
 
 
 class ConnectError(RivvenKafkaError):

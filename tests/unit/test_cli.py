@@ -1,5 +1,6 @@
 """The command: exit codes, what goes to which stream, and the formats of the log."""
 
+import argparse
 import io
 import json
 import logging
@@ -60,13 +61,41 @@ def test_validate_lists_every_problem_and_no_secret(file, capsys):
     path = file(BAD)
     assert main.main(["-c", path, "validate"]) == 78
     out, err = capsys.readouterr()
-    assert out == ""
-    assert "hunter2" not in err
-    lines = [re.sub(r"^\S+Z ERROR ", "", line) for line in err.splitlines()]
-    assert lines == [
+    assert err == ""
+    assert "hunter2" not in out
+    assert out.splitlines() == [
         f"{path}:5: config.brokers[0]: got 'nowhere': expected host:port, with a port from 1 to 65535",
         f"{path}:7: config.security.sasl_pasword: unknown key; did you mean 'sasl_password'?",
     ]
+
+
+def test_validate_lists_problems_as_json(file, capsys):
+    path = file(BAD + "a: 1\na: 2\n")
+    assert main.main(["-c", path, "validate", "--format", "json"]) == 78
+    out, err = capsys.readouterr()
+    assert err == ""
+    twice = "key 'a' is given twice, first in line 8"
+    assert json.loads(out) == [{"file": path, "line": 9, "option": "", "problem": twice}]
+
+    assert main.main(["-c", file(BAD), "validate", "--format", "json"]) == 78
+    problems = json.loads(capsys.readouterr().out)
+    assert [(problem["line"], problem["option"]) for problem in problems] == [
+        (5, "config.brokers[0]"),
+        (7, "config.security.sasl_pasword"),
+    ]
+    assert problems[1]["problem"] == "unknown key; did you mean 'sasl_password'?"
+
+    assert main.main(["-c", file(GOOD), "validate", "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out) == []
+
+
+def test_other_commands_log_every_problem(file, capsys):
+    path = file(BAD)
+    assert main.main(["-c", path, "run"]) == 78
+    out, err = capsys.readouterr()
+    assert out == ""
+    lines = [re.sub(r"^\S+Z ERROR ", "", line) for line in err.splitlines()]
+    assert [line.split(": ")[0] for line in lines] == [f"{path}:5", f"{path}:7"]
 
 
 def test_the_file_is_connect_yaml_unless_given(file, capsys, monkeypatch):
@@ -74,23 +103,16 @@ def test_the_file_is_connect_yaml_unless_given(file, capsys, monkeypatch):
     assert main.main(["validate"]) == 0
     monkeypatch.chdir("/")
     assert main.main(["validate"]) == 78
-    assert "connect.yaml: cannot be read: No such file" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("part", "key"), [("source", "consumer_group"), ("sink", "acks"), ("connect", "sources")]
-)
-def test_spec_prints_a_schema(capsys, part, key):
-    assert main.main(["spec", part]) == 0
-    schema = json.loads(capsys.readouterr().out)
-    assert schema["$schema"].startswith("https://json-schema.org/")
-    assert schema["additionalProperties"] is False
-    assert key in schema["properties"]
+    assert "connect.yaml: cannot be read: No such file" in capsys.readouterr().out
 
 
 def test_version(capsys):
     assert main.main(["version"]) == 0
     assert capsys.readouterr().out.startswith("rivven-kafka ")
+    assert main.main(["version", "--format", "json"]) == 0
+    versions = json.loads(capsys.readouterr().out)
+    assert re.match(r"\d+\.\d+", versions["python"])
+    assert re.match(r"3\.0\.", versions["kafka-python"])
 
 
 @pytest.mark.parametrize("argv", [[], ["nonsense"], ["spec"], ["spec", "all"], ["validate", "--nonsense"]])
@@ -101,9 +123,33 @@ def test_wrong_arguments_exit_with_2(capsys, argv):
     assert err.startswith("usage: rivven-kafka")
 
 
-def test_help_exits_with_0(capsys):
-    assert main.main(["--help"]) == 0
-    assert "Exit codes" in capsys.readouterr().out
+COMMANDS = {command.__name__.rpartition(".")[2]: command for command in main.COMMANDS}
+
+
+def help_of(capsys, *argv):
+    assert main.main([*argv, "--help"]) == 0
+    return " ".join(capsys.readouterr().out.split())
+
+
+def test_the_help_tells_of_commands_and_exit_codes(capsys):
+    text = help_of(capsys)
+    assert "Exit codes: 0 ok, 1 failure, 2 wrong arguments, 78 wrong configuration, 130" in text
+    assert "Move records between Apache Kafka and Rivven" in text
+    for name in COMMANDS:
+        assert f" {name} " in text
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_a_command_has_a_description_and_an_example_that_works(capsys, name):
+    text = help_of(capsys, name)
+    subparsers = argparse.ArgumentParser().add_subparsers()
+    parser = COMMANDS[name].add_parser(subparsers)
+    assert len(parser.description) > 40
+    assert parser.description in text
+    example = re.fullmatch(r"Example: (.*)", parser.epilog)[1]
+    assert example in text
+    argv = re.search(r"rivven-kafka ([^)|>]*)", example)[1].split()
+    assert main.build_parser().parse_args(argv).run == COMMANDS[name].run
 
 
 @pytest.mark.parametrize(
@@ -160,11 +206,25 @@ def test_json_logs():
     }
 
 
-def test_colors_only_on_a_terminal():
-    class Terminal(io.StringIO):
-        def isatty(self):
-            return True
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
 
+
+@pytest.mark.parametrize(
+    ("argv", "variable", "colored"),
+    [([], None, True), ([], "", True), ([], "1", False), (["--no-color"], None, False)],
+)
+def test_colors_can_be_switched_off(file, monkeypatch, argv, variable, colored):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    if variable is not None:
+        monkeypatch.setenv("NO_COLOR", variable)
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    assert main.main([*argv, "-c", file(BAD), "run"]) == 78
+    assert ("\x1b[31mERROR" in sys.stderr.getvalue()) is colored
+
+
+def test_colors_only_on_a_terminal():
     assert "\x1b[33mWARNING\x1b[0m" in log_one(Terminal(), "text", color=True)[0]
     assert "\x1b" not in log_one(Terminal(), "text", color=False)[0]
     assert "\x1b" not in log_one(io.StringIO(), "text", color=True)[0]
@@ -197,7 +257,7 @@ def test_as_a_process(file):
         0,
         78,
     )
-    bad = run("--log-format", "json", "validate", "-c", file(BAD))
+    bad = run("--log-format", "json", "run", "-c", file(BAD))
     assert {json.loads(line)["level"] for line in bad.stderr.splitlines()} == {"error"}
 
 

@@ -6,10 +6,24 @@ import argparse
 import logging
 import os
 import sys
+import textwrap
 from collections.abc import Sequence
 from typing import Protocol
 
-from rivven_kafka.cli import check, discover, exit_codes, logs, run, spec, status, validate, version
+import shtab
+
+from rivven_kafka.cli import (
+    check,
+    completion,
+    discover,
+    exit_codes,
+    logs,
+    run,
+    spec,
+    status,
+    validate,
+    version,
+)
 from rivven_kafka.errors import ConfigError, RivvenKafkaError
 
 _log = logging.getLogger(__name__)
@@ -27,7 +41,25 @@ class Command(Protocol):
         """Do the work and return the exit code."""
 
 
-COMMANDS: tuple[Command, ...] = (run, status, check, discover, validate, spec, version)
+COMMANDS: tuple[Command, ...] = (
+    run,
+    status,
+    check,
+    discover,
+    validate,
+    spec,
+    completion,
+    version,
+)
+
+
+class _HelpFormatter(argparse.HelpFormatter):
+    """Keeps `rivven-kafka` in one piece: examples are there to be copied."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return textwrap.fill(
+            text, width, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False
+        )
 
 
 def _add_global_options(parser: argparse.ArgumentParser, *, top: bool) -> None:
@@ -42,13 +74,14 @@ def _add_global_options(parser: argparse.ArgumentParser, *, top: bool) -> None:
     def default(value: object) -> object:
         return value if top else argparse.SUPPRESS
 
-    parser.add_argument(
+    config = parser.add_argument(
         "-c",
         "--config",
         metavar="FILE",
         default=default("connect.yaml"),
         help="configuration file (connect.yaml)",
     )
+    config.complete = shtab.FILE  # type: ignore[attr-defined]
     parser.add_argument(
         "-v", "--verbose", action="store_true", default=default(False), help="log debug messages too"
     )
@@ -62,13 +95,17 @@ def build_parser() -> argparse.ArgumentParser:
     """Build the parser of the whole command line."""
     parser = argparse.ArgumentParser(
         prog="rivven-kafka",
+        formatter_class=_HelpFormatter,
         description="Move records between Apache Kafka and Rivven, both ways.",
-        epilog="Exit codes: 0 ok, 1 failure, 2 wrong arguments, 78 wrong configuration.",
+        epilog="Exit codes: 0 ok, 1 failure, 2 wrong arguments, 78 wrong configuration, 130 interrupted. "
+        "Results go to standard output, the log to standard error.",
     )
+    parser.set_defaults(parser=parser)
     _add_global_options(parser, top=True)
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in COMMANDS:
         subparser = command.add_parser(subparsers)
+        subparser.formatter_class = _HelpFormatter
         _add_global_options(subparser, top=False)
         subparser.set_defaults(run=command.run)
     return parser
@@ -87,13 +124,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = build_parser().parse_args(argv)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else exit_codes.USAGE
-    color = not args.no_color and "NO_COLOR" not in os.environ
+    color = not args.no_color and not os.environ.get("NO_COLOR")
     logs.install(args.log_format, verbose=args.verbose, color=color)
     try:
         code: int = args.run(args)
         sys.stdout.flush()
     except ConfigError as error:
-        for problem in str(error).splitlines():
+        for problem in error.problems:
             _log.error("%s", problem)
         return exit_codes.BAD_CONFIG
     except RivvenKafkaError as error:

@@ -1,50 +1,71 @@
-"""The option reference as Markdown, made from the models: `docs/configuration.md` holds its output."""
+"""The option reference as Markdown, made from the models: `docs/configuration.md` ends with it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import Enum
-from typing import get_args
+from typing import get_args, get_origin
 
+from annotated_types import Ge, Le
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from rivven_kafka.config.lookup import inside, tags
+from rivven_kafka.config.values import MAX_INT32
 
-def option_tables(title: str, model: type[BaseModel]) -> str:
+
+def option_tables(title: str, model: type[BaseModel], *, omit: str = "") -> str:
     """A table of the options of `model`, and one of each section inside it.
 
     Args:
         title: Heading of the first table.
         model: The section to describe.
+        omit: An option of `model` to leave out.
     """
-    return "\n".join(_tables(title, model, "")).rstrip() + "\n"
+    return "\n".join(_tables(title, title, model, "", omit)).rstrip() + "\n"
 
 
-def _tables(title: str, model: type[BaseModel], prefix: str) -> Iterator[str]:
-    yield f"## {title}\n"
+def _tables(title: str, heading: str, model: type[BaseModel], prefix: str, omit: str = "") -> Iterator[str]:
+    yield f"## {heading}\n"
     yield "| option | default | meaning |"
     yield "|---|---|---|"
-    sections = []
-    for name, field in model.model_fields.items():
-        section = _section(field)
-        if section is not None:
-            sections.append((name, section))
-        yield f"| `{prefix}{name}` | {_default(field)} | {_meaning(field)} |"
+    sections, spellings = [], _spellings(model)
+    for option, field in model.model_fields.items():
+        if option == omit:
+            continue
+        name = field.alias or option
+        sections += [(f"{prefix}{name}{step}", section) for step, section in _sections(field)]
+        yield f"| `{name}` | {_default(field)} | {_meaning(field)}{spellings.get(name, '')} |"
     yield ""
-    for name, section in sections:
-        yield from _tables(f"{title}: `{prefix}{name}`", section, f"{prefix}{name}.")
+    for path, section in sections:
+        yield from _tables(title, f"{title}: `{path}`", section, f"{path}.")
 
 
-def _section(field: FieldInfo) -> type[BaseModel] | None:
-    annotation = field.annotation
-    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+def _sections(field: FieldInfo) -> list[tuple[str, type[BaseModel]]]:
+    """The sections that the field holds, each after what the path to it needs besides the field's name."""
+    annotation, step = field.annotation, ""
+    if get_origin(annotation) is dict:
+        annotation, step = get_args(annotation)[1], ".<name>"
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [(step, annotation)]
+    _, tagged = tags(inside(annotation))
+    return [(f"[{tag}]", section) for tag, section in tagged.items()]
+
+
+def _spellings(model: type[BaseModel]) -> dict[str, str]:
+    """What to say of Kafka's spellings of the options of this section; its inner sections tell of theirs."""
+    found: dict[str, list[str]] = {}
+    for spelling, path in getattr(model, "aliases", {}).items():
+        if len(path) == 1:
+            found.setdefault(path[0], []).append(f"`{spelling}`")
+    return {option: f" Kafka's spelling: {' or '.join(spellings)}." for option, spellings in found.items()}
 
 
 def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
-    if _section(field) is not None or field.default is PydanticUndefined:
+    if _sections(field) or field.default is PydanticUndefined:
         return ""
     if field.default is None:
         return "none"
@@ -54,7 +75,7 @@ def _default(field: FieldInfo) -> str:
 
 
 def _meaning(field: FieldInfo) -> str:
-    text = (field.description or "").replace("|", "\\|").replace(" Required.", "")
+    text = (field.description or "").replace("|", "\\|").replace(" Required.", "") + _range(field)
     kinds = {field.annotation, *get_args(field.annotation)}
     words = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Enum)]
     if words:
@@ -62,3 +83,12 @@ def _meaning(field: FieldInfo) -> str:
     if SecretStr in kinds:
         text += " Secret: never shown."
     return text
+
+
+def _range(field: FieldInfo) -> str:
+    """The smallest and the largest number, as far as they are worth telling."""
+    low = next((bound.ge for bound in field.metadata if isinstance(bound, Ge)), None)
+    high = next((bound.le for bound in field.metadata if isinstance(bound, Le)), None)
+    if high is not None and high != MAX_INT32:
+        return f" From {low} to {high}."
+    return f" At least {low}." if low not in (None, 0, 1) else ""

@@ -9,14 +9,15 @@ from pydantic import BaseModel
 from rivven_kafka.cli import exit_codes
 from rivven_kafka.cli.output import print_json, print_line
 from rivven_kafka.cli.reference import option_tables
-from rivven_kafka.config import ConnectConfig, KafkaSinkConfig, KafkaSourceConfig
+from rivven_kafka.cli.schema import file_schema, single_schema
+from rivven_kafka.config import ConnectConfig, KafkaSinkConfig, KafkaSourceConfig, SinkEntry, SourceEntry
 
-_MODELS: dict[str, type[BaseModel]] = {
-    "source": KafkaSourceConfig,
-    "sink": KafkaSinkConfig,
-    "connect": ConnectConfig,
+_PARTS: dict[str, tuple[tuple[str, type[BaseModel]], ...]] = {
+    "source": (("Options of a source", KafkaSourceConfig),),
+    "sink": (("Options of a sink", KafkaSinkConfig),),
+    "connect": (("The file", ConnectConfig),),
+    "single": (("`type: kafka-source`", SourceEntry), ("`type: kafka-sink`", SinkEntry)),
 }
-_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
@@ -24,10 +25,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "spec",
         help="print all options, as JSON Schema or as tables",
-        description="Print the options of a source, of a sink, or of the whole file.",
+        description="Print the options of a part of the configuration, as JSON Schema (draft 2020-12) or as "
+        "tables: the config section of a source or of a sink, a whole file (connect), or a file with one "
+        "connector (single).",
         epilog="Example: rivven-kafka spec sink --format markdown",
     )
-    parser.add_argument("part", choices=tuple(_MODELS), help="the part to describe")
+    parser.add_argument("part", choices=tuple(_PARTS), help="the part to describe")
     parser.add_argument(
         "--format", choices=("json", "markdown"), default="json", help="JSON Schema, or tables for people"
     )
@@ -35,9 +38,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the schema."""
+    """Print the schema, or the tables."""
     if args.format == "markdown":
-        print_line(option_tables(f"Options of a {args.part}", _MODELS[args.part]))
+        omit = "connector" if args.part == "single" else ""
+        tables = [option_tables(title, model, omit=omit) for title, model in _PARTS[args.part]]
+        print_line("\n".join(tables).rstrip())
+    elif args.part == "single":
+        print_json(single_schema())
     else:
-        print_json({"$schema": _DIALECT, **_MODELS[args.part].model_json_schema()})
+        print_json(file_schema(_PARTS[args.part][0][1]))
     return exit_codes.OK

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from rivven_kafka.config.broker import BrokerConfig
 from rivven_kafka.config.entries import SinkEntry, SourceEntry
@@ -52,8 +52,8 @@ def _version(value: object) -> object:
 class ConnectConfig(Model):
     """A configuration file. Its shape is that of `connect.yaml` of rivven-connect."""
 
-    version: Annotated[Literal["1.0"], BeforeValidator(_version)] = Field(
-        "1.0", description="Version of the format."
+    version: Annotated[Literal["1.0"], BeforeValidator(_version), WithJsonSchema({"enum": ["1.0", 1.0]})] = (
+        Field("1.0", description="Version of the format.")
     )
     broker: BrokerConfig = Field(description="How to reach Rivven. Required.")
     sources: dict[Text, SourceEntry] = Field(default_factory=dict, description="Sources by name.")

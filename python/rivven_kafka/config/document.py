@@ -92,9 +92,7 @@ def _duplicates(root: yaml.Node | None) -> Iterator[Problem]:
                 line = key.start_mark.line + 1
                 first = lines.setdefault((key.tag, key.value), line)
                 if first != line or key.start_mark.column != _column(node, key.value, key.tag):
-                    yield Problem(
-                        (), f"line {line}: key {show(key.value)} is given twice, first in line {first}"
-                    )
+                    yield Problem((), f"key {show(key.value)} is given twice, first in line {first}", line)
             waiting.extend(value for _, value in reversed(node.value))
 
 
@@ -121,8 +119,9 @@ def read_yaml(text: str, origin: str) -> Document:
         data = None if root is None or problems else loader.construct_document(root)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark is not None else ""
-        problems = [Problem((), f"{where}not valid YAML: {error.problem or error.context}")]
+        where = f", column {mark.column + 1}" if mark is not None else ""
+        line = mark.line + 1 if mark is not None else None
+        problems = [Problem((), f"not valid YAML{where}: {error.problem or error.context}", line)]
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         problems = [Problem((), f"not valid YAML ({type(error).__name__})")]
     finally:

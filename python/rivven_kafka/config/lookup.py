@@ -64,7 +64,7 @@ def aliases_of(model: type[BaseModel] | None) -> Mapping[str, KeyPath]:
     return getattr(model, "aliases", {})
 
 
-def _inside(annotation: object) -> object:
+def inside(annotation: object) -> object:
     """Return the type of the values of a dict or the items of a list, or None."""
     for option in _alternatives(annotation):
         if get_origin(option) is dict:
@@ -105,7 +105,7 @@ def _follow(annotation: object, step: str | int) -> tuple[object, FieldInfo | No
         return members[str(step)], None, True
     model = model_in(annotation)
     field = _option(model, step) if model is not None and isinstance(step, str) else None
-    return field.annotation if field is not None else _inside(annotation), field, False
+    return field.annotation if field is not None else inside(annotation), field, False
 
 
 def is_secret(annotation: object) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Self
 
-from rivven_kafka.errors import ConfigError
+from rivven_kafka.errors import ConfigError, ConfigProblem
 
 KeyPath = tuple[str | int, ...]
 """The keys and list indexes from the top of the configuration down to a value."""
@@ -51,10 +51,12 @@ class Problem:
     Attributes:
         path: Where it is; empty for the configuration as a whole.
         text: What is wrong and what is expected, without the path.
+        line: The line of the file (from 1), where the path does not tell it.
     """
 
     path: KeyPath
     text: str
+    line: int | None = None
 
 
 def kind_of(value: object) -> str:
@@ -106,8 +108,8 @@ def config_error(
         origin: The file or whatever else the configuration came from; may be empty.
         line_of: Gives the line (from 1) of a path in the origin, if known.
     """
-    texts = []
-    for line, problem in sorted(((line_of(it.path) or 0, it) for it in problems), key=lambda pair: pair[0]):
-        where = f"{origin}:{line}" if line else origin
-        texts.append(": ".join(part for part in (where, show_path(problem.path), problem.text) if part))
-    return ConfigError("\n".join(texts))
+    found = [
+        ConfigProblem(origin, it.line or line_of(it.path), show_path(it.path), it.text) for it in problems
+    ]
+    found.sort(key=lambda problem: problem.line or 0)
+    return ConfigError("\n".join(map(str, found)), problems=found)
