@@ -79,6 +79,8 @@ class EventStream(EventReader):
         try:
             self._count_last(include_last=include_last)
             self._consumer.commit(self.positions(), _COMMIT_TIMEOUT_MS)
+            # Leaving the group would commit them once more.
+            self._processed.clear()
         except RivvenKafkaError as error:
             if include_last:
                 raise
