@@ -128,6 +128,18 @@ class _Accumulator(RecordAccumulator):  # type: ignore[misc]  # kafka-python is 
             batch.abort(error)
             self.deallocate(batch)
 
+    def abort_batches(self, error: BaseException) -> None:
+        """Ends all batches.
+
+        kafka-python's own ends its thread, and leaves its sockets open, when it comes to a batch that the
+        failure of another one has ended already (`abort_waiting`).
+        """
+        self.abort_waiting(error)
+        for batch in self._incomplete.all():
+            if batch.final_state is None:
+                batch.abort(error)
+                self.deallocate(batch)
+
     def split_and_reenqueue(self, batch: ProducerBatch, now: float | None = None) -> int:
         """Puts two halves of `batch` at the front of its queue."""
         now = time.monotonic() if now is None else now
