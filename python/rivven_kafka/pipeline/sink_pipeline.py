@@ -65,6 +65,7 @@ class SinkPipeline:
 
         Raises:
             RivvenKafkaError: The sink cannot go on. Everything committed has been delivered.
+            TimeoutExpired: Kafka did not answer within `shutdown_timeout_ms` after the stop.
         """
         self._assigned = []
         self._next_commit = 0.0
@@ -77,11 +78,12 @@ class SinkPipeline:
             self._encoder: SinkEncoder = sink_encoder(self._config, topic.partitions)
             self._producer = BatchProducer(producer_options(self._config, self.name), self._delivered)
             stack.callback(self._producer.close, 0.0)
-            # Half of the budget waits in the fetcher, half is on its way to Kafka.
+            # A quarter of the budget waits in the fetcher, a quarter in its connections, and half is on its
+            # way to Kafka.
             self._fetcher = Fetcher(
                 **self._arguments,
                 connections=self._config.connections,
-                max_buffered_bytes=self._config.max_in_flight_bytes // 2,
+                max_buffered_bytes=self._config.max_in_flight_bytes // 4,
             )
             stack.callback(self._fetcher.close)
             self._damage = dict.fromkeys(_DAMAGE, 0)
@@ -98,12 +100,15 @@ class SinkPipeline:
             try:
                 while not stop.is_set():
                     self._step()
-                self._release()
+                flushed = self._release()
             except BaseException:
                 self.metrics.record_error()
                 # Positions stay intact: what was delivered and not committed is sent again by the next run.
                 self._commit_quietly()
                 raise
+            if not flushed:
+                # Not in the block above, whose last wait for Kafka would come on top of this one.
+                raise _unanswered()
 
     def delivered(self) -> int:
         """Records that Kafka has acknowledged."""
@@ -123,7 +128,8 @@ class SinkPipeline:
     def _step(self) -> None:
         match self._member.tick():
             case Change.REVOKED:
-                self._release()
+                if not self._release():
+                    raise _unanswered()
                 self._member.released()
             case Change.ASSIGNED:
                 self._start()
@@ -192,8 +198,11 @@ class SinkPipeline:
         self._fetcher.assign(positions)
         log.info("assigned %s", [f"{topic}:{partition}@{offset}" for topic, partition, offset in positions])
 
-    def _release(self) -> None:
-        """Delivers what was read, commits, and lets the partitions go."""
+    def _release(self) -> bool:
+        """Delivers what was read, commits, and lets the partitions go.
+
+        False if Kafka has not answered for everything within `shutdown_timeout_ms`.
+        """
         self._fetcher.assign([])
         self._send(0)
         self.metrics.record_flush()
@@ -203,8 +212,7 @@ class SinkPipeline:
         for topic, partition in self._assigned:
             self._encoder.forget(topic, partition)
         self._assigned = []
-        if not flushed:
-            raise TimeoutExpired("Kafka has not acknowledged every batch before shutdown_timeout_ms")
+        return flushed
 
     def _commit(self) -> None:
         positions = self._encoder.take_positions()
@@ -224,3 +232,7 @@ class SinkPipeline:
     def _leave(self) -> None:
         with contextlib.suppress(RivvenKafkaError):
             self._member.leave()
+
+
+def _unanswered() -> TimeoutExpired:
+    return TimeoutExpired("Kafka has not acknowledged every batch within shutdown_timeout_ms")
