@@ -93,10 +93,6 @@ class KafkaExchange(Exchange):
         """The decoded answer of the broker; None while there is none."""
         return None if self.answer is None else _response_class(self).decode(self.answer, header=True)
 
-    def topics(self) -> set[str]:
-        """The names of the topics that a Produce request writes."""
-        return {topic.name for topic in self.request.topic_data}
-
     def records(self) -> dict[int, bytes]:
         """The batches by partition, of a Produce request or of a Fetch answer, which must be of one topic."""
         if self.api == ApiKey.Produce:
