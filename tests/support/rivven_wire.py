@@ -116,7 +116,7 @@ class RivvenWire:
             offset = max(offset, *(record.offset for record in page)) + 1
         return records
 
-    def _ask(self, request: bytes, expected: int) -> "_Reader":
+    def _ask(self, request: bytes, expected: int) -> "Reader":
         self._correlation_id += 1
         body = struct.pack(">BI", 0, self._correlation_id) + request
         self._socket.sendall(struct.pack(">I", len(body)) + body)
@@ -124,7 +124,7 @@ class RivvenWire:
         # Linux forgets this option by itself, so it is set again every time.
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         (length,) = struct.unpack(">I", self._receive(4))
-        answer = _Reader(self._receive(length)[5:])
+        answer = Reader(self._receive(length)[5:])
         variant = answer.varint()
         if variant == _ERROR:
             raise RivvenWireError(answer.blob().decode())
@@ -143,7 +143,7 @@ class RivvenWire:
         return bytes(data)
 
 
-class _Reader:
+class Reader:
     """Reads postcard values in order."""
 
     def __init__(self, data: bytes) -> None:

@@ -68,7 +68,8 @@ class KafkaSinkConfig(Model):
         None,
         ge=1024,
         le=MAX_INT32,
-        description="Largest request to Kafka (bytes). Default: twice batch_size_bytes, at least 1 MiB.",
+        description="Largest request to Kafka (bytes); a record that is larger is sent alone. Default: twice "
+        "batch_size_bytes, at least 1 MiB.",
     )
 
     idempotent: bool = Field(

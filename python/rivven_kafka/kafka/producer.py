@@ -129,8 +129,11 @@ class _Accumulator(RecordAccumulator):  # type: ignore[misc]  # kafka-python is 
             self.deallocate(batch)
 
     def abort_batches(self, error: BaseException) -> None:
-        """Ends every batch, also those on the wire: nothing can be sent any more."""
-        # Each outcome may end others through `abort_waiting`; kafka-python would trip over those.
+        """Ends every batch, also those on the wire: nothing can be sent any more.
+
+        kafka-python's own ends its thread, and leaves its sockets open, when it comes to a batch that the
+        failure of another one has ended already (`abort_waiting`).
+        """
         self.abort_waiting(error)
         for batch in self._incomplete.all():
             if not batch.is_done:

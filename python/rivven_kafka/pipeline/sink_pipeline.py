@@ -99,12 +99,13 @@ class SinkPipeline(Pipeline):
             self._filtered = 0
             self._delivery, self._producer = self._make_delivery(topic.partitions)
             stack.callback(self._producer.close, 0.0)
-            # Half of the budget waits in the fetcher, half is on its way to Kafka.
+            # A quarter of the budget waits in the fetcher, a quarter in its connections, and half is on its
+            # way to Kafka.
             self._fetcher = Fetcher(
                 **self._arguments,
                 connections=self._config.connections,
                 max_messages=min(self._rate.burst, _FETCH_RECORDS) if self._rate.limited else _FETCH_RECORDS,
-                max_buffered_bytes=self._config.max_in_flight_bytes // 2,
+                max_buffered_bytes=self._config.max_in_flight_bytes // 4,
             )
             stack.callback(self._fetcher.close)
             self._damage = dict.fromkeys(_DAMAGE, 0)
@@ -123,11 +124,14 @@ class SinkPipeline(Pipeline):
             try:
                 while not stop.is_set():
                     self._step()
-                self._release()
+                flushed = self._release()
             except BaseException:
                 # Positions stay intact: what was delivered and not committed is sent again by the next run.
                 self._commit_quietly()
                 raise
+            if not flushed:
+                # Not in the block above, whose last wait for Kafka would come on top of this one.
+                raise _unanswered()
 
     def _make_delivery(self, partitions: int) -> tuple[Delivery, BatchProducer]:
         config, options = self._config, producer_options(self._config, self.name)
@@ -163,7 +167,8 @@ class SinkPipeline(Pipeline):
     def _step(self) -> None:
         match self._member.tick():
             case Change.REVOKED:
-                self._release()
+                if not self._release():
+                    raise _unanswered()
                 self._member.released()
             case Change.ASSIGNED:
                 self._next_start = 0.0
@@ -268,8 +273,11 @@ class SinkPipeline(Pipeline):
         self._fetcher.assign([(topic, partition, offset) for (topic, partition), offset in positions.items()])
         log.info("assigned %s", [f"{topic}:{number}@{at}" for (topic, number), at in positions.items()])
 
-    def _release(self) -> None:
-        """Delivers what was read, commits, and lets the partitions go."""
+    def _release(self) -> bool:
+        """Delivers what was read, commits, and lets the partitions go.
+
+        False if Kafka has not answered for everything within `shutdown_timeout_ms`.
+        """
         self._set_assigned(False)
         self._next_start = math.inf
         self._fetcher.assign([])
@@ -280,8 +288,7 @@ class SinkPipeline(Pipeline):
         for topic, partition in self._assigned:
             self._encoder.forget(topic, partition)
         self._assigned = []
-        if not done:
-            raise TimeoutExpired("Kafka has not acknowledged every batch before shutdown_timeout_ms")
+        return done
 
     def _commit(self) -> None:
         positions = self._delivery.take_positions()
@@ -300,3 +307,7 @@ class SinkPipeline(Pipeline):
     def _leave(self) -> None:
         with contextlib.suppress(RivvenKafkaError):
             self._member.leave()
+
+
+def _unanswered() -> TimeoutExpired:
+    return TimeoutExpired("Kafka has not acknowledged every batch within shutdown_timeout_ms")

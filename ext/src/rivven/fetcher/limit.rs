@@ -12,19 +12,26 @@ const GRANT: usize = 4096;
 /// Message overhead and response head, generously.
 const MARGIN: usize = 64 * 1024;
 
+/// Most bytes that an answer may have.
+const LARGEST_ANSWER: usize = MAX_BODY - MARGIN;
+
 /// The limit of one partition.
 #[derive(Debug, Clone)]
 pub struct Limit {
     most: usize,
+    /// Bytes that an answer should not exceed.
+    budget: usize,
     now: usize,
     /// Largest record of late; fades, so that one giant does not slow the rest of the topic down.
     largest: usize,
 }
 
 impl Limit {
-    /// Starts at `most`.
-    pub fn new(most: usize) -> Self {
-        Self { most, now: most, largest: 0 }
+    /// At most `most` messages, and about `budget` bytes; a single record may be larger. Starts with what
+    /// keeps the budget whatever the records are like.
+    pub fn new(most: usize, budget: usize) -> Self {
+        let budget = budget.min(LARGEST_ANSWER);
+        Self { most, budget, now: (budget / GRANT).clamp(1, most), largest: 0 }
     }
 
     /// Messages to ask for.
@@ -44,10 +51,11 @@ impl Limit {
         self.largest = largest.max(self.largest - self.largest / 8);
         // Always safe, by the rule above; but records of a few hundred bytes never use their grant, so
         // twice what would fit if all were as large as the largest is as good.
-        let safe = MAX_BODY.saturating_sub(MARGIN + self.largest) / GRANT;
-        let likely = MAX_BODY / 2 / self.largest.max(1);
+        let safe = self.budget.saturating_sub(self.largest) / GRANT;
+        let likely = self.budget / 2 / self.largest.max(1);
         let cap = safe.max(likely).clamp(1, self.most);
-        self.now = (self.now + self.now.div_ceil(16)).min(cap);
+        // Fast, because a small budget starts far below what small records allow.
+        self.now = (self.now + self.now.div_ceil(2)).min(cap);
     }
 }
 
@@ -57,7 +65,7 @@ mod tests {
 
     #[test]
     fn it_halves_down_to_one() {
-        let mut limit = Limit::new(2000);
+        let mut limit = Limit::new(2000, MAX_BODY);
         let mut steps = 0;
         while limit.shrink() {
             steps += 1;
@@ -67,7 +75,7 @@ mod tests {
 
     #[test]
     fn large_records_keep_the_rule_and_fade() {
-        let mut limit = Limit::new(10_000);
+        let mut limit = Limit::new(10_000, MAX_BODY);
         limit.grow(4 << 20);
         assert!(limit.get() as usize * GRANT + (4 << 20) <= MAX_BODY);
         for _ in 0..200 {
@@ -77,8 +85,21 @@ mod tests {
     }
 
     #[test]
+    fn a_small_budget_holds_from_the_start() {
+        let mut limit = Limit::new(2000, 256 * 1024);
+        assert_eq!(limit.get() as usize * GRANT, 256 * 1024);
+        limit.grow(10_000);
+        assert!(limit.get() as usize * GRANT + 10_000 <= 256 * 1024);
+        for _ in 0..200 {
+            limit.grow(100);
+        }
+        assert!(limit.get() > 1000, "small records do not use their grant");
+        assert_eq!(Limit::new(2000, 1).get(), 1);
+    }
+
+    #[test]
     fn a_record_of_ten_megabytes_is_asked_for_alone() {
-        let mut limit = Limit::new(2000);
+        let mut limit = Limit::new(2000, MAX_BODY);
         limit.grow(10_480_000);
         assert_eq!(limit.get(), 1);
     }

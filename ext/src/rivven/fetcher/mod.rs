@@ -35,7 +35,8 @@ pub struct FetcherConfig {
     pub max_wait_ms: u64,
     /// Most records in one answer; fewer are asked for when they are large.
     pub max_messages: usize,
-    /// Bytes of blocks that wait for `poll`. Each connection may hold one more answer (at most 10 MiB).
+    /// Bytes of blocks that wait for `poll`. The answers that the connections hold besides share as much, but
+    /// each may have one record beyond its share, and one answer when large records follow small ones.
     pub max_buffered_bytes: usize,
 }
 
@@ -128,8 +129,9 @@ impl Fetcher {
     fn share_out(&self, partitions: Vec<(String, u32, i64)>) -> Vec<Vec<Position>> {
         let mut shares = vec![Vec::new(); self.config.connections.min(partitions.len())];
         let count = shares.len();
+        let budget = self.config.max_buffered_bytes / count.max(1);
         for (index, (topic, partition, offset)) in partitions.into_iter().enumerate() {
-            let limit = Limit::new(self.config.max_messages);
+            let limit = Limit::new(self.config.max_messages, budget);
             let topic = Arc::from(topic);
             shares[index % count].push(Position {
                 topic,

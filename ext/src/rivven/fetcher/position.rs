@@ -109,7 +109,7 @@ mod tests {
         let messages = offsets.iter().map(|offset| MessageData::new(*offset, &b"v"[..], 0)).collect();
         let body = Response::Messages { messages }.to_wire(WireFormat::Postcard, 1).unwrap();
         let block = wire::decode_messages(&Bytes::from(body), &topic, 0).unwrap();
-        let limit = Limit::new(100);
+        let limit = Limit::new(100, usize::MAX);
         let mut position =
             Position { topic, partition: 0, offset: asked, limit, checked: true, stall: Stall::default() };
         let (block, oddities) = position.advance(block);
