@@ -273,6 +273,19 @@ def test_a_reader_that_has_gone_is_no_traceback():
     assert process.stderr == ""
 
 
+@pytest.mark.parametrize("verbose", [False, True])
+def test_what_kafka_python_says_of_itself_is_for_debugging(verbose):
+    stream = io.StringIO()
+    logs.install("text", verbose=verbose, color=False, stream=stream)
+    log = logging.getLogger("kafka.cluster")
+    log.error("Metadata refresh: failed %s", "Cancelled")
+    log.warning("Task %r ran for 0.1s. It is blocking the event loop", "x")
+    log.error("Metadata refresh: failed %s", "NodeNotReadyError")
+    shown = [line.split(" ", 2)[2] for line in stream.getvalue().splitlines()]
+    assert shown[-1] == "Metadata refresh: failed NodeNotReadyError"
+    assert len(shown) == (3 if verbose else 1)
+
+
 @pytest.mark.parametrize(
     ("level", "verbose", "ours", "kafka"),
     [

@@ -74,6 +74,23 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
+class _Noise(logging.Filter):
+    """Leaves out what kafka-python says of itself when nothing is wrong with the user's system.
+
+    It calls a refresh of metadata an error that its own close has cancelled, and warns when its thread got
+    too little processor time. With debug messages these are shown too.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether to show a record."""
+        if not record.name.startswith("kafka.") or logging.getLogger("kafka").level <= logging.DEBUG:
+            return True
+        message = record.getMessage()
+        return not (
+            "blocking the event loop" in message or message.startswith("Metadata refresh: failed Cancelled")
+        )
+
+
 def install(log_format: str, *, verbose: bool, color: bool, stream: TextIO | None = None) -> None:
     """Send the log records of all libraries to one place, replacing what was installed before.
 
@@ -88,6 +105,7 @@ def install(log_format: str, *, verbose: bool, color: bool, stream: TextIO | Non
     handler.setFormatter(
         JsonFormatter() if log_format == "json" else TextFormatter(color=color and target.isatty())
     )
+    handler.addFilter(_Noise())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     set_level("info", verbose=verbose)

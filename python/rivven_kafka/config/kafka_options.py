@@ -6,10 +6,14 @@ Every option of kafka-python 3.0 is either passed through or managed by the conn
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Annotated
+
+from pydantic import AfterValidator, SecretStr
 
 from rivven_kafka.config.model import BrokenRule
 from rivven_kafka.config.problems import kind_of
 from rivven_kafka.config.suggest import suggestion
+from rivven_kafka.config.values import Text
 
 _CONNECTION: Mapping[str, type] = {
     "bootstrap_timeout_ms": int,
@@ -112,6 +116,23 @@ _MANAGED = frozenset(
 """Options that the connector needs at the value it has chosen, or that a file cannot express."""
 
 
+_WITH_PASSWORD = ("proxy_url", "socks5_proxy")
+"""Options whose value may hold a password, as part of a URL."""
+
+
+def _conceal(options: dict[str, object]) -> dict[str, object]:
+    return {
+        spelling: SecretStr(value)
+        if plain_name(spelling) in _WITH_PASSWORD and isinstance(value, str)
+        else value
+        for spelling, value in options.items()
+    }
+
+
+KafkaOptions = Annotated[dict[Text, object], AfterValidator(_conceal)]
+"""Options of kafka-python by name; what may hold a password is never shown."""
+
+
 def plain_name(spelling: str) -> str:
     """kafka-python's name of an option in Kafka's spelling: `fetch.max.wait.ms` is `fetch_max_wait_ms`."""
     return spelling.replace(".", "_")
@@ -134,6 +155,8 @@ def broken_rules(options: Mapping[str, object], passed: Mapping[str, type]) -> I
         seen[name] = spelling
         if name in passed:
             kind = passed[name]
+            if isinstance(value, SecretStr):
+                value = value.get_secret_value()
             if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
                 words = {int: "an integer", str: "a string", bool: "true or false"}[kind]
                 yield path, f"got {kind_of(value)}: expected {words}"

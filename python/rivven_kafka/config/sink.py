@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field
 
 from rivven_kafka.config.aliases import SINK
 from rivven_kafka.config.choices import Acks, Compression, OnError, Partitioning, ValueFormat
-from rivven_kafka.config.kafka_options import PRODUCER, broken_rules
+from rivven_kafka.config.kafka_options import PRODUCER, KafkaOptions, broken_rules
 from rivven_kafka.config.model import BrokenRule, Model
 from rivven_kafka.config.security import SecurityConfig
 from rivven_kafka.config.values import MAX_INT32, MIB, Addresses, KafkaTopic, Text
@@ -108,7 +108,7 @@ class KafkaSinkConfig(Model):
     )
     client_id: Text | None = Field(None, max_length=255, description="Name shown in Kafka's logs and quotas.")
     security: SecurityConfig = Field(default_factory=SecurityConfig, description="TLS and SASL.")
-    kafka_options: dict[Text, object] = Field(
+    kafka_options: KafkaOptions = Field(
         default_factory=dict,
         repr=False,
         description="Further options of kafka-python's producer, such as metadata_max_age_ms; those that the "

@@ -17,7 +17,7 @@ from rivven_kafka.config.choices import (
     StartOffset,
     ValueFormat,
 )
-from rivven_kafka.config.kafka_options import CONSUMER, broken_rules
+from rivven_kafka.config.kafka_options import CONSUMER, KafkaOptions, broken_rules
 from rivven_kafka.config.model import BrokenRule, Model
 from rivven_kafka.config.security import SecurityConfig
 from rivven_kafka.config.values import (
@@ -118,7 +118,7 @@ class KafkaSourceConfig(Model):
     include_key: bool = Field(True, description="Put the Kafka key into the metadata of the event.")
     client_id: Text | None = Field(None, max_length=255, description="Name shown in Kafka's logs and quotas.")
     security: SecurityConfig = Field(default_factory=SecurityConfig, description="TLS and SASL.")
-    kafka_options: dict[Text, object] = Field(
+    kafka_options: KafkaOptions = Field(
         default_factory=dict,
         repr=False,
         description="Further options of kafka-python's consumer, such as client_rack or metadata_max_age_ms; "

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kafka.net.sasl.oauth import AbstractTokenProvider
+from pydantic import SecretStr
 
 from rivven_kafka.config import SecurityConfig
+from rivven_kafka.config.kafka_options import plain_name
 from rivven_kafka.kafka import msk
 
 
@@ -30,7 +32,10 @@ def passed_options(kafka_options: Mapping[str, object], client_class: Any = None
         kafka_options: As configured; Kafka's spellings have dots.
         client_class: Leaves out the options that this client of kafka-python does not have.
     """
-    passed = {name.replace(".", "_"): value for name, value in kafka_options.items()}
+    passed = {
+        plain_name(name): value.get_secret_value() if isinstance(value, SecretStr) else value
+        for name, value in kafka_options.items()
+    }
     if client_class is None:
         return passed
     return {name: value for name, value in passed.items() if name in client_class.DEFAULT_CONFIG}
