@@ -16,6 +16,8 @@ pub enum OnBad {
     Skip,
     /// It is listed, and the position stays before it until it is settled; what is behind it goes on.
     Hold,
+    /// `Hold` for records with a null value, `Fail` for all others.
+    HoldTombstones,
 }
 
 impl OnBad {
@@ -25,8 +27,9 @@ impl OnBad {
             "fail" => Ok(Self::Fail),
             "skip" => Ok(Self::Skip),
             "hold" => Ok(Self::Hold),
+            "hold_tombstones" => Ok(Self::HoldTombstones),
             other => {
-                let message = format!("on_bad: got {other:?}, expected fail, skip or hold");
+                let message = format!("on_bad: got {other:?}, expected fail, skip, hold or hold_tombstones");
                 Err(Error::new(Kind::Config, message))
             }
         }
@@ -35,7 +38,8 @@ impl OnBad {
     /// Record `index` of `block` failed with `error`: returns the error, or the record, which is held.
     pub fn judge(self, block: &Block, index: usize, ticket: &Arc<Ticket>, error: Error) -> Result<Bad> {
         let error = error.at(&block.topic, block.partition, Some(block.records[index].offset));
-        if self == Self::Fail {
+        let tombstone = block.value(&block.records[index]).is_none();
+        if self == Self::Fail || (self == Self::HoldTombstones && !tombstone) {
             return Err(error);
         }
         ticket.hold();

@@ -244,6 +244,13 @@ impl Tracker {
         self.shared.unsettled.load(Ordering::Acquire)
     }
 
+    /// Records that are held and not released, of all partitions.
+    pub fn held_records(&self) -> usize {
+        let partitions = lock(&self.partitions);
+        let tickets = partitions.values().flat_map(|state| &state.tickets);
+        tickets.map(|ticket| lock(&ticket.held).count).sum()
+    }
+
     /// Records that are registered and neither acknowledged nor given up, of `only` one partition or of all.
     pub fn in_flight_records(&self, only: Option<(&str, i32)>) -> usize {
         lock(&self.partitions)

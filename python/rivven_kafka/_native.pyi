@@ -325,6 +325,8 @@ class SinkEncoder:
         """Bytes of blocks that Kafka has not stored in full."""
     def in_flight_records(self) -> int:
         """Records that Kafka has not stored."""
+    def records_held(self) -> int:
+        """Records that cannot be converted, and are neither settled nor given up."""
     def records_filtered(self) -> int:
         """Records that a filter of the transforms dropped."""
     def wait(self, timeout_ms: int) -> None:

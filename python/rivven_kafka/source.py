@@ -152,7 +152,7 @@ class KafkaSource:
 
         Args:
             position: Where to start: the offset of the first record to read, by topic and partition. It
-                comes before the committed offset, when a partition is assigned for the first time;
+                comes before the committed offset, until something of the partition was processed;
                 partitions that are not listed start at their committed offset, or as `start_offset` says.
 
         Raises:

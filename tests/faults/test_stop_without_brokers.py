@@ -56,6 +56,8 @@ def test_a_sink_ends_without_rivven(kafka, own_rivven, topic_name, tmp_path, fau
         copy,
         f"g-{origin}",
         shutdown_timeout_ms=SHUTDOWN_S * 1000,
+        # Something is left to commit, whenever the fault comes.
+        commit_interval_ms=600_000,
     )
     with Connector(tmp_path, config) as connector:
         advance(lambda: sum(end_offsets(kafka.bootstrap, copy).values()), 1_000, connector)

@@ -101,9 +101,8 @@ def test_kills_of_the_sink_while_records_are_added(kafka, rivven, topic_name, tm
     failures = []
 
     def add():
-        publisher = Publisher(
-            [rivven.bootstrap], pipe.origin, PARTITIONS, value_format="raw", lanes_per_partition=1
-        )
+        publisher = Publisher([rivven.bootstrap], value_format="raw")
+        publisher.add_route("numbers", pipe.origin, PARTITIONS)
         for first in range(0, count, 500):
             for partition in range(PARTITIONS):
                 rows = numbered(partition, range(first, first + 500))

@@ -6,10 +6,11 @@ import time
 
 import pytest
 from rivven_kafka._native import RivvenClient
-from rivven_kafka.errors import DeliveryError
+from rivven_kafka.errors import ConnectError, EventFormatError
+from rivven_kafka.pipeline.dead_letters import DeadLetters
 
 from tests.integration.pipelines import Running, rivven_records
-from tests.support.connector import sink_file, source_file, wait_until
+from tests.support.connector import advance, sink_file, source_file, wait_until
 from tests.support.topics import Row, committed_offsets, create_topic, fill, read_topic
 
 pytestmark = pytest.mark.integration
@@ -105,20 +106,63 @@ def test_without_a_dead_letter_topic_the_source_stops_before_the_record(lane):
 
 
 def test_a_position_stays_before_a_record_whose_letter_cannot_be_written(lane, monkeypatch):
-    # A letter is a third larger than its record: this one does not fit into a request to Rivven.
-    fill(lane.kafka.bootstrap, lane.origin, {0: []})
-    from rivven_kafka.pipeline import dead_letters
+    def refuse(self, batch):
+        raise ConnectError("no answer")
 
-    def refuse(record, connector, original_topic, retry_count=0):
-        return b"x" * 10_490_000
-
-    monkeypatch.setattr(dead_letters, "envelope", refuse)
+    with monkeypatch.context() as patch:
+        patch.setattr(DeadLetters, "_publish", refuse)
+        with Running(lane.document()) as running:
+            error = running.failure()
+        assert isinstance(error, ConnectError)
+        assert committed_offsets(lane.kafka.bootstrap, f"g-{lane.origin}", lane.origin) == {0: 3}
     with Running(lane.document()) as running:
+        wait_until(
+            lambda: count(lane.rivven, lane.dlq) == 5 or running.error is not None, 30, running.describe
+        )
+    assert running.error is None
+
+
+def test_on_tombstone_leaves_other_bad_records_to_on_error(lane):
+    document = lane.document(on_tombstone="dead_letter", on_error="fail")
+    document["sources"]["in"]["transforms"] = [
+        {"type": "add_field", "config": {"field": "data.a", "value": 1}},
+    ]
+    # The values are numbers: nothing can be added to the first one.
+    with Running(document) as running:
         error = running.failure()
-    assert isinstance(error, DeliveryError)
-    assert error.offset == 3
-    assert "cannot write a dead letter" in str(error)
-    assert committed_offsets(lane.kafka.bootstrap, f"g-{lane.origin}", lane.origin) == {0: 3}
+    assert isinstance(error, EventFormatError)
+    assert (error.partition, error.offset) == (0, 0)
+    assert rivven_records(lane.rivven.bootstrap, lane.copy) == {0: []}
+    assert count(lane.rivven, lane.dlq) == 0
+
+
+def test_a_rebalance_sends_no_letter_twice(kafka, rivven, topic_name):
+    origin, copy, dlq = topic_name(), topic_name(), topic_name()
+    create_topic(kafka.bootstrap, origin, 4)
+    rows = {
+        p: [Row(NOW, None, None if i % 7 == 3 else b"%d" % i, []) for i in range(1_500)] for p in range(4)
+    }
+    fill(kafka.bootstrap, origin, rows)
+    options = {**RAW, "session_timeout_ms": 6_000, "heartbeat_interval_ms": 100}
+    document = source_file(kafka.bootstrap, rivven.bootstrap, origin, copy, f"g-{origin}", **options)
+    document["sources"]["in"]["dead_letter_topic"] = dlq
+    letters_wanted = sum(row.value is None for partition in rows.values() for row in partition)
+    with Running(document) as running:
+        for least in (1_000, 2_000):
+            advance(lambda: count(rivven, copy), least - count(rivven, copy))
+            with Running(document) as other:
+                wait_until(lambda: other.pipeline.assigned_since is not None, 30, other.describe)
+            assert other.error is None
+        wait_until(
+            lambda: (
+                sum(committed_offsets(kafka.bootstrap, f"g-{origin}", origin).values()) == 6_000
+                or running.error is not None
+            ),
+            60,
+            running.describe,
+        )
+    assert running.error is None
+    assert (count(rivven, copy), count(rivven, dlq)) == (6_000 - letters_wanted, letters_wanted)
 
 
 def test_a_sink_sends_what_it_cannot_deliver_to_the_dead_letter_topic(kafka, rivven, topic_name):
@@ -152,3 +196,41 @@ def test_a_sink_sends_what_it_cannot_deliver_to_the_dead_letter_topic(kafka, riv
     assert letter["original_topic"] == target
     assert letter["position"] == f"{origin}:0:3"
     assert base64.b64decode(letter["payload_b64"]) == values[3]
+
+
+@pytest.mark.parametrize("transactional", [False, True])
+def test_a_sink_whose_letters_cannot_be_written_writes_nothing_behind_the_record(
+    kafka, rivven, topic_name, monkeypatch, transactional
+):
+    origin, target, dlq = topic_name(), topic_name(), topic_name()
+    client = RivvenClient([rivven.bootstrap])
+    client.create_topic(origin, 1)
+    event = b'{"event_type":"record","stream":"s","namespace":null,"timestamp":"2026-01-31T12:00:00Z","data":%d,"metadata":{}}'
+    client.publish(origin, 0, [(None, b"bad" if i == 3 else event % i) for i in range(8)])
+    create_topic(kafka.bootstrap, target, 1)
+    options = {"transactional_id": f"tx-{origin}"} if transactional else {}
+    document = sink_file(
+        kafka.bootstrap, rivven.bootstrap, origin, target, f"g-{origin}", value_format="event", **options
+    )
+    document["sinks"]["out"]["dead_letter_topic"] = dlq
+
+    def refuse(self, batch):
+        raise ConnectError("no answer")
+
+    for _ in range(2):
+        with monkeypatch.context() as patch:
+            patch.setattr(DeadLetters, "_publish", refuse)
+            with Running(document) as running:
+                assert isinstance(running.failure(), ConnectError)
+    with Running(document) as running:
+        wait_until(
+            lambda: client.committed_offset(f"g-{origin}", origin, 0) == 8 or running.error is not None,
+            30,
+            running.describe,
+        )
+    client.close()
+    assert running.error is None
+    isolation = {"isolation_level": "read_committed"} if transactional else {}
+    found = [row.value for row in read_topic(kafka.bootstrap, target, **isolation)[0]]
+    assert found == [b"%d" % i for i in range(8) if i != 3]
+    assert count(rivven, dlq) == 1

@@ -121,7 +121,9 @@ def test_kafka_source_check(kafka, topic_name):
     name, missing = filled(kafka, topic_name(), 0, 0), topic_name()
     good = source(kafka, name).check()
     assert good.ok
-    assert {"connect", "topic"} <= {check.name for check in good.checks}
+    assert {"connectivity", "authentication", "topic", "authorization"} <= {
+        check.name for check in good.checks
+    }
     assert all(check.ok and check.duration_ms > 0 for check in good.checks)
     for found in (kafka.bootstrap, name):
         assert any(found in check.detail for check in good.checks)

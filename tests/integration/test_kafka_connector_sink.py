@@ -21,7 +21,9 @@ def test_kafka_sink_check(kafka, topic_name):
     name, missing = filled(kafka, topic_name(), 0, 0, 0), topic_name()
     good = sink(kafka, name).check()
     assert good.ok
-    assert {"connect", "topic"} <= {check.name for check in good.checks}
+    assert {"connectivity", "authentication", "topic", "authorization"} <= {
+        check.name for check in good.checks
+    }
     for found in (kafka.bootstrap, name):
         assert any(found in check.detail for check in good.checks)
     assert missing in failure(sink(kafka, missing).check())

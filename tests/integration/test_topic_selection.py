@@ -97,6 +97,22 @@ def test_a_position_comes_before_the_committed_offset(kafka, family):
         assert take(events, 1) == [(one, 0, 5)]
 
 
+def test_a_position_holds_until_something_was_processed(kafka, family):
+    one = family("one", (20, 20))
+    options = {"topic": one, "heartbeat_interval_ms": 200, "max_poll_records": 1}
+    with source(kafka, family.prefix, **options).read(position={(one, 0): 15, (one, 1): 15}) as events:
+        first = next(events)
+        # A rebalance brings the partitions back, one of them untouched.
+        other = source(kafka, family.prefix, **options).read()
+        other.close()
+        assert take(events, 9) == sorted(
+            (one, partition, offset)
+            for partition in (0, 1)
+            for offset in range(15, 20)
+            if (partition, offset) != (first.partition, first.offset)
+        )
+
+
 def test_a_position_is_used_once_per_partition(kafka, family):
     one = family("one", (4, 4))
     options = {"topic": one, "auto_commit_interval_ms": 50, "heartbeat_interval_ms": 200}

@@ -201,6 +201,11 @@ impl SinkEncoder {
         self.records_filtered.load(Ordering::Relaxed)
     }
 
+    /// Records that cannot be converted, and are neither settled nor given up.
+    fn records_held(&self) -> usize {
+        self.tracker.held_records()
+    }
+
     /// Waits until a block is stored in full, at most `timeout_ms`.
     fn wait(&self, py: Python<'_>, timeout_ms: u64) {
         py.detach(|| self.tracker.wait(Duration::from_millis(timeout_ms)));

@@ -31,6 +31,8 @@ from rivven_kafka.config.values import (
     Text,
 )
 
+_NUMBERED_GROUP = re.compile(r"\\[1-9]|\(\?\([1-9]")
+
 
 class KafkaSourceConfig(Model):
     """The `config` section of a source. The Rivven topic it fills is an option of the section around it."""
@@ -183,8 +185,9 @@ class KafkaSourceConfig(Model):
         """One regular expression for `topics_regex` without `topics_exclude`, matched from the start."""
         if self.topics_regex is None:
             return None
-        excluded = "|".join(f"(?:{regex})" for regex in self.topics_exclude)
-        return rf"(?!__)(?!(?:{excluded or '(?!)'})\Z)(?:{self.topics_regex})\Z"
+        excluded = "".join(rf"(?!(?:{regex})\Z)" for regex in self.topics_exclude)
+        # The selection comes first, so that numbers of groups mean what they mean in it alone.
+        return rf"(?=(?:{self.topics_regex})\Z)(?!__){excluded}"
 
     def selects(self, topic: str) -> bool:
         """Whether the Kafka topic of this name is to be read."""
@@ -242,3 +245,23 @@ class KafkaSourceConfig(Model):
             yield "topics", f"named more than once: {', '.join(twice)}"
         if self.topics_exclude and self.topics_regex is None:
             yield "topics_exclude", "not used without topics_regex"
+        yield from self._broken_pattern_rules()
+
+    def _broken_pattern_rules(self) -> Iterator[BrokenRule]:
+        pattern = self.topic_pattern
+        if pattern is None:
+            return
+        for index, regex in enumerate(self.topics_exclude):
+            if _NUMBERED_GROUP.search(regex):
+                yield (
+                    ("topics_exclude", index),
+                    "refers to a group by its number: expected a name, as in (?P<x>..)(?P=x)",
+                )
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            flags = "; write (?i:...) instead of (?i)" if "flags" in str(error) else ""
+            yield (
+                "topics_regex",
+                f"cannot be combined with topics_exclude into one expression: {error}{flags}",
+            )

@@ -124,6 +124,8 @@ class EventStream(EventReader):
         if self._current is not None:
             block, self._current = self._current, None
             self._processed[block.topic, block.partition] = block.next_offset
+            # From now on the group's offset says more than the position that was given at the start.
+            self._start.pop((block.topic, block.partition), None)
 
     def _commit_if_due(self) -> None:
         now = time.monotonic()
@@ -169,10 +171,10 @@ class EventStream(EventReader):
             self._processed.pop(partition, None)
 
     def assigned(self, partitions: Sequence[tuple[str, int]]) -> None:
-        """Goes to the given positions, where this is the first time that a partition is assigned."""
+        """Goes to the given positions, in partitions of which nothing was processed yet."""
         self._metrics.record_rebalance()
         given = [
-            (topic, partition, self._start.pop((topic, partition)))
+            (topic, partition, self._start[topic, partition])
             for topic, partition in partitions
             if (topic, partition) in self._start
         ]

@@ -23,6 +23,15 @@ _BATCH_RECORDS = 100
 _BATCH_BYTES = 1024 * 1024
 
 
+_LARGEST_LETTER = 10_000_000
+"""Rivven takes 10,480,000 bytes in one request; the key of the record is among them (bytes)."""
+
+
+def _name(text: str) -> str:
+    """A header's name as text: bytes that are not UTF-8 are written as in Python's `repr`."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def _base64(data: bytes | None) -> str | None:
     return None if data is None else base64.b64encode(data).decode()
 
@@ -45,10 +54,25 @@ def envelope(record: BadRecord, connector: str, original_topic: str, retry_count
         "timestamp": datetime.now(UTC).isoformat(),
         "position": f"{record.topic}:{record.partition}:{record.offset}",
         "key_b64": _base64(record.key),
-        "headers": [[name, _base64(value)] for name, value in record.headers],
+        "headers": [[_name(name), _base64(value)] for name, value in record.headers],
         "record_timestamp": record.timestamp,
     }
+    if _size(record) > _LARGEST_LETTER:
+        letter |= {"payload_b64": None, "key_b64": None, "headers": []}
+        letter["error"] += "; the record is too large for a letter, see position for where it is"
     return json.dumps(letter, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _size(record: BadRecord) -> int:
+    """Bytes of a letter with all of the record, at most."""
+    parts = [record.value, record.key, *(value for _, value in record.headers)]
+    names = sum(len(name) for name, _ in record.headers)
+    # The key is in the letter, and beside it as the key of the letter.
+    return 4 * sum(len(part or b"") for part in parts) // 3 + len(record.key or b"") + 8 * names + 4_096
+
+
+def _key(record: BadRecord) -> bytes | None:
+    return None if _size(record) > _LARGEST_LETTER else record.key
 
 
 class DeadLetters:
@@ -92,7 +116,7 @@ class DeadLetters:
     def _publish(self, batch: Sequence[tuple[BadRecord, bytes]]) -> None:
         first = batch[0][0]
         try:
-            self._client.publish(self._topic, 0, [(record.key, letter) for record, letter in batch])
+            self._client.publish(self._topic, 0, [(_key(record), letter) for record, letter in batch])
         except (InvalidRequestError, RecordTooLargeError) as error:
             raise DeliveryError(
                 f"cannot write a dead letter to {self._topic!r}: {error}",

@@ -110,8 +110,10 @@ class DirectDelivery:
 
     def give_up(self, timeout_s: float, aborted: Aborted) -> None:
         """Sends the rest: what stands before a bad record is good."""
-        with contextlib.suppress(RivvenKafkaError):
-            self._send(0)
+        # What stands behind one that is held would be sent once more by each run.
+        if not self._encoder.records_held():
+            with contextlib.suppress(RivvenKafkaError):
+                self._send(0)
         self._flush(timeout_s, aborted)
 
     def _flush(self, timeout_s: float, aborted: Aborted) -> bool:

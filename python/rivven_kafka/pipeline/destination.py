@@ -120,6 +120,7 @@ class Destinations:
         self._settings = settings
         self._publisher = publisher
         self._routed: dict[str, int] = {}
+        self._lanes: dict[str, int] = {}
 
     def covers(self, kafka_topic: str, partition: int) -> bool:
         """Whether there is a way for the records of a Kafka partition."""
@@ -135,15 +136,20 @@ class Destinations:
             UnknownTopicError: A Rivven topic does not exist and is not to be created.
             ConfigError: A Rivven topic does not fit.
         """
-        groups = by_destination(self._entry, kafka_topics)
+        # What a Rivven topic needs depends on all Kafka topics that go to it.
+        groups = by_destination(self._entry, {**self._routed, **kafka_topics})
+        changed = {self._entry.destination(name) for name in kafka_topics}
+        groups = {topic: group for topic, group in groups.items() if topic in changed}
         counts = {
             topic: prepare_topic(self._client, self._entry, self._settings, topic, group)
             for topic, group in groups.items()
         }
         lanes = self._lanes_per_partition(sum(counts.values()))
         for topic, group in groups.items():
+            # A topic keeps its lanes, or keys would change theirs.
+            lanes_of_topic = self._lanes.setdefault(topic, lanes)
             for name, partitions in group.items():
-                self._publisher.add_route(name, topic, counts[topic], lanes_per_partition=lanes)
+                self._publisher.add_route(name, topic, counts[topic], lanes_per_partition=lanes_of_topic)
                 self._routed[name] = partitions
 
     def _lanes_per_partition(self, rivven_partitions: int) -> int:

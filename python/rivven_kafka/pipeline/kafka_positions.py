@@ -73,7 +73,8 @@ class KafkaPositions:
 
         Returns:
             The next Rivven offset to read; nothing for a partition without a position in Kafka. None when an
-            open transaction has to end first: ask again.
+            open transaction has to end first, or when another sink took a partition over meanwhile: ask
+            again.
 
         Raises:
             RivvenKafkaError: Kafka cannot be reached or refuses.
@@ -81,10 +82,13 @@ class KafkaPositions:
         found = self._read(partitions, stable=False)
         if found is None:
             return None
-        for holder in sorted({holder for _, holder in found.values()} - {"", self._id}):
+        fenced = {holder for _, holder in found.values()} - {"", self._id}
+        for holder in sorted(fenced):
             fence(self._producer_options, holder)
         found = self._read(partitions, stable=True)
-        return None if found is None else {partition: offset for partition, (offset, _) in found.items()}
+        if found is None or {holder for _, holder in found.values()} - fenced - {"", self._id}:
+            return None
+        return {partition: offset for partition, (offset, _) in found.items()}
 
     def offsets(self, positions: Mapping[Partition, int], *, held: bool = True) -> Offsets:
         """What to commit for `positions`: as the holder, or letting go."""

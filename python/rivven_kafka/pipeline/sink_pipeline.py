@@ -10,8 +10,15 @@ import time
 from collections.abc import Sequence
 
 from rivven_kafka._native import BadRecord, Fetcher, KafkaSinkMetrics, RivvenClient, SinkEncoder
-from rivven_kafka.config import BrokerConfig, KafkaSinkConfig, Settings, SinkEntry, transforms_json
-from rivven_kafka.errors import RivvenKafkaError, TimeoutExpired, UnknownTopicError
+from rivven_kafka.config import (
+    BrokerConfig,
+    KafkaSinkConfig,
+    Settings,
+    SinkEntry,
+    StartOffsets,
+    transforms_json,
+)
+from rivven_kafka.errors import ConfigError, RivvenKafkaError, TimeoutExpired, UnknownTopicError
 from rivven_kafka.kafka import BatchProducer, TransactionalProducer
 from rivven_kafka.pipeline.base import Pipeline
 from rivven_kafka.pipeline.dead_letters import DeadLetters
@@ -31,6 +38,7 @@ _MOST_RECORDS = 1_000_000
 _FETCH_RECORDS = 2_000
 _TOPIC_WAIT_S = 10.0
 _FINAL_FLUSH_S = 5.0
+_ABORT_S = 0.5
 _START_RETRY_S = 0.1
 _DAMAGE = {
     "gaps": "the log skipped offsets, records are missing",
@@ -130,6 +138,7 @@ class SinkPipeline(Pipeline):
                 self._commit_quietly()
                 raise
             if not flushed:
+                self._delivery.give_up(_ABORT_S, lambda: True)
                 # Not in the block above, whose last wait for Kafka would come on top of this one.
                 raise _unanswered()
 
@@ -264,6 +273,7 @@ class SinkPipeline(Pipeline):
                 offset = start_position(self._client, topic, partition, self._entry.start_offset)
                 fresh.append((topic, partition, offset))
                 positions[topic, partition] = offset
+        self._check_start()
         if fresh:
             # Without this a restart before the first commit would start at a new `latest` and lose records.
             self._client.commit_offsets(group, fresh, durable=True)
@@ -272,6 +282,17 @@ class SinkPipeline(Pipeline):
         self._set_assigned(True)
         self._fetcher.assign([(topic, partition, offset) for (topic, partition), offset in positions.items()])
         log.info("assigned %s", [f"{topic}:{number}@{at}" for (topic, number), at in positions.items()])
+
+    def _check_start(self) -> None:
+        """Refuses a start offset for a partition that does not exist."""
+        start = self._entry.start_offset
+        for topic, offsets in start.offsets.items() if isinstance(start, StartOffsets) else ():
+            count = self._client.partition_count(topic) or 0
+            if max(offsets, default=-1) >= count:
+                raise ConfigError(
+                    f"start_offset: got partition {max(offsets)}: the topic has {count} partitions",
+                    topic=topic,
+                )
 
     def _release(self) -> bool:
         """Delivers what was read, commits, and lets the partitions go.

@@ -7,18 +7,18 @@ import threading
 import time
 from collections.abc import Sequence
 
-from rivven_kafka._native import BadRecord, KafkaSourceMetrics, Publisher, RivvenClient
+from rivven_kafka._native import KafkaSourceMetrics, Publisher, RivvenClient
 from rivven_kafka.config import (
     BrokerConfig,
     KafkaSourceConfig,
-    OnError,
     OnTombstone,
     Settings,
     SourceEntry,
     transforms_json,
 )
-from rivven_kafka.errors import DeliveryError, TimeoutExpired
+from rivven_kafka.errors import TimeoutExpired
 from rivven_kafka.kafka import BlockConsumer
+from rivven_kafka.pipeline.bad_records import SourceBadRecords, on_bad
 from rivven_kafka.pipeline.base import Pipeline
 from rivven_kafka.pipeline.commits import OffsetCommits
 from rivven_kafka.pipeline.dead_letters import DeadLetters
@@ -72,6 +72,7 @@ class SourcePipeline(Pipeline):
         self._rate = RateLimit(
             self._entry.rate_limit.events_per_second, self._entry.rate_limit.burst_size or None
         )
+        self._bad: SourceBadRecords | None = None
         self._paused = False
         self._closed = False
 
@@ -106,6 +107,8 @@ class SourcePipeline(Pipeline):
         arguments = client_arguments(self._broker, self._settings.retry, config.client_id or self.name)
         self._client = RivvenClient(**arguments)
         self._on_abort(self._client.close)
+        # Tries again as `settings.retry` says; the publisher asks once.
+        self._client.ping()
         self._publisher = Publisher(
             **arguments,
             value_format=config.value_format,
@@ -116,7 +119,7 @@ class SourcePipeline(Pipeline):
             include_headers=config.include_headers,
             include_key=config.include_key,
             on_tombstone="fail" if config.on_tombstone is OnTombstone.DEAD_LETTER else config.on_tombstone,
-            on_bad=self._on_bad(),
+            on_bad=on_bad(self._entry),
             transforms=transforms_json(self._entry.transforms),
         )
         interval_ms = config.auto_commit_interval_ms if config.enable_auto_commit else 0
@@ -124,19 +127,15 @@ class SourcePipeline(Pipeline):
         self._destinations = Destinations(self._client, self._entry, self._settings.topic, self._publisher)
         self._destinations.add(topics)
         topic = self._entry.dead_letter_topic
-        self._dead_letters = None if topic is None else DeadLetters(self._client, topic, self.name)
+        letters = None if topic is None else DeadLetters(self._client, topic, self.name)
+        self._bad = SourceBadRecords(self.name, self._entry, self._publisher, letters, self.metrics)
         consumer.subscribe(list(topics), self, pattern=config.topic_pattern)
-
-    def _on_bad(self) -> str:
-        """What the publisher does with a record that cannot be delivered."""
-        if self._entry.dead_letter_topic is not None:
-            return "hold"
-        return "skip" if self._config.on_error is OnError.SKIP else "fail"
 
     def _step(self, consumer: BlockConsumer) -> None:
         assert self._publisher is not None
+        assert self._bad is not None
         self._limit_memory(consumer, self._publisher)
-        allowed = self._rate.allowed(self._config.max_poll_records)
+        allowed = self._rate.allowed(self._most_records(self._publisher))
         if not allowed:
             # Less than a second: the group need not be served in between.
             time.sleep(self._rate.wait_ms(_LONGEST_PAUSE_MS) / 1000)
@@ -154,31 +153,15 @@ class SourcePipeline(Pipeline):
         self._rate.spend(records)
         self.metrics.record_batch(records, size)
         self._publisher.check()
-        self._handle_bad(self._publisher)
+        self._bad.handle()
         self._commits.commit_if_due(consumer)
 
-    def _handle_bad(self, publisher: Publisher) -> None:
-        """Does what `on_error` and `on_tombstone` say with the records that cannot be delivered."""
-        bad, unlisted = publisher.take_bad(), publisher.take_bad_unlisted()
-        if bad or unlisted:
-            self.metrics.record_error(len(bad) + unlisted)
-        letters: list[tuple[BadRecord, str]] = []
-        for record in bad:
-            tombstone = record.value is None and self._config.on_tombstone is OnTombstone.DEAD_LETTER
-            if tombstone or self._entry.on_error is OnError.DEAD_LETTER:
-                letters.append((record, self._entry.destination(record.topic)))
-                continue
-            if self._entry.on_error is OnError.FAIL:
-                raise DeliveryError(
-                    record.reason, topic=record.topic, partition=record.partition, offset=record.offset
-                )
-            record.settle()
-            place = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
-            log.warning("skipped a record: %s", record.reason, extra={"connector": self.name, **place})
-        if unlisted:
-            log.warning("skipped %d more records", unlisted, extra={"connector": self.name})
-        if letters and self._dead_letters is not None:
-            self._dead_letters.send(letters)
+    def _most_records(self, publisher: Publisher) -> int:
+        """How many records may be taken at a time; at least one, since a paused consumer returns none."""
+        most = self._entry.rate_limit.max_in_flight
+        if not most:
+            return self._config.max_poll_records
+        return max(1, min(self._config.max_poll_records, most - publisher.in_flight_records()))
 
     def _limit_memory(self, consumer: BlockConsumer, publisher: Publisher) -> None:
         """Pauses fetching while too much is in flight; polling goes on, so that the group keeps us."""
@@ -203,7 +186,10 @@ class SourcePipeline(Pipeline):
             self._publisher.cancel(topic, partition)
         # Neither a closed publisher nor a failed one will get another answer.
         ended = self._closed or self._publisher.error() is not None
-        return ended or not any(self._publisher.in_flight_records(t, p) for t, p in partitions)
+        if ended:
+            return True
+        waiting = any(self._publisher.in_flight_records(topic, partition) for topic, partition in partitions)
+        return not waiting and (self._bad is None or self._bad.handle_before_release())
 
     def positions(self) -> list[tuple[str, int, int]]:
         """The positions to commit before the partitions are let go; at the end that has been done."""
@@ -236,7 +222,7 @@ class SourcePipeline(Pipeline):
             return
         try:
             # What is on the wire is soon acknowledged, and then need not be sent again.
-            self._settle(_COMMIT_TIMEOUT_MS / 1000)
+            self._settle(0.0 if self._aborted else _COMMIT_TIMEOUT_MS / 1000)
             self._commits.commit_now(consumer, _COMMIT_TIMEOUT_MS)
         except Exception as error:  # the error that stopped the source matters more
             log.warning("final offset commit failed: %s", error)
@@ -249,7 +235,8 @@ class SourcePipeline(Pipeline):
         assert self._publisher is not None
         settled = self._settle(self._config.shutdown_timeout_ms / 1000)
         self._publisher.check()
-        self._handle_bad(self._publisher)
+        assert self._bad is not None
+        self._bad.handle()
         self._commits.commit_now(consumer, _COMMIT_TIMEOUT_MS)
         return settled
 
@@ -267,9 +254,8 @@ class SourcePipeline(Pipeline):
     def _close(self, consumer: BlockConsumer) -> None:
         if self._publisher is not None:
             self._publisher.close(0)
-            if self._on_bad() == "skip":
-                # What the lanes have left out until they ended; held records come again instead.
-                self._handle_bad(self._publisher)
+            if self._bad is not None:
+                self._bad.log_last()
             self._client.close()
         self._closed = True
         consumer.close()

@@ -145,7 +145,8 @@ class TransactionalDelivery:
         """Commits what was read before the error if Kafka still takes it; else aborts."""
         deadline = time.monotonic() + timeout_s
         try:
-            if self._finish(deadline, aborted):
+            # Behind a record that is held there are others, which a commit would leave beyond the position.
+            if not self._encoder.records_held() and self._finish(deadline, aborted):
                 return
         except RivvenKafkaError as error:
             log.debug("the transaction is aborted: %s", error)

@@ -26,6 +26,9 @@ def test_topics_by_expression():
     assert config.topic_names == ()
     names = ("orders.eu", "orders.test1", "orders.tmp", "a", "ab", "xa", "orders.eu\n", "__consumer_offsets")
     assert selected(config, *names) == ["orders.eu", "a"]
+    numbered = source(topics_regex=r"(a|b)-\1", topics_exclude=["(x)y"])
+    assert selected(numbered, "a-a", "a-b", "b-b", "xy") == ["a-a", "b-b"]
+    assert selected(source(topics_regex="(?i:A.*)"), "abc", "Abc", "b") == ["abc", "Abc"]
     assert selected(source(topics_regex=".*"), "__consumer_offsets", "_schemas", "x") == ["_schemas", "x"]
 
 
@@ -42,6 +45,10 @@ def test_topics_by_expression():
         ({"topics_regex": "("}, "topics_regex: got '(': expected a regular expression: missing )"),
         ({"topics_regex": ""}, "topics_regex: got '': expected a string that is not empty"),
         ({"topics_regex": "a", "topics_exclude": "["}, "topics_exclude[0]: got '[': expected a regular expression"),
+        ({"topics_regex": "(?i)a"}, "topics_regex: cannot be combined with topics_exclude into one expression: global"),
+        ({"topics_regex": "a", "topics_exclude": "(?i)b"}, "topics_regex: cannot be combined with topics_exclude"),
+        ({"topics_regex": "(?P<x>a)", "topics_exclude": "(?P<x>b)"}, "topics_regex: cannot be combined with"),
+        ({"topics_regex": "a", "topics_exclude": ["b", r"(c)\1"]}, "topics_exclude[1]: refers to a group by its"),
         ({"topic": "a", "topics_exclude": "b"}, "topics_exclude: not used without topics_regex"),
     ],
 )  # fmt: skip

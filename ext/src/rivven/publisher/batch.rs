@@ -117,7 +117,7 @@ impl Batch {
                 item.taken += 1;
                 add(&shared.stats.records_bad, 1);
                 match shared.config.on_bad {
-                    OnBad::Hold => shared.bad.hold(bad),
+                    OnBad::Hold | OnBad::HoldTombstones => shared.bad.hold(bad),
                     OnBad::Fail | OnBad::Skip => shared.bad.skip(bad),
                 }
                 return Ok(true);
