@@ -318,6 +318,11 @@ class BlockConsumer:
             raise translate(error, f"cannot read from Kafka at {self._brokers}") from error
         return [block for blocks in fetched.values() for block in blocks]
 
+    @property
+    def has_coordinator(self) -> bool:
+        """Whether the coordinator of the group is known and answers."""
+        return self._consumer._coordinator.coordinator_id is not None
+
     def pause(self) -> None:
         """Stops fetching; `poll` goes on serving the group."""
         self._consumer.pause(*self._consumer.assignment())

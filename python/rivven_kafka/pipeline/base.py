@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 from rivven_kafka._native import KafkaSinkMetrics, KafkaSourceMetrics
+
+log = logging.getLogger(__name__)
 
 
 class Pipeline(ABC):
@@ -22,6 +25,7 @@ class Pipeline(ABC):
     def __init__(self, name: str) -> None:
         self.name = name
         self._assigned_since: datetime | None = None
+        self._waiting: tuple[str, datetime] | None = None
         self._lock = threading.Lock()
         self._closers: list[Callable[[], object]] = []
         self._aborted = False
@@ -30,6 +34,11 @@ class Pipeline(ABC):
     def assigned_since(self) -> datetime | None:
         """Since when the group has given it partitions, or told it that it has none; None if it has not."""
         return self._assigned_since
+
+    @property
+    def waiting(self) -> tuple[str, datetime] | None:
+        """Which broker keeps it from going on, and since when; None while it goes on."""
+        return self._waiting
 
     def run(self, stop: threading.Event) -> None:
         """Moves records until `stop` is set; then delivers what is on the way and commits.
@@ -44,7 +53,7 @@ class Pipeline(ABC):
             self.metrics.record_error()
             raise
         finally:
-            self._assigned_since = None
+            self._assigned_since = self._waiting = None
             with self._lock:
                 self._closers = []
 
@@ -75,6 +84,18 @@ class Pipeline(ABC):
                 self._closers.append(close)
                 return
         close()
+
+    def _set_waiting(self, reason: str | None) -> None:
+        """Notes, and logs, that a broker keeps it from going on (`reason`), or that it goes on (None)."""
+        if (reason is None) == (self._waiting is None):
+            return
+        extra = {"connector": self.name}
+        if reason is None:
+            log.info("goes on", extra=extra)
+            self._waiting = None
+        else:
+            log.warning("waits: %s", reason, extra=extra)
+            self._waiting = (reason, datetime.now(UTC))
 
     def _set_assigned(self, assigned: bool) -> None:
         """Notes that the group has assigned partitions, or has taken them away."""

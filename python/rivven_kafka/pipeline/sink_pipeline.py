@@ -24,6 +24,7 @@ from rivven_kafka.pipeline.base import Pipeline
 from rivven_kafka.pipeline.dead_letters import DeadLetters
 from rivven_kafka.pipeline.delivery import Delivery, DirectDelivery
 from rivven_kafka.pipeline.kafka_positions import KafkaPositions
+from rivven_kafka.pipeline.progress import Progress
 from rivven_kafka.pipeline.rate_limit import RateLimit
 from rivven_kafka.pipeline.start_offset import start_position
 from rivven_kafka.pipeline.transaction import TransactionalDelivery
@@ -86,6 +87,7 @@ class SinkPipeline(Pipeline):
         limit = self._entry.rate_limit
         self._rate = RateLimit(limit.events_per_second, limit.burst_capacity)
         self._committed_at = self.delivered()
+        self._stored = Progress(self._config.request_timeout_ms)
         self._assigned = []
         self._next_commit = 0.0
         self._next_start = math.inf
@@ -208,6 +210,8 @@ class SinkPipeline(Pipeline):
             self._committed_at = self.delivered()
             self._commit()
             self._report_damage()
+            stuck = self._stored.stuck(self._producer.in_flight > 0, self.delivered())
+            self._set_waiting("Kafka does not acknowledge what was sent" if stuck else None)
 
     def _count_retries(self) -> None:
         retries = self._producer.take_retries()

@@ -23,6 +23,7 @@ from rivven_kafka.pipeline.base import Pipeline
 from rivven_kafka.pipeline.commits import OffsetCommits
 from rivven_kafka.pipeline.dead_letters import DeadLetters
 from rivven_kafka.pipeline.destination import Destinations
+from rivven_kafka.pipeline.progress import Progress
 from rivven_kafka.pipeline.rate_limit import RateLimit
 from rivven_kafka.rivven.options import client_arguments
 from rivven_kafka.source import consumer_options, find_topics
@@ -31,6 +32,7 @@ log = logging.getLogger(__name__)
 
 _COMMIT_TIMEOUT_MS = 5_000
 _LONGEST_PAUSE_MS = 100
+_LOOK_EVERY_S = 0.5
 
 
 class SourcePipeline(Pipeline):
@@ -73,6 +75,9 @@ class SourcePipeline(Pipeline):
             self._entry.rate_limit.events_per_second, self._entry.rate_limit.burst_size or None
         )
         self._bad: SourceBadRecords | None = None
+        self._published = Progress(self._broker.request_timeout_ms)
+        self._coordinated = Progress(self._config.session_timeout_ms)
+        self._next_look = 0.0
         self._paused = False
         self._closed = False
 
@@ -155,6 +160,20 @@ class SourcePipeline(Pipeline):
         self._publisher.check()
         self._bad.handle()
         self._commits.commit_if_due(consumer)
+        self._look_around(consumer, self._publisher)
+
+    def _look_around(self, consumer: BlockConsumer, publisher: Publisher) -> None:
+        """Notices brokers that do not answer; the clients try again by themselves."""
+        now = time.monotonic()
+        if now < self._next_look:
+            return
+        self._next_look = now + _LOOK_EVERY_S
+        reason = None
+        if self._coordinated.stuck(not consumer.has_coordinator, 0):
+            reason = "the coordinator of the Kafka group does not answer"
+        if self._published.stuck(publisher.in_flight_records() > 0, self.delivered()):
+            reason = "Rivven does not acknowledge what was sent"
+        self._set_waiting(reason)
 
     def _most_records(self, publisher: Publisher) -> int:
         """How many records may be taken at a time; at least one, since a paused consumer returns none."""

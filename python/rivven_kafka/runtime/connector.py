@@ -24,6 +24,8 @@ class State(StrEnum):
     STARTING = "starting"
     """It connects, or waits for its group to assign partitions."""
     RUNNING = "running"
+    WAITING = "waiting"
+    """It has its partitions, and a broker does not answer."""
     RESTARTING = "restarting"
     """It has failed and waits for its next start."""
     STOPPING = "stopping"
@@ -46,6 +48,7 @@ class ConnectorStatus:
         last_error: The error that ended its last failed run, None if there was none.
         restarts: Times it was started again after an error.
         next_restart: When it will be started again, None unless it is restarting.
+        waiting_for: What keeps it from going on, None unless it is waiting.
         metrics: Its counters.
     """
 
@@ -57,6 +60,7 @@ class ConnectorStatus:
     last_error: str | None
     restarts: int
     next_restart: datetime | None
+    waiting_for: str | None
     metrics: KafkaSourceMetricsSnapshot | KafkaSinkMetricsSnapshot
 
 
@@ -127,13 +131,15 @@ class Connector:
 
     def status(self) -> ConnectorStatus:
         """How it stands now."""
-        assigned = self.pipeline.assigned_since
+        assigned, waiting = self.pipeline.assigned_since, self.pipeline.waiting
         delivered = self.pipeline.delivered()
         metrics = self.pipeline.metrics.snapshot()
         with self._lock:
             state, since = self._state, self._since
             if state is State.STARTING and assigned is not None:
                 state, since = State.RUNNING, assigned
+                if waiting is not None:
+                    state, since = State.WAITING, waiting[1]
             return ConnectorStatus(
                 name=self.name,
                 direction=self.direction,
@@ -143,6 +149,7 @@ class Connector:
                 last_error=self._last_error,
                 restarts=self._restarts,
                 next_restart=self._next_restart,
+                waiting_for=waiting[0] if waiting is not None and state is State.WAITING else None,
                 metrics=metrics,
             )
 

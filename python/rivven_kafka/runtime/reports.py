@@ -132,6 +132,7 @@ def _detail(status: ConnectorStatus) -> Report:
         **_summary(status),
         "since": _time(status.since),
         "next_restart": None if status.next_restart is None else _time(status.next_restart),
+        "waiting_for": status.waiting_for,
         "metrics": status.metrics.to_dict(),
     }
 
@@ -140,6 +141,8 @@ def _reason(status: ConnectorStatus) -> str:
     text = f"{status.direction} {status.name}: {status.state} since {_time(status.since)}"
     if status.next_restart is not None:
         text += f", next start {_time(status.next_restart)}"
+    if status.waiting_for is not None:
+        return f"{text}: {status.waiting_for}"
     unsettled = status.state is not State.STOPPED and status.last_error is not None
     return f"{text}: {status.last_error}" if unsettled else text
 
