@@ -163,6 +163,24 @@ def test_heartbeats_and_session(bridge):
     assert medians[100] < medians[700]
 
 
+def test_metadata_refresh(bridge):
+    """A new partition can only be found by asking."""
+    pipe = bridge()
+    asked = {}
+    for refresh_ms in (200, 600_000):
+        pipe.rivven_tap.clear()
+        document = pipe.document(f"g{refresh_ms}", heartbeat_interval_ms=100)
+        document["broker"]["metadata_refresh_ms"] = refresh_ms
+        with Running(document) as running:
+            beats = partial(pipe.rivven_tap.exchanges, RivvenApi.HEARTBEAT)
+            wait_until(lambda b=beats: len(b()) > 20, 30, running.describe)
+        found = pipe.rivven_tap.exchanges(RivvenApi.GET_METADATA)
+        asked[refresh_ms] = [each.sent for each in found if each.sent > beats()[0].sent]
+    assert asked[600_000] == []
+    assert len(asked[200]) >= 3
+    assert statistics.median(b - a for a, b in pairwise(asked[200])) > 0.19
+
+
 def test_session_timeout_hands_the_partitions_of_a_lost_member_on(bridge):
     """The default of 10 s would let the other one wait longer."""
     pipe = bridge(2)

@@ -57,8 +57,8 @@ class SecuredKafka(KafkaBroker):
         advertised = listeners | {"ASTRAY": self.nobody}
         users = "".join(f' user_{name}="{password}"' for name, password in self._users.items())
         return plain | {
-            "listeners": _joined(plain["listeners"], listeners),
-            "advertised.listeners": _joined(plain["advertised.listeners"], advertised),
+            "listeners": joined(plain["listeners"], listeners),
+            "advertised.listeners": joined(plain["advertised.listeners"], advertised),
             "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL:SASL_PLAINTEXT,"
             "TLS:SSL,ASTRAY:PLAINTEXT",
             "sasl.enabled.mechanisms": "PLAIN",
@@ -104,11 +104,11 @@ class SecuredKafka(KafkaBroker):
 
     def _make_certificate(self) -> None:
         names = f"subjectAltName=IP:{LOOPBACK}"
-        _openssl(
+        openssl(
             *("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=kafka"),
             *("-addext", names, "-keyout", self.private_key, "-out", self.certificate),
         )
-        _openssl(
+        openssl(
             *("pkcs12", "-export", "-in", self.certificate, "-inkey", self.private_key),
             *("-passout", f"pass:{_STORE_PASSWORD}", "-out", self._store),
         )
@@ -119,11 +119,13 @@ class SecuredKafka(KafkaBroker):
             port.release()
 
 
-def _joined(first: str | int, others: Mapping[str, str]) -> str:
+def joined(first: str | int, others: Mapping[str, str]) -> str:
+    """A comma-separated list of listeners with more of them."""
     return ",".join([str(first), *(f"{name}://{address}" for name, address in others.items())])
 
 
-def _openssl(*arguments: str | Path) -> None:
+def openssl(*arguments: str | Path) -> None:
+    """Run openssl."""
     done = subprocess.run(["openssl", *arguments], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise BrokerError(f"openssl {arguments[0]} failed:\n{done.stderr}")

@@ -15,6 +15,7 @@ from tests.unit.config.documents import CONNECT
         ("replication_factor: 1,", "replication_factor: 3,", "sources.orders.topic_config.replication_factor: got 3: "
          "not supported by Rivven: expected 1"),
         ('schema_registry_url: ""', "schema_registry_url: http://x", "sources.orders.schema_registry_url: not supp"),
+        ("offset_commit_interval: 100", "schema_registry_url: http://x", "sinks.replica.schema_registry_url: not supp"),
         ("transforms: []\n  paused", "transforms: [{type: filtr}]\n  paused", "sources.orders.transforms[0].type: got 'filtr'"),
         ("health: {enabled: false, port: 8080", "health: {port: 0", "settings.health.port: got 0: expected an integer f"),
         ("path: /health", "path: health", "settings.health.path: got 'health': expected a path: '/', then letters"),
