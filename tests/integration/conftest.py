@@ -6,6 +6,7 @@ import pytest
 
 from tests.support import RivvenBroker
 from tests.support.kafka_tap import TappedKafka
+from tests.support.proxied_kafka import ProxiedKafka
 from tests.support.rivven_tap import RivvenTap
 
 
@@ -28,3 +29,10 @@ def rivven_tap(rivven: RivvenBroker) -> Iterator[RivvenTap]:
     """A tap in front of the shared rivvend."""
     with RivvenTap(rivven.port) as tap:
         yield tap
+
+
+@pytest.fixture(scope="module")
+def proxied() -> Iterator[ProxiedKafka]:
+    """A Kafka behind a proxy that can lose answers."""
+    with ProxiedKafka() as broker:
+        yield broker

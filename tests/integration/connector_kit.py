@@ -1,4 +1,4 @@
-"""What the tests of `test_kafka_connector` and `test_kafka_connector_sink` share."""
+"""What the tests of `test_kafka_connector` share."""
 
 import time
 
