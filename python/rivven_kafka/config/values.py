@@ -7,7 +7,9 @@ from ipaddress import IPv6Address
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
+from rivven_kafka.config.explain import BROKEN_RULE
 from rivven_kafka.config.problems import ExpandedStr
 
 MIB = 1024 * 1024
@@ -65,6 +67,13 @@ def _regex(value: str) -> str:
     return value
 
 
+def _file_name(value: str) -> str:
+    if "-----BEGIN" in value or len(value.splitlines()) > 1:
+        # This type of error is shown without the value, which may be a private key.
+        raise PydanticCustomError(BROKEN_RULE, "got ***: expected the name of a file, not its content")
+    return value
+
+
 def _rivven_topic(value: str) -> str:
     if "*" in value:
         raise ValueError("expected the name of one topic; wildcards are not supported in this version")
@@ -116,6 +125,9 @@ DestinationTopic = Annotated[
 
 Text = Annotated[str, Field(min_length=1)]
 """A string that is not empty."""
+
+FileName = Annotated[Text, AfterValidator(_file_name)]
+"""The name of a file. What looks like the content of one is refused and never shown."""
 
 Secret = Annotated[SecretStr, Field(min_length=1)]
 """A string that is not empty and never shown."""
