@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, SecretStr
 
@@ -116,15 +117,16 @@ _MANAGED = frozenset(
 """Options that the connector needs at the value it has chosen, or that a file cannot express."""
 
 
-_WITH_PASSWORD = ("proxy_url", "socks5_proxy")
-"""Options whose value may hold a password, as part of a URL."""
+_PROXIES = ("proxy_url", "socks5_proxy")
+"""Options whose value is a URL that may hold a password."""
+
+PROXY_SCHEMES = ("http", "socks5", "socks5h")
+"""What kafka-python can talk to a proxy."""
 
 
 def _conceal(options: dict[str, object]) -> dict[str, object]:
     return {
-        spelling: SecretStr(value)
-        if plain_name(spelling) in _WITH_PASSWORD and isinstance(value, str)
-        else value
+        spelling: SecretStr(value) if plain_name(spelling) in _PROXIES and isinstance(value, str) else value
         for spelling, value in options.items()
     }
 
@@ -136,6 +138,15 @@ KafkaOptions = Annotated[dict[Text, object], AfterValidator(_conceal)]
 def plain_name(spelling: str) -> str:
     """kafka-python's name of an option in Kafka's spelling: `fetch.max.wait.ms` is `fetch_max_wait_ms`."""
     return spelling.replace(".", "_")
+
+
+def _is_proxy(url: str) -> bool:
+    """Whether a URL names a proxy. Without a port, kafka-python would connect to port 0."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in PROXY_SCHEMES and bool(parts.hostname) and bool(parts.port)
+    except ValueError:
+        return False
 
 
 def broken_rules(options: Mapping[str, object], passed: Mapping[str, type]) -> Iterator[BrokenRule]:
@@ -157,6 +168,9 @@ def broken_rules(options: Mapping[str, object], passed: Mapping[str, type]) -> I
             kind = passed[name]
             if isinstance(value, SecretStr):
                 value = value.get_secret_value()
+                if not _is_proxy(value):
+                    *others, last = PROXY_SCHEMES
+                    yield path, f"got ***: expected scheme://host:port, scheme {', '.join(others)} or {last}"
             if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
                 words = {int: "an integer", str: "a string", bool: "true or false"}[kind]
                 yield path, f"got {kind_of(value)}: expected {words}"
