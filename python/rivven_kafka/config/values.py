@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, WithJson
 from pydantic_core import PydanticCustomError
 
 from rivven_kafka.config.explain import BROKEN_RULE
-from rivven_kafka.config.problems import ExpandedStr
+from rivven_kafka.config.problems import ExpandedStr, without_quotation
 
 MIB = 1024 * 1024
 MAX_INT32 = 2**31 - 1
@@ -63,7 +63,7 @@ def _regex(value: str) -> str:
     try:
         re.compile(value)
     except re.error as error:
-        raise ValueError(f"expected a regular expression: {error}") from None
+        raise ValueError(f"expected a regular expression: {without_quotation(str(error))}") from None
     return value
 
 

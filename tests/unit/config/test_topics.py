@@ -2,6 +2,7 @@
 
 import pytest
 from rivven_kafka.config import KafkaSourceConfig, SourceEntry
+from rivven_kafka.config.problems import ExpandedStr
 from rivven_kafka.errors import ConfigError
 
 
@@ -49,6 +50,14 @@ def test_selections_are_checked(options, problem):
     with pytest.raises(ConfigError) as raised:
         source(**options)
     assert str(raised.value).startswith(problem)
+
+
+def test_the_names_in_an_expression_are_not_shown():
+    with pytest.raises(ConfigError) as raised:
+        source(topics_regex=ExpandedStr.of("(?P<hunter2>a)(?P<hunter2>b)", "${REGEX}"))
+    assert str(raised.value) == (
+        "topics_regex: got the value of ${REGEX}: expected a regular expression: redefinition of group name"
+    )
 
 
 def entry(destination, **options):
