@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field
 
 from rivven_kafka.config.choices import OnError, OnTombstone, StartOffset, ValueFormat
 from rivven_kafka.config.model import BrokenRule, Model
+from rivven_kafka.config.problems import repeated
 from rivven_kafka.config.settings import MAX_PARTITIONS
 from rivven_kafka.config.sink import KafkaSinkConfig
 from rivven_kafka.config.source import KafkaSourceConfig
@@ -195,9 +196,7 @@ class SinkEntry(_Entry):
     def broken_rules(self) -> Iterator[BrokenRule]:
         """Refuse a topic named twice, whose records would be written twice, and what is not there yet."""
         yield from super().broken_rules()
-        twice = sorted({topic for topic in self.topics if self.topics.count(topic) > 1})
-        if twice:
-            yield "topics", f"named more than once: {', '.join(twice)}"
+        yield from repeated("topics", self.topics)
         yield from _broken_transform_rules(self.config, self.transforms)
         yield from _broken_dead_letter_rules(self.config, self.dead_letter_topic)
         if self.dead_letter_topic in self.topics:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -84,6 +84,14 @@ def show(value: object) -> str:
     if isinstance(value, float) or (isinstance(value, int) and value.bit_length() <= _MAX_SHOWN_BITS):
         return repr(value)
     return kind_of(value)
+
+
+def repeated(option: str, values: Sequence[str]) -> Iterator[tuple[KeyPath, str]]:
+    """Find the items of a list that are in it before; tells their places only: they may hold a secret."""
+    for index, value in enumerate(values):
+        first = values.index(value)
+        if first != index:
+            yield (option, index), f"the same as {option}[{first}]: expected each one once"
 
 
 def without_quotation(message: str) -> str:

@@ -147,7 +147,6 @@ class Settings(Model):
         both = self.health.enabled and self.metrics.enabled
         if both and self.health.port == self.metrics.port and self.health.host != self.metrics.host:
             yield (
-                "metrics",
-                f"got host {self.metrics.host!r}: expected {self.health.host!r}, the host of "
-                f"settings.health, as both have port {self.health.port}",
+                ("metrics", "host"),
+                f"expected the same host as settings.health.host, as both have port {self.health.port}",
             )

@@ -19,6 +19,7 @@ from rivven_kafka.config.choices import (
 )
 from rivven_kafka.config.kafka_options import CONSUMER, KafkaOptions, broken_rules
 from rivven_kafka.config.model import BrokenRule, Model
+from rivven_kafka.config.problems import repeated
 from rivven_kafka.config.security import SecurityConfig
 from rivven_kafka.config.values import (
     MAX_INT32,
@@ -237,8 +238,6 @@ class KafkaSourceConfig(Model):
             yield "topic", "missing: expected one of topic, topics and topics_regex"
         for option in given[1:]:
             yield option, f"given together with {given[0]}: expected one of topic, topics and topics_regex"
-        twice = sorted({topic for topic in self.topics if self.topics.count(topic) > 1})
-        if twice:
-            yield "topics", f"named more than once: {', '.join(twice)}"
+        yield from repeated("topics", self.topics)
         if self.topics_exclude and self.topics_regex is None:
             yield "topics_exclude", "not used without topics_regex"

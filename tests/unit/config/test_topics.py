@@ -38,7 +38,7 @@ def test_topics_by_expression():
         ({"topics": []}, "topic: missing: expected one of topic, topics and topics_regex"),
         ({"topic": "a", "topics": ["b"]}, "topics: given together with topic: expected one of topic, topics and"),
         ({"topic": "a", "topics_regex": "b"}, "topics_regex: given together with topic: expected one of topic,"),
-        ({"topics": "a,b,a"}, "topics: named more than once: a"),
+        ({"topics": "a,b,a"}, "topics[2]: the same as topics[0]: expected each one once"),
         ({"topics": "a,b/"}, "topics[1]: got 'b/': expected a Kafka topic"),
         ({"topics_regex": "("}, "topics_regex: got '(': expected a regular expression: missing )"),
         ({"topics_regex": ""}, "topics_regex: got '': expected a string that is not empty"),
