@@ -15,7 +15,7 @@ from rivven_kafka.config.sink import KafkaSinkConfig
 from rivven_kafka.config.source import KafkaSourceConfig
 from rivven_kafka.config.start import SinkStart, StartOffsets
 from rivven_kafka.config.transforms import Transform, outside_data
-from rivven_kafka.config.values import TOPIC_PLACEHOLDER, DestinationTopic, RivvenTopic, Text
+from rivven_kafka.config.values import MAX_INT64, TOPIC_PLACEHOLDER, DestinationTopic, RivvenTopic, Text
 
 MAX_RATE = 2**53
 """Records per second are counted in floating point."""
@@ -184,6 +184,7 @@ class SinkEntry(_Entry):
     offset_commit_interval: int | None = Field(
         None,
         ge=1,
+        le=MAX_INT64,
         description="Commit after this many delivered records, also before config.commit_interval_ms has "
         "passed (records).",
     )

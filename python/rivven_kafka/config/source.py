@@ -23,6 +23,7 @@ from rivven_kafka.config.problems import repeated
 from rivven_kafka.config.security import SecurityConfig
 from rivven_kafka.config.values import (
     MAX_INT32,
+    MAX_INT64,
     MIB,
     Addresses,
     KafkaTopic,
@@ -165,6 +166,7 @@ class KafkaSourceConfig(Model):
     max_in_flight_bytes: int = Field(
         64 * MIB,
         ge=MIB,
+        le=MAX_INT64,
         description="Most data read and not yet acknowledged: bounds the memory used (bytes).",
     )
     shutdown_timeout_ms: int = Field(

@@ -16,6 +16,9 @@ MIB = 1024 * 1024
 MAX_INT32 = 2**31 - 1
 """Kafka's wire format holds times (ms) and sizes (bytes) in signed 32-bit integers."""
 
+MAX_INT64 = 2**63 - 1
+"""Offsets, and sizes of memory (bytes), are signed 64-bit integers in native code."""
+
 _ADDRESS = re.compile(r"(?:\[(?P<ipv6>[^\]]*)\]|(?P<host>[A-Za-z0-9._-]{1,253})):(?P<port>[0-9]{1,5})")
 _KAFKA_TOPIC = r"[A-Za-z0-9._-]{1,249}"
 _RIVVEN_TOPIC = r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}"

@@ -67,6 +67,11 @@ def test_the_schema_knows_the_starts():
     assert not check.is_valid({**SINK, "start_offset": {"offsets": {"r": 7}}})
 
 
+def test_numbers_of_records_are_taken_as_far_as_they_are_counted():
+    assert sink(offset_commit_interval=2**63 - 1).offset_commit_interval == 2**63 - 1
+    assert problem_of(sink, offset_commit_interval=2**63).startswith("offset_commit_interval: got 92233720")
+
+
 @pytest.mark.parametrize("build", [source, sink])
 def test_a_dead_letter_topic_turns_dead_letters_on(build):
     assert build().on_error is OnError.FAIL

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import rivven_kafka
 from pydantic import SecretStr
+from rivven_kafka._native import RivvenClient
 from rivven_kafka.config import (
     Acks,
     BrokerConfig,
@@ -21,14 +22,17 @@ from rivven_kafka.config import (
     Partitioning,
     SecurityConfig,
     SecurityProtocol,
+    Settings,
     StartOffset,
     ValueFormat,
 )
 from rivven_kafka.errors import ConfigError
+from rivven_kafka.rivven.options import client_arguments
 
 REQUIRED = {"brokers": "kafka1:9092", "topic": "orders"}
 MODELS = {"source": KafkaSourceConfig, "sink": KafkaSinkConfig}
 INT32 = 2**31 - 1
+INT64 = 2**63 - 1
 MIB = 1024 * 1024
 
 SOURCE_DEFAULTS = {
@@ -113,7 +117,7 @@ SECURITY_DEFAULTS = {
     "ssl_check_hostname": True,
 }
 
-# (part, key, smallest, largest), beside the defaults of the other keys; None: no limit
+# (part, key, smallest, largest), beside the defaults of the other keys
 RANGES = [
     ("source", "max_poll_records", 1, INT32),
     ("source", "max_poll_interval_ms", 1, INT32),
@@ -128,7 +132,7 @@ RANGES = [
     ("source", "connections", 1, 100),
     ("source", "max_batch_records", 1, 10000),
     ("source", "max_request_size", 1024, 10485760),
-    ("source", "max_in_flight_bytes", MIB, None),
+    ("source", "max_in_flight_bytes", MIB, INT64),
     ("source", "shutdown_timeout_ms", 0, INT32),
     ("sink", "batch_size_bytes", 1, 64 * MIB),
     ("sink", "linger_ms", 0, 90000),
@@ -143,7 +147,7 @@ RANGES = [
     ("sink", "commit_interval_ms", 1, INT32),
     ("sink", "session_timeout_ms", 1000, INT32),
     ("sink", "heartbeat_interval_ms", 10, 9999),
-    ("sink", "max_in_flight_bytes", MIB, None),
+    ("sink", "max_in_flight_bytes", MIB, INT64),
     ("sink", "shutdown_timeout_ms", 0, INT32),
 ]
 INTEGER_KEYS = [(part, key) for part, key, _, _ in RANGES]
@@ -203,10 +207,21 @@ def test_integers_are_taken_up_to_their_bounds_and_no_further(part, key, low, hi
     assert getattr(build(part, **{key: low}), key) == low
     with pytest.raises(ConfigError, match=rf"{key}.*: expected |expected .*{key}"):
         build(part, **{key: low - 1})
-    if high is not None:
-        assert getattr(build(part, **{key: high}), key) == high
-        with pytest.raises(ConfigError, match=rf"{key}.*: expected |expected .*{key}"):
-            build(part, **{key: high + 1})
+    assert getattr(build(part, **{key: high}), key) == high
+    with pytest.raises(ConfigError, match=rf"{key}.*: expected |expected .*{key}"):
+        build(part, **{key: high + 1})
+
+
+@pytest.mark.parametrize(
+    "option", ["max_retries", "initial_backoff_ms", "max_backoff_ms", "backoff_multiplier"]
+)
+def test_retries_are_taken_as_far_as_native_code_counts(option):
+    settings = Settings.build({"retry": {"max_backoff_ms": INT32, option: INT32}})
+    assert getattr(settings.retry, option) == INT32
+    RivvenClient(**client_arguments(BrokerConfig(bootstrap_servers="127.0.0.1:1"), settings.retry, "me"))
+    for value in (INT32 + 1, 10**30):
+        with pytest.raises(ConfigError, match=rf"^retry.{option}: got {value}: expected .* to 2147483647"):
+            Settings.build({"retry": {"max_backoff_ms": INT32, option: value}})
 
 
 @pytest.mark.parametrize(("part", "key"), INTEGER_KEYS)
