@@ -26,7 +26,9 @@ def _off(value: object) -> object:
     return None if value == "" else value
 
 
-OptionalTopic = Annotated[RivvenTopic | None, BeforeValidator(_off)]
+OptionalTopic = Annotated[
+    RivvenTopic | None, BeforeValidator(_off, json_schema_input_type=RivvenTopic | Literal[""] | None)
+]
 
 
 class SourceRateLimit(Model):

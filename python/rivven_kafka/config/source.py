@@ -17,7 +17,7 @@ from rivven_kafka.config.choices import (
     StartOffset,
     ValueFormat,
 )
-from rivven_kafka.config.kafka_options import CONSUMER, KafkaOptions, broken_rules
+from rivven_kafka.config.kafka_options import CONSUMER, KafkaOptions, broken_rules, options_schema
 from rivven_kafka.config.model import BrokenRule, Model
 from rivven_kafka.config.problems import repeated
 from rivven_kafka.config.security import SecurityConfig
@@ -123,6 +123,7 @@ class KafkaSourceConfig(Model):
     kafka_options: KafkaOptions = Field(
         default_factory=dict,
         repr=False,
+        json_schema_extra=options_schema(CONSUMER),
         description="Further options of kafka-python's consumer, such as client_rack or metadata_max_age_ms; "
         "those that the connector manages are refused.",
     )

@@ -19,6 +19,9 @@ MAX_INT32 = 2**31 - 1
 MAX_INT64 = 2**63 - 1
 """Offsets, and sizes of memory (bytes), are signed 64-bit integers in native code."""
 
+INTEGER = re.compile(r"[+-]?[0-9]+")
+"""An integer given as a string, as environment variables are."""
+
 _ADDRESS = re.compile(r"(?:\[(?P<ipv6>[^\]]*)\]|(?P<host>[A-Za-z0-9._-]{1,253})):(?P<port>[0-9]{1,5})")
 _KAFKA_TOPIC = r"[A-Za-z0-9._-]{1,249}"
 _RIVVEN_TOPIC = r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}"

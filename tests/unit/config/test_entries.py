@@ -42,7 +42,9 @@ def test_a_start_for_each_partition():
 @pytest.mark.parametrize(
     "start",
     [{"offsets": {}}, {"offsets": {"r": {-1: 1}}}, {"offsets": {"r": {0: -1}}}, {"offsets": {"r": 5}}, {"offset": 5},
-     {"offsets": {"r": {0: 7}}, "otherwise": "never"}, {"offsets": {"r": {"x": 7}}}, {"timestamp": 5}],
+     {"offsets": {"r": {0: 7}}, "otherwise": "never"}, {"offsets": {"r": {"x": 7}}}, {"timestamp": 5},
+     {"offsets": {"r": {0: True}}}, {"offsets": {"r": {0: 7.0}}}, {"offsets": {"r": {True: 7}}}, {"offsets": {"r": {0: "7.0"}}},
+     {"offsets": {"r": {0: 2**63}}}, {"offsets": {"r": {2**31: 7}}}],
 )  # fmt: skip
 def test_starts_are_checked(start):
     problem = problem_of(sink, start_offset=start)

@@ -60,7 +60,11 @@ def test_kafka_s_spelling_is_taken():
         (KafkaSinkConfig, {"client.rack": "r"}, "client.rack: an option of Kafka's consumers only"),
         (KafkaSinkConfig, {"retry_backoff_ms": 5}, "retry_backoff_ms: managed by the connector: give retry_backoff_ms"),
         (KafkaSourceConfig, {"client_rak": "r"}, "client_rak: not an option of kafka-python; did you mean 'client_rack'?"),
-        (KafkaSourceConfig, {"fetch_max_wait_ms": "5"}, "fetch_max_wait_ms: got a string: expected an integer"),
+        (KafkaSourceConfig, {"fetch_max_wait_ms": "five"}, "fetch_max_wait_ms: got a string: expected an integer"),
+        (KafkaSourceConfig, {"fetch_max_wait_ms": "9" * 5000}, "fetch_max_wait_ms: got a string: expected an integer"),
+        (KafkaSourceConfig, {"fetch_max_wait_ms": 2**31}, "fetch_max_wait_ms: got 2147483648: expected an integer of at"),
+        (KafkaSourceConfig, {"enable_incremental_fetch_sessions": 1}, "enable_incremental_fetch_sessions: got an integer: e"),
+        (KafkaSinkConfig, {"max.block_ms": 5}, "max.block_ms: not an option of kafka-python: expected max_block_ms or max.b"),
         (KafkaSourceConfig, {"fetch_max_wait_ms": True}, "fetch_max_wait_ms: got a boolean: expected an integer"),
         (KafkaSourceConfig, {"client_rack": "r", "client.rack": "r"}, "client.rack: given twice: client_rack is the"),
     ],
@@ -104,3 +108,9 @@ def test_a_proxy_that_is_no_url_is_refused_and_not_shown(model, name, url):
 def test_proxies_are_taken(scheme):
     for url in (f"{scheme}://proxy:1080", f"{scheme}://me:hunter2@[::1]:65535"):
         assert consumer_options(build(KafkaSourceConfig, proxy_url=url), "me")["proxy_url"] == url
+
+
+def test_numbers_and_booleans_may_be_strings():
+    config = build(KafkaSourceConfig, fetch_max_wait_ms="70", enable_incremental_fetch_sessions="False")
+    assert config.kafka_options == {"fetch_max_wait_ms": 70, "enable_incremental_fetch_sessions": False}
+    assert build(KafkaSourceConfig, client_rack="70").kafka_options == {"client_rack": "70"}
