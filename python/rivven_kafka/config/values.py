@@ -23,6 +23,7 @@ INTEGER = re.compile(r"[+-]?[0-9]+")
 """An integer given as a string, as environment variables are."""
 
 _ADDRESS = re.compile(r"(?:\[(?P<ipv6>[^\]]*)\]|(?P<host>[A-Za-z0-9._-]{1,253})):(?P<port>[0-9]{1,5})")
+_HOST = re.compile(r"([^.]{1,63}\.)*[^.]{1,63}\.?")
 _KAFKA_TOPIC = r"[A-Za-z0-9._-]{1,249}"
 _RIVVEN_TOPIC = r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}"
 _MAX_PORT = 65535
@@ -49,6 +50,8 @@ def _address(value: str) -> str:
     match = _ADDRESS.fullmatch(value)
     if match is None or not 1 <= int(match["port"]) <= _MAX_PORT:
         raise ValueError(f"expected host:port, with a port from 1 to {_MAX_PORT}")
+    if match["host"] is not None and not _HOST.fullmatch(match["host"]):
+        raise ValueError("expected host:port; the parts of a host's name have 1 to 63 characters")
     if match["ipv6"] is not None:
         try:
             IPv6Address(match["ipv6"])

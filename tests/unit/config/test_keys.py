@@ -273,6 +273,7 @@ def test_acks_refuses_other_numbers(value):
     [
         ("kafka1:9092,kafka2:9092", ("kafka1:9092", "kafka2:9092")),
         (" a:1 , b:65535 ", ("a:1", "b:65535")),
+        (f"{63 * 'a'}.b.:1", (f"{63 * 'a'}.b.:1",)),
         (["a:1", "10.0.0.1:2"], ("a:1", "10.0.0.1:2")),
         ("[::1]:9092", ("[::1]:9092",)),
     ],
@@ -300,6 +301,9 @@ def test_brokers_are_a_list_or_a_string_with_commas(part, brokers, parsed):
         "::1:9092",
         "[::z]:1",
         "a:1,",
+        "a..b:1",
+        ".a:1",
+        f"{64 * 'a'}.b:1",
         None,
         5,
     ],
