@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import rivven_kafka
 from pydantic import SecretStr
-from rivven_kafka._native import RivvenClient
 from rivven_kafka.config import (
     Acks,
     BrokerConfig,
@@ -22,12 +21,10 @@ from rivven_kafka.config import (
     Partitioning,
     SecurityConfig,
     SecurityProtocol,
-    Settings,
     StartOffset,
     ValueFormat,
 )
 from rivven_kafka.errors import ConfigError
-from rivven_kafka.rivven.options import client_arguments
 
 REQUIRED = {"brokers": "kafka1:9092", "topic": "orders"}
 MODELS = {"source": KafkaSourceConfig, "sink": KafkaSinkConfig}
@@ -210,18 +207,6 @@ def test_integers_are_taken_up_to_their_bounds_and_no_further(part, key, low, hi
     assert getattr(build(part, **{key: high}), key) == high
     with pytest.raises(ConfigError, match=rf"{key}.*: expected |expected .*{key}"):
         build(part, **{key: high + 1})
-
-
-@pytest.mark.parametrize(
-    "option", ["max_retries", "initial_backoff_ms", "max_backoff_ms", "backoff_multiplier"]
-)
-def test_retries_are_taken_as_far_as_native_code_counts(option):
-    settings = Settings.build({"retry": {"max_backoff_ms": INT32, option: INT32}})
-    assert getattr(settings.retry, option) == INT32
-    RivvenClient(**client_arguments(BrokerConfig(bootstrap_servers="127.0.0.1:1"), settings.retry, "me"))
-    for value in (INT32 + 1, 10**30):
-        with pytest.raises(ConfigError, match=rf"^retry.{option}: got {value}: expected .* to 2147483647"):
-            Settings.build({"retry": {"max_backoff_ms": INT32, option: value}})
 
 
 @pytest.mark.parametrize(("part", "key"), INTEGER_KEYS)
