@@ -180,7 +180,7 @@ def test_a_port_that_is_taken_stops_before_any_connection(tmp_path, section):
             broker.accept()
 
 
-@pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
+@pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid", "a..b"])
 def test_a_host_that_is_not_ours_is_named(tmp_path, ports, host):
     document = sink_file("127.0.0.1:1", "127.0.0.1:1", "from", "to", "g")
     document |= settings(ports[0], host=host)

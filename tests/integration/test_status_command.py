@@ -121,7 +121,16 @@ def test_without_an_endpoint_there_is_no_address(file):
 
 
 @pytest.mark.parametrize(
-    "url", ["localhost:8080", "ftp://x", "http://", "http://x:port", "http://u:hunter2@x"]
+    "url",
+    [
+        "localhost:8080",
+        "ftp://x",
+        "http://",
+        "http://x:port",
+        "http://u:hunter2@x",
+        "http://a..b:80",
+        "http://" + 64 * "a",
+    ],
 )
 def test_a_wrong_url_is_named(url):
     code, out, err = status("--url", url)
@@ -132,7 +141,16 @@ def test_a_wrong_url_is_named(url):
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"[]", b"ok", b'{"status": "healthy"}', b'{"sources": [1], "sinks": []}']
+    "body",
+    [
+        b"",
+        b"[]",
+        b"ok",
+        b'{"status": "healthy"}',
+        b'{"sources": [1], "sinks": []}',
+        b'{"sources": [{"last_error": 5}], "sinks": []}',
+        pytest.param(100_000 * b"[", id="deep"),
+    ],
 )
 def test_another_server_is_told_apart(body):
     class Handler(BaseHTTPRequestHandler):

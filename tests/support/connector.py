@@ -51,9 +51,13 @@ class Connector:
         directory: Where the configuration and the log go.
         config: The configuration.
         name: Distinguishes several in one directory.
+        verbose: Whether to log debug messages.
     """
 
-    def __init__(self, directory: Path, config: Mapping[str, Any], name: str = "connector") -> None:
+    def __init__(
+        self, directory: Path, config: Mapping[str, Any], name: str = "connector", *, verbose: bool = False
+    ) -> None:
+        self._options = ["-v"] if verbose else []
         self.log_path = directory / f"{name}.log"
         self._file = directory / f"{name}.yaml"
         self._file.write_text(yaml.safe_dump(dict(config), sort_keys=False))
@@ -61,7 +65,7 @@ class Connector:
 
     def start(self) -> Connector:
         """Starts the process."""
-        command = [sys.executable, "-m", "rivven_kafka.cli", "-c", str(self._file), "run"]
+        command = [sys.executable, "-m", "rivven_kafka.cli", "-c", str(self._file), *self._options, "run"]
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
         return self

@@ -9,6 +9,7 @@ from jsonschema import Draft202012Validator
 from rivven_kafka.cli import main
 from rivven_kafka.cli.reference import option_tables
 from rivven_kafka.config import KafkaSourceConfig, parse_connect
+from rivven_kafka.errors import ConfigError
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.yaml"))
 SOURCE = {"brokers": "kafka1:9092", "topic": "orders"}
@@ -105,6 +106,44 @@ def test_values_may_be_references_and_numbers_may_be_strings(validator, option, 
         assert schema.is_valid({**SOURCE, option: value}), value
     for value in bad:
         assert not schema.is_valid({**SOURCE, option: value}), value
+
+
+@pytest.mark.parametrize(
+    ("path", "good", "bad"),
+    [
+        (("version",), ["1.0", 1.0, 1], ["1", 1.1, 2, True]),
+        (("sources", "in", "dead_letter_topic"), ["", "dlq", None], ["a b", 5]),
+        (("sinks", "out", "dead_letter_topic"), ["", "dlq", None], ["a b", 5]),
+        (
+            ("sources", "in", "config", "kafka_options"),
+            [{}, {"client_rack": "r"}, {"client.rack": "r"}, {"fetch.max.wait.ms": "5"}, {"proxy_url": "http://p:1"}],
+            [{"client_rak": "r"}, {"client_rack": 5}, {"fetch.max_wait_ms": 5}, {"fetch_max_wait_ms": 2**31},
+             {"max_block_ms": 5}, {"group_id": "g"}, {"fetch_max_wait_ms": True}, {"fetch_max_wait_ms": "five"}],
+        ),
+        (
+            ("sinks", "out", "config", "kafka_options"),
+            [{"max_block_ms": 5}, {"max.block.ms": 5}],
+            [{"client_rack": "r"}, {"retry_backoff_ms": 5}],
+        ),
+        (
+            ("sinks", "out", "start_offset"),
+            [{"offsets": {"orders": {"0": 7}}}, {"offsets": {"orders": {"0": "7"}}}],
+            [{"offsets": {"orders": {"0": True}}}, {"offsets": {"orders": {"x": 7}}}, {"offsets": {"orders": {"0": 2**63}}},
+             {"offsets": {"orders": {"0": 1.5}}}],
+        ),
+    ],
+)  # fmt: skip
+def test_the_schema_and_the_loader_agree(validator, path, good, bad):
+    schema = validator("connect")
+    for value in good:
+        data = changed(FULL, *path, to=value)
+        parse_connect(data)
+        assert list(schema.iter_errors(data)) == [], value
+    for value in bad:
+        data = changed(FULL, *path, to=value)
+        with pytest.raises(ConfigError):
+            parse_connect(data)
+        assert not schema.is_valid(data), value
 
 
 def test_required_options_are_required(validator):

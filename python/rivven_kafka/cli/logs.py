@@ -8,6 +8,8 @@ import sys
 from datetime import UTC, datetime
 from typing import TextIO
 
+from rivven_kafka.log_filter import KafkaSecretsFilter
+
 FIELDS = ("connector", "topic", "partition", "offset", "error")
 """Extra fields that log calls may pass in `extra=`, and that every format shows."""
 
@@ -105,6 +107,7 @@ def install(log_format: str, *, verbose: bool, color: bool, stream: TextIO | Non
     handler.setFormatter(
         JsonFormatter() if log_format == "json" else TextFormatter(color=color and target.isatty())
     )
+    handler.addFilter(KafkaSecretsFilter())
     handler.addFilter(_Noise())
     root = logging.getLogger()
     root.handlers[:] = [handler]

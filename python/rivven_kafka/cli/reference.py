@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from rivven_kafka.config.lookup import inside, tags
-from rivven_kafka.config.values import MAX_INT32
+from rivven_kafka.config.values import MAX_INT32, MAX_INT64
 
 
 def option_tables(title: str, model: type[BaseModel], *, omit: str = "") -> str:
@@ -89,6 +89,6 @@ def _range(field: FieldInfo) -> str:
     """The smallest and the largest number, as far as they are worth telling."""
     low = next((bound.ge for bound in field.metadata if isinstance(bound, Ge)), None)
     high = next((bound.le for bound in field.metadata if isinstance(bound, Le)), None)
-    if high is not None and high != MAX_INT32:
+    if high not in (None, MAX_INT32, MAX_INT64):
         return f" From {low} to {high}."
     return f" At least {low}." if low not in (None, 0, 1) else ""

@@ -70,6 +70,8 @@ def _status_url(text: str) -> str:
     try:
         parts = urlsplit(text)
         good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        # Names that cannot be encoded for a name server, such as "a..b".
+        (parts.hostname or "").encode("idna")
     except ValueError:
         good = False
     if "@" in text:
@@ -86,20 +88,20 @@ def _ask(url: str) -> dict[str, Any]:
     try:
         with opener.open(url, timeout=_TIMEOUT_S) as answer:
             body = answer.read(_MAX_BYTES)
-    except (OSError, HTTPException) as error:
+    except (OSError, HTTPException, UnicodeError) as error:
         raise ConnectError(f"no status from {url}: {getattr(error, 'reason', None) or error}") from error
     try:
         report = json.loads(body)
         _ = [_row(kind, entry) for kind in ("source", "sink") for entry in report[f"{kind}s"]]
         return {"status": report["status"], **report}
-    except (ValueError, LookupError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise ProtocolError(f"{url} is not a status page of rivven-kafka run") from error
 
 
 def _row(kind: str, entry: dict[str, Any]) -> tuple[str, ...]:
     names = ("status", "since", "events_processed", "errors_count", "restarts")
     last_error = " ".join((entry["last_error"] or "").split())
-    return (entry["name"], kind, *(str(entry[name]) for name in names), last_error)
+    return (str(entry["name"]), kind, *(str(entry[name]) for name in names), last_error)
 
 
 def _print_table(report: dict[str, Any]) -> None:

@@ -78,16 +78,25 @@ NOT_TAKEN: Mapping[str, str] = {
 """Kafka's options that have no counterpart under their name, and what takes their place."""
 
 
+_NO_SECTION = (type(None), bool, int, float, str, list, tuple)
+
+
 def rewrite(data: Mapping[object, object], aliases: Mapping[str, KeyPath]) -> dict[object, object]:
     """Move the values of Kafka's spellings to the options they mean.
 
-    A spelling whose option is given too is left where it is, to be reported.
+    A spelling whose option is given too is left where it is, to be reported. One whose section is given, but
+    is no section, is left out: that alone is reported.
     """
     result = dict(data)
     for spelling, path in aliases.items():
-        if spelling not in result or _given(result, path):
+        if spelling not in result:
             continue
         *sections, option = path
+        if any(section in result and isinstance(result[section], _NO_SECTION) for section in sections):
+            del result[spelling]
+            continue
+        if _given(result, path):
+            continue
         inner = result
         for section in sections:
             below = inner.get(section)

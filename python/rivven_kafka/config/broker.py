@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pydantic import Field
 
 from rivven_kafka.config.model import BrokenRule, Model
-from rivven_kafka.config.values import MAX_INT32, Addresses, Text
+from rivven_kafka.config.values import MAX_INT32, Addresses, FileName, Text
 
 DEFAULT_ADDRESS = "127.0.0.1:9092"
 """Where a `rivvend` started without options listens, seen from the same machine."""
@@ -19,11 +19,11 @@ class TlsConfig(Model):
     enabled: bool = Field(
         False, description="Encrypt the connections to Rivven. Not supported in this version."
     )
-    cert_path: Text | None = Field(None, description="File with the client certificate (PEM).")
-    key_path: Text | None = Field(
+    cert_path: FileName | None = Field(None, description="File with the client certificate (PEM).")
+    key_path: FileName | None = Field(
         None, description="File with the private key of the client certificate (PEM)."
     )
-    ca_path: Text | None = Field(None, description="File with the CA certificates to trust (PEM).")
+    ca_path: FileName | None = Field(None, description="File with the CA certificates to trust (PEM).")
     insecure: bool = Field(False, description="Accept any certificate.")
     server_name: Text | None = Field(None, description="Name expected in the server's certificate.")
 

@@ -45,8 +45,8 @@ class DistributedConfig(Model):
 
 
 def _version(value: object) -> object:
-    """Accept 1.0 without quotes too."""
-    return "1.0" if isinstance(value, float) and value == 1.0 else value
+    """Accept 1.0 without quotes too, and 1: to JSON Schema the two are the same."""
+    return "1.0" if isinstance(value, int | float) and value == 1 and value is not True else value
 
 
 class ConnectConfig(Model):

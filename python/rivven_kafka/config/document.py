@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import yaml
 
-from rivven_kafka.config.problems import KeyPath, Problem, config_error, show
+from rivven_kafka.config.problems import KeyPath, Problem, config_error, show, without_quotation
 
 _BOOL = "tag:yaml.org,2002:bool"
 _INT = "tag:yaml.org,2002:int"
@@ -101,6 +101,15 @@ def _column(node: yaml.MappingNode, value: str, tag: str) -> int:
     return next(int(key.start_mark.column) for key, _ in node.value if key.value == value and key.tag == tag)
 
 
+def _reason(error: yaml.MarkedYAMLError) -> str:
+    """What is wrong, without the text of the file: a secret without quotes may look like an alias or tag."""
+    message = error.problem or error.context or "not known why"
+    reason = without_quotation(message)
+    if reason == message and "cannot start any token" not in message:
+        return reason
+    return f"{reason}; a value that begins with a special character, such as * or !, has to stand in quotes"
+
+
 def read_yaml(text: str, origin: str) -> Document:
     """Parse one YAML document.
 
@@ -121,8 +130,9 @@ def read_yaml(text: str, origin: str) -> Document:
         mark = error.problem_mark or error.context_mark
         where = f", column {mark.column + 1}" if mark is not None else ""
         line = mark.line + 1 if mark is not None else None
-        problems = [Problem((), f"not valid YAML{where}: {error.problem or error.context}", line)]
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        problems = [Problem((), f"not valid YAML{where}: {_reason(error)}", line)]
+    # PyYAML lets errors of constructors pass: `!!bool x` is a KeyError, `!!timestamp x` an AttributeError.
+    except (yaml.YAMLError, ValueError, RecursionError, LookupError, AttributeError, TypeError) as error:
         problems = [Problem((), f"not valid YAML ({type(error).__name__})")]
     finally:
         if loader is not None:

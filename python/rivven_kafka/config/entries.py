@@ -9,12 +9,13 @@ from pydantic import BeforeValidator, Field
 
 from rivven_kafka.config.choices import OnError, OnTombstone, StartOffset, ValueFormat
 from rivven_kafka.config.model import BrokenRule, Model
+from rivven_kafka.config.problems import repeated
 from rivven_kafka.config.settings import MAX_PARTITIONS
 from rivven_kafka.config.sink import KafkaSinkConfig
 from rivven_kafka.config.source import KafkaSourceConfig
 from rivven_kafka.config.start import SinkStart, StartOffsets
 from rivven_kafka.config.transforms import Transform, outside_data
-from rivven_kafka.config.values import TOPIC_PLACEHOLDER, DestinationTopic, RivvenTopic, Text
+from rivven_kafka.config.values import MAX_INT64, TOPIC_PLACEHOLDER, DestinationTopic, RivvenTopic, Text
 
 MAX_RATE = 2**53
 """Records per second are counted in floating point."""
@@ -25,7 +26,9 @@ def _off(value: object) -> object:
     return None if value == "" else value
 
 
-OptionalTopic = Annotated[RivvenTopic | None, BeforeValidator(_off)]
+OptionalTopic = Annotated[
+    RivvenTopic | None, BeforeValidator(_off, json_schema_input_type=RivvenTopic | Literal[""] | None)
+]
 
 
 class SourceRateLimit(Model):
@@ -183,6 +186,7 @@ class SinkEntry(_Entry):
     offset_commit_interval: int | None = Field(
         None,
         ge=1,
+        le=MAX_INT64,
         description="Commit after this many delivered records, also before config.commit_interval_ms has "
         "passed (records).",
     )
@@ -195,9 +199,7 @@ class SinkEntry(_Entry):
     def broken_rules(self) -> Iterator[BrokenRule]:
         """Refuse a topic named twice, whose records would be written twice, and what is not there yet."""
         yield from super().broken_rules()
-        twice = sorted({topic for topic in self.topics if self.topics.count(topic) > 1})
-        if twice:
-            yield "topics", f"named more than once: {', '.join(twice)}"
+        yield from repeated("topics", self.topics)
         yield from _broken_transform_rules(self.config, self.transforms)
         yield from _broken_dead_letter_rules(self.config, self.dead_letter_topic)
         if self.dead_letter_topic in self.topics:

@@ -23,7 +23,7 @@ from rivven_kafka.config.problems import KeyPath, Problem, kind_of, show, show_p
 from rivven_kafka.config.suggest import suggestion
 
 BROKEN_RULE = "broken_rule"
-"""Error type of the checks that concern several options; its message is complete."""
+"""Error type of checks whose message is complete, such as those that concern several options."""
 
 _KEY_MARK = "[key]"
 """Pydantic ends the location of a bad dict key with this."""

@@ -6,14 +6,15 @@ Every option of kafka-python 3.0 is either passed through or managed by the conn
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated
+from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, SecretStr
 
 from rivven_kafka.config.model import BrokenRule
-from rivven_kafka.config.problems import kind_of
+from rivven_kafka.config.problems import kind_of, show
 from rivven_kafka.config.suggest import suggestion
-from rivven_kafka.config.values import Text
+from rivven_kafka.config.values import INTEGER, MAX_INT32, Text
 
 _CONNECTION: Mapping[str, type] = {
     "bootstrap_timeout_ms": int,
@@ -116,26 +117,73 @@ _MANAGED = frozenset(
 """Options that the connector needs at the value it has chosen, or that a file cannot express."""
 
 
-_WITH_PASSWORD = ("proxy_url", "socks5_proxy")
-"""Options whose value may hold a password, as part of a URL."""
+_PROXIES = ("proxy_url", "socks5_proxy")
+"""Options whose value is a URL that may hold a password."""
+
+PROXY_SCHEMES = ("http", "socks5", "socks5h")
+"""What kafka-python can talk to a proxy."""
 
 
-def _conceal(options: dict[str, object]) -> dict[str, object]:
-    return {
-        spelling: SecretStr(value)
-        if plain_name(spelling) in _WITH_PASSWORD and isinstance(value, str)
-        else value
-        for spelling, value in options.items()
-    }
+_MAX_DIGITS = 20
+_TYPES = {int: "integer", str: "string", bool: "boolean"}
 
 
-KafkaOptions = Annotated[dict[Text, object], AfterValidator(_conceal)]
+def _read(options: dict[str, object]) -> dict[str, object]:
+    return {spelling: _value(plain_name(spelling), value) for spelling, value in options.items()}
+
+
+def _value(name: str, value: object) -> object:
+    """Hide what may hold a password, and read numbers and booleans that came as strings."""
+    if not isinstance(value, str):
+        return value
+    kind = CONSUMER.get(name) or PRODUCER.get(name)
+    if name in _PROXIES:
+        return SecretStr(value)
+    if kind is int and len(value) <= _MAX_DIGITS and INTEGER.fullmatch(value):
+        return int(value)
+    if kind is bool and value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    return value
+
+
+KafkaOptions = Annotated[dict[Text, object], AfterValidator(_read)]
 """Options of kafka-python by name; what may hold a password is never shown."""
 
 
 def plain_name(spelling: str) -> str:
     """kafka-python's name of an option in Kafka's spelling: `fetch.max.wait.ms` is `fetch_max_wait_ms`."""
     return spelling.replace(".", "_")
+
+
+def _is_proxy(url: str) -> bool:
+    """Whether a URL names a proxy. Without a port, kafka-python would connect to port 0."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in PROXY_SCHEMES and bool(parts.hostname) and bool(parts.port)
+    except ValueError:
+        return False
+
+
+def _dotted(name: str) -> str:
+    """Kafka's spelling of an option of kafka-python."""
+    return name.replace("_", ".")
+
+
+def options_schema(passed: Mapping[str, type]) -> dict[str, Any]:
+    """What the JSON Schema of `kafka_options` says beyond that they are a mapping.
+
+    Args:
+        passed: `CONSUMER` or `PRODUCER`.
+    """
+    properties: dict[str, dict[str, Any]] = {}
+    for name, kind in passed.items():
+        described: dict[str, Any] = {"type": _TYPES[kind]}
+        if kind is int:
+            described["maximum"] = MAX_INT32
+        if name in _PROXIES:
+            described["writeOnly"] = True
+        properties |= dict.fromkeys((name, _dotted(name)), described)
+    return {"properties": properties, "additionalProperties": False}
 
 
 def broken_rules(options: Mapping[str, object], passed: Mapping[str, type]) -> Iterator[BrokenRule]:
@@ -153,13 +201,20 @@ def broken_rules(options: Mapping[str, object], passed: Mapping[str, type]) -> I
         if name in seen:
             yield path, f"given twice: {seen[name]} is the same option"
         seen[name] = spelling
-        if name in passed:
+        if name in passed and spelling not in (name, _dotted(name)):
+            yield path, f"not an option of kafka-python: expected {name} or {_dotted(name)}"
+        elif name in passed:
             kind = passed[name]
             if isinstance(value, SecretStr):
                 value = value.get_secret_value()
+                if not _is_proxy(value):
+                    *others, last = PROXY_SCHEMES
+                    yield path, f"got ***: expected scheme://host:port, scheme {', '.join(others)} or {last}"
             if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
                 words = {int: "an integer", str: "a string", bool: "true or false"}[kind]
                 yield path, f"got {kind_of(value)}: expected {words}"
+            elif kind is int and isinstance(value, int) and value > MAX_INT32:
+                yield path, f"got {show(value)}: expected an integer of at most {MAX_INT32}"
         elif name in ours:
             yield path, f"managed by the connector: give {ours[name]} instead"
         elif name in _MANAGED:

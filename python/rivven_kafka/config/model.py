@@ -13,11 +13,11 @@ from rivven_kafka.config.aliases import rewrite
 from rivven_kafka.config.explain import BROKEN_RULE, explain
 from rivven_kafka.config.problems import KeyPath, config_error
 from rivven_kafka.config.schema import add_aliases
+from rivven_kafka.config.values import INTEGER
 
 BrokenRule = tuple[str | KeyPath, str]
 """The option to name in the error (empty: the whole section), and the complete message."""
 
-_INTEGER = re.compile(r"[+-]?[0-9]+")
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
@@ -92,7 +92,7 @@ class Model(BaseModel):
                 raise PydanticKnownError("bool_type")
         elif int in types and (
             isinstance(value, bool | float | bytes)
-            or (isinstance(value, str) and not _INTEGER.fullmatch(value))
+            or (isinstance(value, str) and not INTEGER.fullmatch(value))
         ):
             raise PydanticKnownError("int_type")
         elif float in types and (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -13,6 +13,8 @@ KeyPath = tuple[str | int, ...]
 """The keys and list indexes from the top of the configuration down to a value."""
 
 _PLAIN_KEY = re.compile(r"[\w.\-]+")
+_BEFORE_QUOTED = re.compile(r"""(?:[^'"]|'(?:<[a-z ]+>|\\?[^\w'])')*""")
+"""As far as nothing is quoted but punctuation and YAML's own words, such as '<scalar>'."""
 _MAX_SHOWN = 60
 _MAX_SHOWN_BITS = 256
 _KINDS: tuple[tuple[type, str], ...] = (
@@ -82,6 +84,20 @@ def show(value: object) -> str:
     if isinstance(value, float) or (isinstance(value, int) and value.bit_length() <= _MAX_SHOWN_BITS):
         return repr(value)
     return kind_of(value)
+
+
+def repeated(option: str, values: Sequence[str]) -> Iterator[tuple[KeyPath, str]]:
+    """Find the items of a list that are in it before; tells their places only: they may hold a secret."""
+    for index, value in enumerate(values):
+        first = values.index(value)
+        if first != index:
+            yield (option, index), f"the same as {option}[{first}]: expected each one once"
+
+
+def without_quotation(message: str) -> str:
+    """Cut a parser's message where it begins to repeat what it has read, which may be a secret."""
+    kept = _BEFORE_QUOTED.match(message)
+    return (kept.group() if kept else "").rstrip(" (,:;")
 
 
 def show_path(path: KeyPath) -> str:

@@ -9,7 +9,7 @@ from pydantic import Field
 from rivven_kafka.config.aliases import SECURITY
 from rivven_kafka.config.choices import SaslMechanism, SecurityProtocol
 from rivven_kafka.config.model import BrokenRule, Model
-from rivven_kafka.config.values import Secret, Text
+from rivven_kafka.config.values import FileName, Secret, Text
 
 _PASSWORD = ("sasl_username", "sasl_password")
 _REQUIRED: dict[SaslMechanism, tuple[str, ...]] = {
@@ -46,14 +46,14 @@ class SecurityConfig(Model):
         None, description="AWS session token for AWS_MSK_IAM; only temporary credentials have one."
     )
     aws_region: Text | None = Field(None, description="AWS region of the cluster for AWS_MSK_IAM.")
-    ssl_ca_cert: Text | None = Field(
+    ssl_ca_cert: FileName | None = Field(
         None,
         description="File with the CA certificates (PEM) to trust; the system's are trusted if not given.",
     )
-    ssl_client_cert: Text | None = Field(
+    ssl_client_cert: FileName | None = Field(
         None, description="File with the client certificate (PEM) for mutual TLS; needs ssl_client_key."
     )
-    ssl_client_key: Text | None = Field(
+    ssl_client_key: FileName | None = Field(
         None, description="File with the private key (PEM) of the client certificate; needs ssl_client_cert."
     )
     ssl_key_password: Secret | None = Field(None, description="Password of an encrypted ssl_client_key.")

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 
 from rivven_kafka.config.choices import LogLevel
 from rivven_kafka.config.model import BrokenRule, Model
-from rivven_kafka.config.values import Text
+from rivven_kafka.config.values import MAX_INT32, Text
 
 _MAX_PORT = 65535
 MAX_PARTITIONS = 1000
@@ -64,11 +64,11 @@ class TopicSettings(Model):
 class RetrySettings(Model):
     """How to try again when Rivven cannot be reached."""
 
-    max_retries: int = Field(10, ge=0, description="Attempts after the first (count).")
-    initial_backoff_ms: int = Field(100, ge=1, description="Pause before the first retry (ms).")
-    max_backoff_ms: int = Field(30_000, ge=1, description="Longest pause between retries (ms).")
+    max_retries: int = Field(10, ge=0, le=MAX_INT32, description="Attempts after the first (count).")
+    initial_backoff_ms: int = Field(100, ge=1, le=MAX_INT32, description="Pause before the first retry (ms).")
+    max_backoff_ms: int = Field(30_000, ge=1, le=MAX_INT32, description="Longest pause between retries (ms).")
     backoff_multiplier: float = Field(
-        2.0, ge=1, description="Each pause is this many times the one before (factor)."
+        2.0, ge=1, le=MAX_INT32, description="Each pause is this many times the one before (factor)."
     )
 
     def broken_rules(self) -> Iterator[BrokenRule]:
@@ -147,7 +147,6 @@ class Settings(Model):
         both = self.health.enabled and self.metrics.enabled
         if both and self.health.port == self.metrics.port and self.health.host != self.metrics.host:
             yield (
-                "metrics",
-                f"got host {self.metrics.host!r}: expected {self.health.host!r}, the host of "
-                f"settings.health, as both have port {self.health.port}",
+                ("metrics", "host"),
+                f"expected the same host as settings.health.host, as both have port {self.health.port}",
             )

@@ -9,10 +9,10 @@ from pydantic import BeforeValidator, Field
 
 from rivven_kafka.config.aliases import SINK
 from rivven_kafka.config.choices import Acks, Compression, OnError, Partitioning, ValueFormat
-from rivven_kafka.config.kafka_options import PRODUCER, KafkaOptions, broken_rules
+from rivven_kafka.config.kafka_options import PRODUCER, KafkaOptions, broken_rules, options_schema
 from rivven_kafka.config.model import BrokenRule, Model
 from rivven_kafka.config.security import SecurityConfig
-from rivven_kafka.config.values import MAX_INT32, MIB, Addresses, KafkaTopic, Text
+from rivven_kafka.config.values import MAX_INT32, MAX_INT64, MIB, Addresses, KafkaTopic, Text
 
 _KAFKA_ACKS = {"0": Acks.NONE, "1": Acks.LEADER, "-1": Acks.ALL}
 
@@ -111,6 +111,7 @@ class KafkaSinkConfig(Model):
     kafka_options: KafkaOptions = Field(
         default_factory=dict,
         repr=False,
+        json_schema_extra=options_schema(PRODUCER),
         description="Further options of kafka-python's producer, such as metadata_max_age_ms; those that the "
         "connector manages are refused.",
     )
@@ -159,6 +160,7 @@ class KafkaSinkConfig(Model):
     max_in_flight_bytes: int = Field(
         64 * MIB,
         ge=MIB,
+        le=MAX_INT64,
         description="Most data read and not yet acknowledged: bounds the memory used (bytes).",
     )
     shutdown_timeout_ms: int = Field(

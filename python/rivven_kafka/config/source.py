@@ -17,11 +17,13 @@ from rivven_kafka.config.choices import (
     StartOffset,
     ValueFormat,
 )
-from rivven_kafka.config.kafka_options import CONSUMER, KafkaOptions, broken_rules
+from rivven_kafka.config.kafka_options import CONSUMER, KafkaOptions, broken_rules, options_schema
 from rivven_kafka.config.model import BrokenRule, Model
+from rivven_kafka.config.problems import repeated
 from rivven_kafka.config.security import SecurityConfig
 from rivven_kafka.config.values import (
     MAX_INT32,
+    MAX_INT64,
     MIB,
     Addresses,
     KafkaTopic,
@@ -123,6 +125,7 @@ class KafkaSourceConfig(Model):
     kafka_options: KafkaOptions = Field(
         default_factory=dict,
         repr=False,
+        json_schema_extra=options_schema(CONSUMER),
         description="Further options of kafka-python's consumer, such as client_rack or metadata_max_age_ms; "
         "those that the connector manages are refused.",
     )
@@ -166,6 +169,7 @@ class KafkaSourceConfig(Model):
     max_in_flight_bytes: int = Field(
         64 * MIB,
         ge=MIB,
+        le=MAX_INT64,
         description="Most data read and not yet acknowledged: bounds the memory used (bytes).",
     )
     shutdown_timeout_ms: int = Field(
@@ -240,9 +244,7 @@ class KafkaSourceConfig(Model):
             yield "topic", "missing: expected one of topic, topics and topics_regex"
         for option in given[1:]:
             yield option, f"given together with {given[0]}: expected one of topic, topics and topics_regex"
-        twice = sorted({topic for topic in self.topics if self.topics.count(topic) > 1})
-        if twice:
-            yield "topics", f"named more than once: {', '.join(twice)}"
+        yield from repeated("topics", self.topics)
         if self.topics_exclude and self.topics_regex is None:
             yield "topics_exclude", "not used without topics_regex"
         yield from self._broken_pattern_rules()

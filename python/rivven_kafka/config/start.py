@@ -5,17 +5,27 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import Field, PlainValidator, ValidationError, WithJsonSchema
+from pydantic import BeforeValidator, Field, PlainValidator, ValidationError, WithJsonSchema
 
 from rivven_kafka.config.choices import StartOffset
 from rivven_kafka.config.model import Model
-from rivven_kafka.config.values import RivvenTopic
+from rivven_kafka.config.values import INTEGER, MAX_INT32, MAX_INT64, RivvenTopic
 
 _START = (
     "expected earliest, latest, {timestamp: <RFC 3339 time with its offset from UTC>} or "
     "{offsets: {<topic>: {<partition>: <offset>}}}"
 )
-_PARTITIONS = dict[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]]
+
+
+def _integer(value: object) -> object:
+    """Refuse what pydantic would convert: true as 1, 5.0 as 5."""
+    if isinstance(value, bool | float | bytes) or (isinstance(value, str) and not INTEGER.fullmatch(value)):
+        raise ValueError("expected an integer")
+    return value
+
+
+_Partition = Annotated[int, BeforeValidator(_integer), Field(ge=0, le=MAX_INT32)]
+_Offset = Annotated[int, BeforeValidator(_integer), Field(ge=0, le=MAX_INT64)]
 
 
 class StartOffsets(Model):
@@ -26,7 +36,7 @@ class StartOffsets(Model):
         otherwise: Where to start in partitions that are not listed.
     """
 
-    offsets: dict[RivvenTopic, _PARTITIONS] = Field(
+    offsets: dict[RivvenTopic, dict[_Partition, _Offset]] = Field(
         min_length=1, description="Offsets by topic and partition."
     )
     otherwise: StartOffset = Field(
@@ -78,7 +88,12 @@ SinkStart = Annotated[
                             "minProperties": 1,
                             "additionalProperties": {
                                 "type": "object",
-                                "additionalProperties": {"type": "integer", "minimum": 0},
+                                "propertyNames": {"pattern": "^[+-]?[0-9]+$"},
+                                "additionalProperties": {
+                                    "type": "integer",
+                                    "minimum": 0,
+                                    "maximum": MAX_INT64,
+                                },
                             },
                         },
                         "otherwise": {"enum": list(StartOffset), "type": "string"},

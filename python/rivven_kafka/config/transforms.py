@@ -209,6 +209,5 @@ def outside_data(steps: Sequence[Transform]) -> Iterator[tuple[KeyPath, str]]:
         if names[0] != "data" or len(names) == 1:
             yield (
                 (index, "config", option),
-                f"got {path!r}: expected a field inside data (data.NAME), as there is no event with "
-                "value_format raw",
+                "expected a field inside data (data.NAME), as there is no event with value_format raw",
             )

@@ -7,14 +7,23 @@ from ipaddress import IPv6Address
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
-from rivven_kafka.config.problems import ExpandedStr
+from rivven_kafka.config.explain import BROKEN_RULE
+from rivven_kafka.config.problems import ExpandedStr, without_quotation
 
 MIB = 1024 * 1024
 MAX_INT32 = 2**31 - 1
 """Kafka's wire format holds times (ms) and sizes (bytes) in signed 32-bit integers."""
 
+MAX_INT64 = 2**63 - 1
+"""Offsets, and sizes of memory (bytes), are signed 64-bit integers in native code."""
+
+INTEGER = re.compile(r"[+-]?[0-9]+")
+"""An integer given as a string, as environment variables are."""
+
 _ADDRESS = re.compile(r"(?:\[(?P<ipv6>[^\]]*)\]|(?P<host>[A-Za-z0-9._-]{1,253})):(?P<port>[0-9]{1,5})")
+_HOST = re.compile(r"([^.]{1,63}\.)*[^.]{1,63}\.?")
 _KAFKA_TOPIC = r"[A-Za-z0-9._-]{1,249}"
 _RIVVEN_TOPIC = r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}"
 _MAX_PORT = 65535
@@ -41,6 +50,8 @@ def _address(value: str) -> str:
     match = _ADDRESS.fullmatch(value)
     if match is None or not 1 <= int(match["port"]) <= _MAX_PORT:
         raise ValueError(f"expected host:port, with a port from 1 to {_MAX_PORT}")
+    if match["host"] is not None and not _HOST.fullmatch(match["host"]):
+        raise ValueError("expected host:port; the parts of a host's name have 1 to 63 characters")
     if match["ipv6"] is not None:
         try:
             IPv6Address(match["ipv6"])
@@ -61,7 +72,14 @@ def _regex(value: str) -> str:
     try:
         re.compile(value)
     except re.error as error:
-        raise ValueError(f"expected a regular expression: {error}") from None
+        raise ValueError(f"expected a regular expression: {without_quotation(str(error))}") from None
+    return value
+
+
+def _file_name(value: str) -> str:
+    if "-----BEGIN" in value or len(value.splitlines()) > 1:
+        # This type of error is shown without the value, which may be a private key.
+        raise PydanticCustomError(BROKEN_RULE, "got ***: expected the name of a file, not its content")
     return value
 
 
@@ -116,6 +134,9 @@ DestinationTopic = Annotated[
 
 Text = Annotated[str, Field(min_length=1)]
 """A string that is not empty."""
+
+FileName = Annotated[Text, AfterValidator(_file_name)]
+"""The name of a file. What looks like the content of one is refused and never shown."""
 
 Secret = Annotated[SecretStr, Field(min_length=1)]
 """A string that is not empty and never shown."""

@@ -161,9 +161,11 @@ def _listen(name: str, section: HealthSettings | MetricsSettings, application: A
     option = f"settings.{name}"
     try:
         return _Server(section.host, section.port, application)
-    except socket.gaierror as error:
+    except (socket.gaierror, UnicodeError) as error:
+        # UnicodeError: names that cannot be encoded for a name server, such as "a..b".
+        reason = error.strerror if isinstance(error, OSError) else "not a valid name"
         raise ConfigError(
-            f"{option}.host: got {section.host!r}: expected an address of this machine: {error.strerror}"
+            f"{option}.host: got {section.host!r}: expected an address of this machine: {reason}"
         ) from error
     except OSError as error:
         raise ConfigError(

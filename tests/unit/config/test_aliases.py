@@ -2,7 +2,7 @@
 
 import jsonschema
 import pytest
-from rivven_kafka.config import KafkaSinkConfig, KafkaSourceConfig
+from rivven_kafka.config import KafkaSinkConfig, KafkaSourceConfig, SecurityConfig
 from rivven_kafka.config.aliases import NOT_TAKEN, SECURITY, SINK, SOURCE
 from rivven_kafka.errors import ConfigError
 
@@ -114,6 +114,21 @@ def test_an_option_given_in_both_spellings_is_refused(options, problem):
     with pytest.raises(ConfigError) as raised:
         KafkaSourceConfig.build({"topic": "t", **options})
     assert str(raised.value) == f"{problem}, which is the same option"
+
+
+@pytest.mark.parametrize(
+    ("section", "kind"), [(None, "null"), ("SSL", "a string"), ([], "nothing"), (5, "an integer")]
+)
+def test_what_is_no_section_is_the_only_problem(section, kind):
+    options = {"brokers": "a:1", "topic": "t", "security": section, "security.protocol": "SSL"}
+    with pytest.raises(ConfigError) as raised:
+        KafkaSourceConfig.build(options)
+    assert str(raised.value) == f"security: got {kind}: expected a mapping"
+
+
+def test_spellings_beside_a_section_made_by_a_program_are_refused():
+    with pytest.raises(ConfigError, match=r"^security.protocol: given together with security.protocol"):
+        KafkaSourceConfig(brokers="a:1", topic="t", security=SecurityConfig(), **{"security.protocol": "SSL"})
 
 
 @pytest.mark.parametrize("key", NOT_TAKEN)

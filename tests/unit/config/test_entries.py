@@ -42,7 +42,9 @@ def test_a_start_for_each_partition():
 @pytest.mark.parametrize(
     "start",
     [{"offsets": {}}, {"offsets": {"r": {-1: 1}}}, {"offsets": {"r": {0: -1}}}, {"offsets": {"r": 5}}, {"offset": 5},
-     {"offsets": {"r": {0: 7}}, "otherwise": "never"}, {"offsets": {"r": {"x": 7}}}, {"timestamp": 5}],
+     {"offsets": {"r": {0: 7}}, "otherwise": "never"}, {"offsets": {"r": {"x": 7}}}, {"timestamp": 5},
+     {"offsets": {"r": {0: True}}}, {"offsets": {"r": {0: 7.0}}}, {"offsets": {"r": {True: 7}}}, {"offsets": {"r": {0: "7.0"}}},
+     {"offsets": {"r": {0: 2**63}}}, {"offsets": {"r": {2**31: 7}}}],
 )  # fmt: skip
 def test_starts_are_checked(start):
     problem = problem_of(sink, start_offset=start)
@@ -65,6 +67,11 @@ def test_the_schema_knows_the_starts():
     ):
         assert check.is_valid({**SINK, "start_offset": start}), start
     assert not check.is_valid({**SINK, "start_offset": {"offsets": {"r": 7}}})
+
+
+def test_numbers_of_records_are_taken_as_far_as_they_are_counted():
+    assert sink(offset_commit_interval=2**63 - 1).offset_commit_interval == 2**63 - 1
+    assert problem_of(sink, offset_commit_interval=2**63).startswith("offset_commit_interval: got 92233720")
 
 
 @pytest.mark.parametrize("build", [source, sink])

@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pytest
+from rivven_kafka.config import load_connect_file
 from rivven_kafka.config.expand import expand
 from rivven_kafka.config.problems import show, show_path
+from rivven_kafka.errors import ConfigError
 
 ENV = {"HOST": "kafka1", "PORT": "9092", "EMPTY": "", "TRICKY": "a: b\n- ${HOST} # $$"}
 
@@ -101,3 +103,32 @@ def test_nesting_and_size_are_bounded():
     assert [problem.text for problem in expand(level, ENV, Path())[1]] == [
         "nested too deep, or too many values"
     ]
+
+
+@pytest.mark.parametrize(
+    ("part", "options", "problem"),
+    [
+        ("source", "config: {brokers: 'k:1', topics: [a, '${S}', '${S}']}", "config.topics[2]: the same as topics[1]"),
+        ("source", "config: {brokers: 'k:1', topics: '${S},${S}'}", "config.topics[1]: the same as topics[0]"),
+        (
+            "source",
+            "config: {brokers: 'k:1', topic: t, value_format: raw}\ntransforms: [{type: remove_field, config: {field: '${S}'}}]",
+            "transforms[0].config.field: expected a field inside data",
+        ),
+        (
+            "source",
+            "config: {brokers: 'k:1', topic: t}\nsettings: {health: {enabled: true, port: 1, host: '${S}'}, "
+            "metrics: {enabled: true, port: 1}}",
+            "settings.metrics.host: expected the same host as settings.health.host, as both have port 1",
+        ),
+        ("sink", "topics: ['${S}', '${S}']\nconsumer_group: g\nconfig: {brokers: 'k:1', topic: t}", "topics[1]: the same as topics[0]"),
+    ],
+)  # fmt: skip
+def test_no_rule_repeats_an_expanded_value(tmp_path, part, options, problem):
+    topic = "topic: r\n" if part == "source" else ""
+    file = tmp_path / "connect.yaml"
+    file.write_text(f"type: kafka-{part}\n{topic}broker: {{bootstrap_servers: 'r:1'}}\n{options}\n")
+    with pytest.raises(ConfigError) as raised:
+        load_connect_file(file, {"S": "hunter2"})
+    assert f": {problem}" in str(raised.value)
+    assert "hunter2" not in str(raised.value)

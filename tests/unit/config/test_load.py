@@ -163,6 +163,50 @@ def test_what_is_not_a_configuration_file(problems, text, problem):
     assert problem in "\n".join(problems(text))
 
 
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (
+            "*hunter2",
+            "found undefined alias; a value that begins with a special character, such as * or !, has to",
+        ),
+        (
+            "!hunter2",
+            "could not determine a constructor for the tag; a value that begins with a special character",
+        ),
+        (
+            "!hunter2'x",
+            "could not determine a constructor for the tag; a value that begins with a special charac",
+        ),
+        (
+            "!<hunter2%22%27>",
+            "could not determine a constructor for the tag; a value that begins with a special",
+        ),
+        (
+            "!hunter2!x",
+            "found undefined tag handle; a value that begins with a special character, such as * or !",
+        ),
+        ("&hunter2 [&hunter2 a]", "second occurrence"),
+        (
+            "@hunter2",
+            "found character '@' that cannot start any token; a value that begins with a special char",
+        ),
+        ("[a, hunter2: b: c", "expected ',' or ']', but got ':'"),
+        ('"a" hunter2', "expected <block end>, but found '<scalar>'"),
+        ('"\\hunter2"', "found unknown escape character; a value"),
+        ("!!bool hunter2", "not valid YAML (KeyError)"),
+        ("!!timestamp hunter2", "not valid YAML (AttributeError)"),
+        ("!!int hunter2", "not valid YAML (ValueError)"),
+        ("!!float hunter2", "not valid YAML (ValueError)"),
+        ("!!binary hünter2", "failed to convert base64 data into ascii; a value"),
+    ],
+)
+def test_a_value_that_is_not_yaml_is_not_shown(problems, value, reason):
+    [problem] = problems(f"a: 1\npassword: {value}\n")
+    assert reason in problem
+    assert "unter2" not in problem
+
+
 def test_yaml_means_what_it_means_to_rivven_connect(load):
     config = load(
         SOURCE.replace("my-consumer ", "no ").replace("max_poll_records: 500 ", "max_poll_records: 0012 ")

@@ -1,7 +1,13 @@
 """Options that depend on each other."""
 
 import pytest
-from rivven_kafka.config import KafkaSinkConfig, KafkaSourceConfig, Partitioning, SecurityConfig
+from rivven_kafka.config import (
+    KafkaSinkConfig,
+    KafkaSourceConfig,
+    Partitioning,
+    SecurityConfig,
+    load_connect_file,
+)
 from rivven_kafka.errors import ConfigError
 
 REQUIRED = {"brokers": "kafka1:9092", "topic": "orders"}
@@ -71,6 +77,31 @@ def test_security_that_does_not(options, problems):
     assert len(lines) == len(problems)
     for line, problem in zip(lines, problems, strict=True):
         assert line.startswith(problem)
+
+
+@pytest.mark.parametrize("option", ["ssl_ca_cert", "ssl_client_cert", "ssl_client_key"])
+@pytest.mark.parametrize(
+    "content",
+    ["-----BEGIN PRIVATE KEY-----\nhunter2\n-----END PRIVATE KEY-----", "hun\nter2", "-----BEGIN hunter2"],
+)
+def test_the_content_of_a_certificate_file_is_refused_and_not_shown(option, content):
+    with pytest.raises(ConfigError) as raised:
+        SecurityConfig(protocol="SSL", **{option: content})
+    assert str(raised.value) == f"{option}: got ***: expected the name of a file, not its content"
+
+
+def test_a_key_from_a_reference_is_refused_and_not_shown(tmp_path):
+    (tmp_path / "key.pem").write_text("-----BEGIN PRIVATE KEY-----\nhunter2\n-----END PRIVATE KEY-----\n")
+    file = tmp_path / "connect.yaml"
+    file.write_text(
+        "type: kafka-source\ntopic: t\nbroker: {bootstrap_servers: r:1}\nconfig:\n  brokers: k:1\n  topic: t\n"
+        "  ssl.key.location: ${file:key.pem}\n"
+    )
+    with pytest.raises(ConfigError) as raised:
+        load_connect_file(file)
+    assert str(raised.value) == (
+        f"{file}:7: config.ssl.key.location: got ***: expected the name of a file, not its content"
+    )
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import pytest
 from rivven_kafka.config import KafkaSourceConfig, SourceEntry
+from rivven_kafka.config.problems import ExpandedStr
 from rivven_kafka.errors import ConfigError
 
 
@@ -40,7 +41,7 @@ def test_topics_by_expression():
         ({"topics": []}, "topic: missing: expected one of topic, topics and topics_regex"),
         ({"topic": "a", "topics": ["b"]}, "topics: given together with topic: expected one of topic, topics and"),
         ({"topic": "a", "topics_regex": "b"}, "topics_regex: given together with topic: expected one of topic,"),
-        ({"topics": "a,b,a"}, "topics: named more than once: a"),
+        ({"topics": "a,b,a"}, "topics[2]: the same as topics[0]: expected each one once"),
         ({"topics": "a,b/"}, "topics[1]: got 'b/': expected a Kafka topic"),
         ({"topics_regex": "("}, "topics_regex: got '(': expected a regular expression: missing )"),
         ({"topics_regex": ""}, "topics_regex: got '': expected a string that is not empty"),
@@ -56,6 +57,14 @@ def test_selections_are_checked(options, problem):
     with pytest.raises(ConfigError) as raised:
         source(**options)
     assert str(raised.value).startswith(problem)
+
+
+def test_the_names_in_an_expression_are_not_shown():
+    with pytest.raises(ConfigError) as raised:
+        source(topics_regex=ExpandedStr.of("(?P<hunter2>a)(?P<hunter2>b)", "${REGEX}"))
+    assert str(raised.value) == (
+        "topics_regex: got the value of ${REGEX}: expected a regular expression: redefinition of group name"
+    )
 
 
 def entry(destination, **options):
