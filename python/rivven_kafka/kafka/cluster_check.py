@@ -18,7 +18,7 @@ from rivven_kafka.errors import (
 )
 from rivven_kafka.kafka.admin import Admin, TopicDescription
 from rivven_kafka.kafka.login import log_in
-from rivven_kafka.kafka.reach import failures, reach
+from rivven_kafka.kafka.reach import failures, proxy_option, reach
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ class ClusterCheck:
         self._security = security
         self._selection = selection
         self._timeout_ms: int = options["request_timeout_ms"]
+        self._proxy = proxy_option(options)
         self._reached: list[str] = []
         self._logged_in: list[str] = []
         self._asked = False
@@ -63,10 +64,12 @@ class ClusterCheck:
 
     def steps(self) -> list[Step]:
         """`config`, `connectivity`, `authentication` and `topic`, in this order."""
+        # Only a login goes through a proxy, and so finds out by itself what can be reached.
+        before_login = ("config",) if self._proxy else ("config", "connectivity")
         return [
             Step("config", self._check_config),
             Step("connectivity", self._check_connectivity),
-            Step("authentication", self._check_authentication, after=("config", "connectivity")),
+            Step("authentication", self._check_authentication, after=before_login),
             Step("topic", self._check_topic, after=("authentication",)),
         ]
 
@@ -104,6 +107,11 @@ class ClusterCheck:
         return "valid; the certificate files can be read" if given else "valid"
 
     def _check_connectivity(self) -> str:
+        if self._proxy:
+            self._reached = list(self._options["bootstrap_servers"])
+            raise NotTriedError(
+                f"not tried, because kafka_options.{self._proxy} is given: see authentication, which uses it"
+            )
         reasons = reach(self._options["bootstrap_servers"], self._timeout_ms)
         self._reached = [address for address, reason in reasons.items() if reason is None]
         missed = failures(reasons)
@@ -135,7 +143,7 @@ class ClusterCheck:
     def _check_topic(self) -> str:
         with self._admin() as admin:
             brokers = admin.brokers()
-            reasons = reach(brokers, self._timeout_ms)
+            reasons = self._reasons(brokers)
             unreached = failures(reasons)
             if any(reason is None for reason in reasons.values()):
                 found, self._denied = admin.topics(self._selection.names or None)
@@ -152,6 +160,16 @@ class ClusterCheck:
             f"topic {topic.name!r} has {topic.partitions} partition{'' if topic.partitions == 1 else 's'}"
             for topic in self.topics.values()
         )
+
+    def _reasons(self, addresses: Sequence[str]) -> dict[str, str | None]:
+        """Why the addresses that Kafka advertises cannot be reached, as `reach` tells it."""
+        if not self._proxy:
+            return reach(addresses, self._timeout_ms)
+        logins = log_in(self._options, addresses, self._timeout_ms)
+        return {
+            address: None if login.error is None else str(login.error).removeprefix(f"{address}: ")
+            for address, login in logins.items()
+        }
 
     def _require_topics(self) -> None:
         missing = [name for name in self._selection.names if name not in {*self.topics, *self._denied}]

@@ -7,7 +7,7 @@ a wrong password ends like a broker that is away.
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from kafka import errors as kafka_errors
@@ -18,7 +18,7 @@ from kafka.net.transport import KafkaSSLTransport, KafkaTCPTransport
 from kafka.protocol.metadata import MetadataRequest
 
 from rivven_kafka.errors import AuthenticationError, ConnectError, RivvenKafkaError
-from rivven_kafka.kafka.reach import failures, host_and_port, reach
+from rivven_kafka.kafka.reach import failures, host_and_port, proxy_option, reach
 
 _CLOSED = {
     "PLAINTEXT": "closed the connection without an answer, as a listener that expects TLS or SASL does",
@@ -79,7 +79,8 @@ def explain(options: Mapping[str, Any], timeout_ms: int) -> RivvenKafkaError | N
     Returns:
         An `AuthenticationError` or a `ConnectError`; None if an address can be used after all.
     """
-    reasons = reach(options["bootstrap_servers"], timeout_ms)
+    addresses: Sequence[str] = options["bootstrap_servers"]
+    reasons = dict.fromkeys(addresses) if proxy_option(options) else reach(addresses, timeout_ms)
     logins = log_in(options, [address for address, reason in reasons.items() if reason is None], timeout_ms)
     errors = [login.error for login in logins.values() if login.error is not None]
     if len(errors) < len(logins):
