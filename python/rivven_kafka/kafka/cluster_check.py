@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,12 +11,12 @@ from rivven_kafka.config import SecurityConfig
 from rivven_kafka.errors import (
     AuthenticationError,
     AuthorizationError,
-    ConfigError,
     ConnectError,
     UnknownTopicError,
 )
 from rivven_kafka.kafka.admin import Admin, TopicDescription
 from rivven_kafka.kafka.login import log_in
+from rivven_kafka.kafka.net_client import net_client
 from rivven_kafka.kafka.reach import failures, proxy_option, reach
 
 
@@ -90,20 +89,9 @@ class ClusterCheck:
         )
 
     def _check_config(self) -> str:
+        net_client(self._options).close()
         security = self._security
-        if not security.protocol.uses_tls:
-            return "valid"
-        context = ssl.create_default_context()
-        if security.ssl_ca_cert is not None:
-            _load("ssl_ca_cert", security.ssl_ca_cert, context.load_verify_locations)
-        certificate, key = security.ssl_client_cert, security.ssl_client_key
-        if certificate is not None and key is not None:
-            secret = security.ssl_key_password
-            # An empty password keeps OpenSSL from asking for one on the terminal.
-            password = "" if secret is None else secret.get_secret_value()
-            _load("ssl_client_cert", certificate, ssl.create_default_context().load_verify_locations)
-            _load("ssl_client_key", key, lambda path: context.load_cert_chain(certificate, path, password))
-        given = security.ssl_ca_cert is not None or certificate is not None
+        given = security.ssl_ca_cert is not None or security.ssl_client_cert is not None
         return "valid; the certificate files can be read" if given else "valid"
 
     def _check_connectivity(self) -> str:
@@ -217,15 +205,3 @@ class ClusterCheck:
     def _admin(self) -> Admin:
         # A bootstrap address that does not answer would use up all the time of kafka-python's client.
         return Admin({**self._options, "bootstrap_servers": self._logged_in})
-
-
-def _load(option: str, path: str, load: Callable[[str], object]) -> None:
-    try:
-        load(path)
-    except ssl.SSLError as error:
-        reason = error.reason or "it does not hold what it is for"
-        raise ConfigError(f"security.{option}: got {path!r}: {reason}: expected a PEM file") from error
-    except OSError as error:
-        raise ConfigError(
-            f"security.{option}: got {path!r}: {error.strerror}: expected a PEM file"
-        ) from error

@@ -11,13 +11,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from kafka import errors as kafka_errors
-from kafka.net.compat import KafkaNetClient
 from kafka.net.connection import KafkaConnection
 from kafka.net.inet import create_connection
 from kafka.net.transport import KafkaSSLTransport, KafkaTCPTransport
 from kafka.protocol.metadata import MetadataRequest
 
 from rivven_kafka.errors import AuthenticationError, ConnectError, RivvenKafkaError
+from rivven_kafka.kafka.net_client import net_client
 from rivven_kafka.kafka.reach import failures, host_and_port, proxy_option, reach
 
 _CLOSED = {
@@ -48,8 +48,11 @@ def log_in(options: Mapping[str, Any], addresses: Iterable[str], timeout_ms: int
         options: Options of kafka-python's clients, see `connection_options`.
         addresses: `host:port` of brokers.
         timeout_ms: Longest wait for all of them (ms).
+
+    Raises:
+        ConfigError: The options cannot work, whatever the brokers do.
     """
-    client = KafkaNetClient(**options)
+    client = net_client(options)
     try:
         client._net.start()
         attempts = {address: _Attempt(client._manager, address, timeout_ms) for address in addresses}
