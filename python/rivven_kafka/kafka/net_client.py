@@ -9,6 +9,8 @@ from typing import Any
 
 from kafka.errors import KafkaConfigurationError
 from kafka.net.compat import KafkaNetClient
+from kafka.net.manager import KafkaConnectionManager
+from kafka.net.selector import NetworkSelector
 
 from rivven_kafka.config.kafka_options import CONSUMER, PRODUCER
 from rivven_kafka.errors import ConfigError
@@ -26,7 +28,33 @@ def net_client(options: Mapping[str, Any]) -> KafkaNetClient:
     """
     require_usable(options)
     with refusals(options):
-        return KafkaNetClient(**options)
+        net = NetworkSelector(**options)
+        return KafkaNetClient(net, _Connections(net, **options), **options)
+
+
+class _Connections(KafkaConnectionManager):  # type: ignore[misc]  # kafka-python is untyped
+    """Waits longer and longer before it connects again, also when only the TCP connection worked.
+
+    kafka-python takes a broker whose port accepts a connection for well, so it tries again at once, thousands
+    of times a second, where a proxy stands before a broker that is away.
+    """
+
+    async def _connect(
+        self,
+        node: Any,
+        conn: Any,
+        reset_backoff_on_connect: bool = True,
+        timeout_at: float | None = None,
+    ) -> None:
+        before = self._backoff.get(node.node_id)
+        await super()._connect(node, conn, reset_backoff_on_connect=False, timeout_at=timeout_at)
+        if not reset_backoff_on_connect:
+            # The caller counts.
+            return
+        if conn.connected:
+            self.reset_backoff(node.node_id)
+        elif self._backoff.get(node.node_id) == before and not self.closed:
+            self.update_backoff(node.node_id)
 
 
 @contextmanager
