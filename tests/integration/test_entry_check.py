@@ -31,7 +31,8 @@ def source(kafka, rivven, topic_name):
     create_topic(kafka.bootstrap, kafka_topic, 3)
 
     def check(rivven_topic, *, settings=None, topic_config=None, rivven=rivven.bootstrap, **options):
-        config = source_file(kafka.bootstrap, rivven, kafka_topic, rivven_topic, "g", **options)
+        config = source_file(kafka.bootstrap, "", kafka_topic, rivven_topic, "g", **options)
+        config["broker"]["bootstrap_servers"] = [rivven] if isinstance(rivven, str) else rivven
         config["broker"]["connection_timeout_ms"] = config["broker"]["request_timeout_ms"] = 3000
         config["settings"] = settings or {}
         config["sources"]["in"]["topic_config"] = topic_config or {}
@@ -137,6 +138,18 @@ def test_a_rivven_that_never_answers(source, topic_name):
     # The default is 30 s.
     assert checks["rivven"].duration_ms < 15_000
     assert checks["authorization"].ok
+
+
+@pytest.mark.parametrize("order", [slice(None), slice(None, None, -1)])
+def test_each_server_of_rivven_is_tried(source, rivven, topic_name, order):
+    checks = source(topic_name(), rivven=[NOWHERE, rivven.bootstrap][order])
+    assert checks["rivven"].ok
+    assert checks["rivven"].detail.startswith(f"reached {rivven.bootstrap}; not reached: ")
+    assert NOWHERE in checks["rivven"].detail
+    assert checks["rivven_topic"].ok
+    checks = source(topic_name(), rivven=[NOWHERE, "127.0.0.1:2"])
+    assert checks["rivven"].status == "failed"
+    assert all(server in checks["rivven"].detail for server in (NOWHERE, "127.0.0.1:2"))
 
 
 def test_topics_of_a_sink(sink, client, topic_name):

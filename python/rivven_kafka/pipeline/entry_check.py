@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 from rivven_kafka._native import RivvenClient
 from rivven_kafka.checks import CheckResult, Step, run_checks
 from rivven_kafka.config import BrokerConfig, Partitioning, Settings, SinkEntry, SourceEntry
-from rivven_kafka.errors import ConfigError, UnknownTopicError
+from rivven_kafka.errors import ConfigError, ConnectError, RivvenKafkaError, UnknownTopicError
 from rivven_kafka.kafka.cluster_check import ClusterCheck
 from rivven_kafka.pipeline.destination import by_destination, require_fit, wanted_partitions
 from rivven_kafka.rivven.options import client_arguments
@@ -30,21 +31,21 @@ def check_source_entry(
         settings: What holds for all connectors of the file.
     """
     cluster, steps = source_steps(entry.config, name)
-    client = _client(name, broker, settings)
+    rivven = _Rivven(name, broker, settings)
     try:
         return run_checks(
             [
                 *steps,
-                _ping(client, broker),
+                rivven.step(),
                 Step(
                     "rivven_topic",
-                    lambda: _check_destination(client, entry, settings, cluster),
+                    lambda: _check_destination(rivven.client(), entry, settings, cluster),
                     after=("rivven",),
                 ),
             ]
         )
     finally:
-        client.close()
+        rivven.close()
 
 
 def check_sink_entry(
@@ -63,34 +64,83 @@ def check_sink_entry(
         created: Rivven topics that sources of the file fill: they need not exist yet.
     """
     cluster, steps = sink_steps(entry.config, name)
-    client = _client(name, broker, settings)
+    rivven = _Rivven(name, broker, settings)
     try:
         return run_checks(
             [
                 *steps,
-                _ping(client, broker),
+                rivven.step(),
                 Step(
                     "rivven_topic",
-                    lambda: _check_origins(client, entry, settings, cluster, created),
+                    lambda: _check_origins(rivven.client(), entry, settings, cluster, created),
                     after=("rivven",),
                 ),
             ]
         )
     finally:
-        client.close()
+        rivven.close()
 
 
-def _client(name: str, broker: BrokerConfig, settings: Settings) -> RivvenClient:
-    retry = settings.retry.model_copy(update={"max_retries": 0})
-    return RivvenClient(**client_arguments(broker, retry, name))
+class _Rivven:
+    """The servers of Rivven, each tried once; the connector itself needs only one of them."""
+
+    def __init__(self, name: str, broker: BrokerConfig, settings: Settings) -> None:
+        retry = settings.retry.model_copy(update={"max_retries": 0})
+        self._clients = {
+            server: RivvenClient(
+                **client_arguments(broker.model_copy(update={"bootstrap_servers": (server,)}), retry, name)
+            )
+            for server in broker.bootstrap_servers
+        }
+        self._errors: dict[str, RivvenKafkaError | None] | None = None
+
+    def step(self) -> Step:
+        """The step `rivven`."""
+        return Step("rivven", self._check)
+
+    def client(self) -> RivvenClient:
+        """A client of the first server that answers.
+
+        Raises:
+            ConnectError: None of them does.
+        """
+        errors = self._tried()
+        for server, client in self._clients.items():
+            if errors[server] is None:
+                return client
+        raise ConnectError(_texts(errors)) from next(iter(errors.values()))
+
+    def _check(self) -> str:
+        self.client()
+        errors = self._tried()
+        reached = ", ".join(server for server, error in errors.items() if error is None)
+        missed = _texts(errors)
+        return f"reached {reached}" + (f"; not reached: {missed}" if missed else "")
+
+    def _tried(self) -> dict[str, RivvenKafkaError | None]:
+        """Why a server does not answer, by server; all are tried at the same time."""
+        if self._errors is None:
+            with ThreadPoolExecutor(len(self._clients)) as threads:
+                errors = threads.map(_refusal, self._clients.values())
+                self._errors = dict(zip(self._clients, errors, strict=True))
+        return self._errors
+
+    def close(self) -> None:
+        """Closes the connections."""
+        for client in self._clients.values():
+            client.close()
 
 
-def _ping(client: RivvenClient, broker: BrokerConfig) -> Step:
-    def ping() -> str:
+def _texts(errors: Mapping[str, RivvenKafkaError | None]) -> str:
+    return "; ".join(str(error.args[0]) for error in errors.values() if error is not None)
+
+
+def _refusal(client: RivvenClient) -> RivvenKafkaError | None:
+    try:
         client.ping()
-        return f"reached {', '.join(broker.bootstrap_servers)}"
-
-    return Step("rivven", ping)
+    except RivvenKafkaError as error:
+        return error
+    return None
 
 
 def _check_destination(
