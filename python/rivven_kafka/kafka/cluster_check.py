@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,9 @@ from rivven_kafka.kafka.admin import Admin, TopicDescription
 from rivven_kafka.kafka.login import log_in
 from rivven_kafka.kafka.net_client import net_client
 from rivven_kafka.kafka.reach import failures, proxy_option, reach
+
+Groups = Mapping[str, Collection[str]]
+"""Names of consumer groups, by what to call them in a message."""
 
 
 @dataclass(frozen=True)
@@ -73,18 +76,22 @@ class ClusterCheck:
         ]
 
     def authorization(
-        self, operations: Sequence[str], *, group: str | None = None, transactional_id: str | None = None
+        self,
+        operations: Sequence[str],
+        *,
+        groups: Callable[[], Groups] = dict,
+        transactional_id: str | None = None,
     ) -> Step:
         """The step `authorization`, which writes nothing.
 
         Args:
             operations: What has to be allowed with every topic, in Kafka's words.
-            group: Consumer group that has to be allowed to be read.
+            groups: Called once Kafka can be asked: the consumer groups that have to be allowed to be read.
             transactional_id: Transactional id that has to be allowed to be written.
         """
         return Step(
             "authorization",
-            lambda: self._check_authorization(operations, group, transactional_id),
+            lambda: self._check_authorization(operations, groups, transactional_id),
             after=("authentication",),
         )
 
@@ -171,7 +178,7 @@ class ClusterCheck:
             raise UnknownTopicError(f"Kafka has no {self._selection.text} that the user may see")
 
     def _check_authorization(
-        self, operations: Sequence[str], group: str | None, transactional_id: str | None
+        self, operations: Sequence[str], groups: Callable[[], Groups], transactional_id: str | None
     ) -> str:
         if not self._asked:
             raise NotTriedError("not tried, because Kafka could not be asked about the topic")
@@ -189,8 +196,9 @@ class ClusterCheck:
             else:
                 allowed.append(f"{wanted} on topic {name!r}")
         with self._admin() as admin:
-            if group is not None:
-                (allowed if admin.may_read_group(group) else missing).append(f"READ on group {group!r}")
+            for words, names in groups().items():
+                may = all(admin.may_read_group(name) for name in names)
+                (allowed if may else missing).append(f"READ on {words}")
             if transactional_id is not None:
                 may = admin.may_write_transactional_id(transactional_id)
                 (allowed if may else missing).append(f"WRITE on transactional id {transactional_id!r}")

@@ -9,8 +9,9 @@ from rivven_kafka._native import RivvenClient
 from rivven_kafka.checks import CheckResult, Step, run_checks
 from rivven_kafka.config import BrokerConfig, Partitioning, Settings, SinkEntry, SourceEntry
 from rivven_kafka.errors import ConfigError, ConnectError, RivvenKafkaError, UnknownTopicError
-from rivven_kafka.kafka.cluster_check import ClusterCheck
+from rivven_kafka.kafka.cluster_check import ClusterCheck, Groups
 from rivven_kafka.pipeline.destination import by_destination, require_fit, wanted_partitions
+from rivven_kafka.pipeline.kafka_positions import place, places
 from rivven_kafka.rivven.options import client_arguments
 from rivven_kafka.sink import sink_steps
 from rivven_kafka.source import source_steps
@@ -54,7 +55,8 @@ def check_sink_entry(
     """Tries what a sink of a file needs, on both sides. Never raises for a bad environment.
 
     Beside the checks of `sink_steps`: `rivven` (it answers) and `rivven_topic` (all of them exist, with no
-    more partitions than Kafka can take).
+    more partitions than Kafka can take). With `transactional_id` the rights include those on the groups that
+    hold the positions.
 
     Args:
         name: Name of the sink.
@@ -63,8 +65,11 @@ def check_sink_entry(
         settings: What holds for all connectors of the file.
         created: Rivven topics that sources of the file fill: they need not exist yet.
     """
-    cluster, steps = sink_steps(entry.config, name)
     rivven = _Rivven(name, broker, settings)
+    transactional = entry.config.transactional_id is not None
+    cluster, steps = sink_steps(
+        entry.config, name, (lambda found: _position_groups(rivven, entry, found)) if transactional else None
+    )
     try:
         return run_checks(
             [
@@ -141,6 +146,27 @@ def _refusal(client: RivvenClient) -> RivvenKafkaError | None:
     except RivvenKafkaError as error:
         return error
     return None
+
+
+def _position_groups(rivven: _Rivven, entry: SinkEntry, cluster: ClusterCheck) -> Groups:
+    """The Kafka groups in which a sink with transactions looks for its positions when it starts."""
+    topic = cluster.topics.get(entry.config.topic)
+    kafka_partitions = 1 if topic is None else topic.partitions
+    groups: dict[str, list[str]] = {}
+    for name in entry.topics:
+        try:
+            count = rivven.client().partition_count(name) or 1
+        except RivvenKafkaError:
+            # It has a check of its own; the first group is needed in any case.
+            count = 1
+        first, _ = place(entry.consumer_group, name, 0, kafka_partitions)
+        groups[f"group {first!r}"] = [first]
+        held = {place(entry.consumer_group, name, each, kafka_partitions)[0] for each in range(count)}
+        # Where the last partition could lie shows the kinds of names, without asking for all of them.
+        held |= {group for group, _ in places(entry.consumer_group, name, count - 1, kafka_partitions)}
+        if others := sorted(held - {first}):
+            groups[f"groups that begin with '{first}/'"] = others
+    return groups
 
 
 def _check_destination(
