@@ -72,11 +72,7 @@ def _check(config: ConnectConfig) -> list[tuple[str, CheckResult]]:
     # Imported here for the sake of commands that only read the file, see `run`.
     from rivven_kafka.pipeline.entry_check import check_sink_entry, check_source_entry
 
-    created = {
-        entry.destination(name)
-        for entry in config.enabled_sources.values()
-        for name in entry.config.topic_names or ("",)
-    }
+    sources = list(config.enabled_sources.values())
     broker, settings = config.broker, config.settings
     # An address that never answers costs its whole timeout: connectors do not wait for each other.
     with ThreadPoolExecutor(_AT_THE_SAME_TIME) as threads:
@@ -85,7 +81,7 @@ def _check(config: ConnectConfig) -> list[tuple[str, CheckResult]]:
             for name, entry in config.enabled_sources.items()
         ]
         checks += [
-            (name, threads.submit(check_sink_entry, name, entry, broker, settings, created=created))
+            (name, threads.submit(check_sink_entry, name, entry, broker, settings, filled_by=sources))
             for name, entry in config.enabled_sinks.items()
         ]
         return [(name, check.result()) for name, check in checks]

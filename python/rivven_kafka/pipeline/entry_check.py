@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from rivven_kafka._native import RivvenClient
 from rivven_kafka.checks import CheckResult, Step, run_checks
 from rivven_kafka.config import BrokerConfig, Partitioning, Settings, SinkEntry, SourceEntry
+from rivven_kafka.config.values import TOPIC_PLACEHOLDER
 from rivven_kafka.errors import ConfigError, ConnectError, RivvenKafkaError, UnknownTopicError
 from rivven_kafka.kafka.cluster_check import ClusterCheck, Groups
 from rivven_kafka.pipeline.destination import by_destination, require_fit, wanted_partitions
@@ -50,7 +51,12 @@ def check_source_entry(
 
 
 def check_sink_entry(
-    name: str, entry: SinkEntry, broker: BrokerConfig, settings: Settings, *, created: Collection[str] = ()
+    name: str,
+    entry: SinkEntry,
+    broker: BrokerConfig,
+    settings: Settings,
+    *,
+    filled_by: Collection[SourceEntry] = (),
 ) -> CheckResult:
     """Tries what a sink of a file needs, on both sides. Never raises for a bad environment.
 
@@ -63,7 +69,7 @@ def check_sink_entry(
         entry: Its section.
         broker: How to reach Rivven.
         settings: What holds for all connectors of the file.
-        created: Rivven topics that sources of the file fill: they need not exist yet.
+        filled_by: The sources of the file. Rivven topics that they fill need not exist yet.
     """
     rivven = _Rivven(name, broker, settings)
     transactional = entry.config.transactional_id is not None
@@ -77,7 +83,7 @@ def check_sink_entry(
                 rivven.step(),
                 Step(
                     "rivven_topic",
-                    lambda: _check_origins(rivven.client(), entry, settings, cluster, created),
+                    lambda: _check_origins(rivven.client(), entry, settings, cluster, filled_by),
                     after=("rivven",),
                 ),
             ]
@@ -201,7 +207,7 @@ def _check_origins(
     entry: SinkEntry,
     settings: Settings,
     cluster: ClusterCheck,
-    created: Collection[str],
+    sources: Collection[SourceEntry],
 ) -> str:
     found, missing = [], []
     for name in entry.topics:
@@ -209,7 +215,7 @@ def _check_origins(
         if count is not None:
             _require_counterparts(entry, name, count, cluster)
             found.append(f"Rivven topic {name!r} has {_partitions(count)}")
-        elif name in created:
+        elif any(_fills(source, name) for source in sources):
             found.append(f"Rivven topic {name!r} will be created by a source")
         elif settings.topic.require_topic_exists:
             missing.append(f"Rivven topic {name!r} does not exist")
@@ -218,6 +224,19 @@ def _check_origins(
     if missing:
         raise UnknownTopicError("; ".join(missing))
     return "; ".join(found)
+
+
+def _fills(source: SourceEntry, name: str) -> bool:
+    """Whether a Kafka topic that the source may read goes to the Rivven topic of that name."""
+    if source.config.topic_names:
+        return name in map(source.destination, source.config.topic_names)
+    fixed = source.destination("")
+    times = source.topic.count(TOPIC_PLACEHOLDER)
+    if not times:
+        return name == fixed
+    start, length = source.topic.index(TOPIC_PLACEHOLDER), (len(name) - len(fixed)) // times
+    kafka_topic = name[start : start + max(length, 0)]
+    return source.destination(kafka_topic) == name and source.config.selects(kafka_topic)
 
 
 def _require_counterparts(entry: SinkEntry, name: str, count: int, cluster: ClusterCheck) -> None:
