@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
@@ -22,7 +22,7 @@ from rivven_kafka.errors import (
 )
 from rivven_kafka.kafka import BatchProducer, TransactionalProducer, connection_options, passed_options
 from rivven_kafka.kafka.admin import TopicDescription, describe_topics
-from rivven_kafka.kafka.cluster_check import ClusterCheck, TopicSelection
+from rivven_kafka.kafka.cluster_check import ClusterCheck, Groups, TopicSelection
 
 # Kafka aborts a transaction that is open for longer: so long its readers may wait for a dead process.
 _TRANSACTION_TIMEOUT_MS = 60_000
@@ -66,18 +66,30 @@ def admin_options(config: KafkaSinkConfig, name: str) -> dict[str, Any]:
     ) | passed_options(config.kafka_options, KafkaAdminClient)
 
 
-def sink_steps(config: KafkaSinkConfig, name: str) -> tuple[ClusterCheck, list[Step]]:
+def sink_steps(
+    config: KafkaSinkConfig, name: str, positions: Callable[[ClusterCheck], Groups] | None = None
+) -> tuple[ClusterCheck, list[Step]]:
     """What a check of a sink tries on Kafka's side, and what it finds there.
 
     The steps are `config` (certificate files), `connectivity` (TCP), `authentication`, `topic`, and
     `authorization`: WRITE and DESCRIBE on the topic, WRITE on the transactional id. Since Kafka 3.0, WRITE on
     a topic is all that `idempotent` needs (KIP-679).
+
+    Args:
+        config: The sink's options.
+        name: Client id, where the configuration gives none.
+        positions: For a sink that keeps its positions in Kafka, as a connector with a transactional id does:
+            finds the groups that hold them. It needs READ on these, and on the topic.
     """
     selection = TopicSelection(
         (config.topic,), lambda topic: topic == config.topic, f"topic {config.topic!r}"
     )
     cluster = ClusterCheck(admin_options(config, name), config.security, selection)
-    authorization = cluster.authorization(("WRITE", "DESCRIBE"), transactional_id=config.transactional_id)
+    authorization = cluster.authorization(
+        ("WRITE", "DESCRIBE") if positions is None else ("WRITE", "DESCRIBE", "READ"),
+        groups=dict if positions is None else lambda: positions(cluster),
+        transactional_id=config.transactional_id,
+    )
     return cluster, [*cluster.steps(), authorization]
 
 

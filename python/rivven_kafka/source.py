@@ -89,7 +89,8 @@ def source_steps(config: KafkaSourceConfig, name: str) -> tuple[ClusterCheck, li
     """
     selection = TopicSelection(config.topic_names, config.selects, config.topics_text)
     cluster = ClusterCheck(admin_options(config, name), config.security, selection)
-    authorization = cluster.authorization(("READ", "DESCRIBE"), group=config.consumer_group)
+    group = config.consumer_group
+    authorization = cluster.authorization(("READ", "DESCRIBE"), groups=lambda: {f"group {group!r}": [group]})
     return cluster, [*cluster.steps(), authorization]
 
 

@@ -16,6 +16,7 @@ from rivven_kafka.kafka.cluster_check import ClusterCheck, TopicSelection
 
 from tests.support.connector import wait_until
 from tests.support.secured_kafka import SecuredKafka
+from tests.support.socks5 import Socks5
 from tests.support.topics import create_topic
 
 pytestmark = pytest.mark.integration
@@ -325,3 +326,37 @@ def test_the_third_state_is_neither_good_nor_bad(secured):
     assert checks["topic"].status is CheckStatus.SKIPPED
     assert not checks["topic"].ok
     assert checks["topic"].duration_ms == 0
+
+
+@pytest.mark.parametrize("option", ["proxy_url", "socks5_proxy"])
+def test_behind_a_proxy_everything_goes_through_it(secured, option):
+    # Nobody listens at `nobody`, where only the proxy finds the broker; Kafka advertises the same address.
+    astray, nobody = (int(address.rpartition(":")[2]) for address in (secured.astray, secured.nobody))
+    with Socks5({nobody: astray}) as proxy:
+        checks = checked(source(secured.nobody, kafka_options={option: proxy.url}))
+        assert statuses(checks) == ["ok", "skipped", "ok", "ok", "ok"]
+        assert f"kafka_options.{option} is given" in checks["connectivity"].detail
+        assert secured.nobody in checks["authentication"].detail
+    with Socks5({nobody: 1}) as proxy:
+        behind = source(secured.bootstrap, kafka_options={option: proxy.url}, request_timeout_ms=SHORT_MS)
+        assert statuses(checked(behind)) == ["ok", "skipped", "ok", "ok", "ok"]
+        astray = source(secured.astray, kafka_options={option: proxy.url}, request_timeout_ms=SHORT_MS)
+        checks = checked(astray)
+        assert statuses(checks) == ["ok", "skipped", "ok", "failed", "skipped"]
+        assert f"cannot be reached from here: {secured.nobody}: " in checks["topic"].detail
+
+
+def test_the_reason_for_a_failure_behind_a_proxy_comes_through_it(secured):
+    sasl, nobody = (int(address.rpartition(":")[2]) for address in (secured.sasl, secured.nobody))
+    with Socks5({nobody: sasl}) as proxy:
+        behind = source(
+            secured.nobody,
+            ("reader", "wrong-secret"),
+            kafka_options={"proxy_url": proxy.url},
+            request_timeout_ms=SHORT_MS,
+        )
+        checks = checked(behind)
+        assert statuses(checks) == ["ok", "skipped", "failed", "skipped", "skipped"]
+        # A direct connection would be refused.
+        with pytest.raises(AuthenticationError, match="Invalid username or password"):
+            behind.discover()

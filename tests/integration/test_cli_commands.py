@@ -58,10 +58,14 @@ CHECKS = [
 def test_check_is_content(file, kafka, rivven):
     code, out, err = command("-c", file(), "check")
     assert (code, err) == (0, "")
-    lines = [line.split(maxsplit=5) for line in out.splitlines()]
-    assert [line[:3] for line in lines] == [["ok", name, check] for name in ("in", "out") for check in CHECKS]
-    assert all(line[3].isdigit() and line[4] == "ms" for line in lines)
-    details = [line[5] for line in lines]
+    lines = [line.split(maxsplit=6) for line in out.splitlines()]
+    assert [line[:4] for line in lines] == [
+        ["ok", direction, name, check]
+        for direction, name in (("source", "in"), ("sink", "out"))
+        for check in CHECKS
+    ]
+    assert all(line[4].isdigit() and line[5] == "ms" for line in lines)
+    details = [line[6] for line in lines]
     assert details[CHECKS.index("connectivity")] == f"reached {kafka.bootstrap}"
     assert details[CHECKS.index("rivven")] == f"reached {rivven.bootstrap}"
     # Neither exists: the source will create what the sink reads.
@@ -73,7 +77,9 @@ def test_check_says_what_it_found_as_json(file):
     code, out, _ = command("-c", file(), "check", "--format", "json")
     results = json.loads(out)
     assert code == 0
-    assert all(list(result) == ["connector", "check", "status", "ms", "detail"] for result in results)
+    keys = ["connector", "direction", "check", "status", "ms", "detail"]
+    assert all(list(result) == keys for result in results)
+    assert [result["direction"] for result in results] == ["source"] * len(CHECKS) + ["sink"] * len(CHECKS)
     assert all(result["status"] == "ok" and result["ms"] >= 0 for result in results)
     assert f"topic '{file.topic}' has 3 partitions" in [result["detail"] for result in results]
 

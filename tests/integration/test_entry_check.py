@@ -31,7 +31,8 @@ def source(kafka, rivven, topic_name):
     create_topic(kafka.bootstrap, kafka_topic, 3)
 
     def check(rivven_topic, *, settings=None, topic_config=None, rivven=rivven.bootstrap, **options):
-        config = source_file(kafka.bootstrap, rivven, kafka_topic, rivven_topic, "g", **options)
+        config = source_file(kafka.bootstrap, "", kafka_topic, rivven_topic, "g", **options)
+        config["broker"]["bootstrap_servers"] = [rivven] if isinstance(rivven, str) else rivven
         config["broker"]["connection_timeout_ms"] = config["broker"]["request_timeout_ms"] = 3000
         config["settings"] = settings or {}
         config["sources"]["in"]["topic_config"] = topic_config or {}
@@ -50,13 +51,13 @@ def sink(kafka, rivven, topic_name):
     kafka_topic = topic_name()
     create_topic(kafka.bootstrap, kafka_topic, 3)
 
-    def check(*rivven_topics, created=(), settings=None, **options):
+    def check(*rivven_topics, filled_by=(), settings=None, **options):
         config = sink_file(kafka.bootstrap, rivven.bootstrap, "t", kafka_topic, "g", **options)
         config["sinks"]["out"]["topics"] = list(rivven_topics)
         config["settings"] = settings or {}
         config = parse_connect(config)
         entry = config.sinks["out"]
-        result = check_sink_entry("out", entry, config.broker, config.settings, created=created)
+        result = check_sink_entry("out", entry, config.broker, config.settings, filled_by=filled_by)
         return {check.name: check for check in result.checks}
 
     check.topic = kafka_topic
@@ -139,6 +140,52 @@ def test_a_rivven_that_never_answers(source, topic_name):
     assert checks["authorization"].ok
 
 
+@pytest.mark.parametrize("order", [slice(None), slice(None, None, -1)])
+def test_each_server_of_rivven_is_tried(source, rivven, topic_name, order):
+    checks = source(topic_name(), rivven=[NOWHERE, rivven.bootstrap][order])
+    assert checks["rivven"].ok
+    assert checks["rivven"].detail.startswith(f"reached {rivven.bootstrap}; not reached: ")
+    assert NOWHERE in checks["rivven"].detail
+    assert checks["rivven_topic"].ok
+    checks = source(topic_name(), rivven=[NOWHERE, "127.0.0.1:2"])
+    assert checks["rivven"].status == "failed"
+    assert all(server in checks["rivven"].detail for server in (NOWHERE, "127.0.0.1:2"))
+
+
+def source_entry(rivven_topic, **config):
+    document = source_file(NOWHERE, NOWHERE, "a", rivven_topic, "g")
+    options = document["sources"]["in"]["config"]
+    if config:
+        del options["topic"]
+    options |= config
+    return parse_connect(document).sources["in"]
+
+
+@pytest.mark.parametrize(
+    ("destination", "config", "filled", "others"),
+    [
+        ("copy", {}, ["copy"], ["a", "copy2"]),
+        ("copy-{topic}", {}, ["copy-a"], ["copy-b", "copy-"]),
+        ("copy", {"topics_regex": "shop-.*"}, ["copy"], ["shop-1"]),
+        (
+            "to-{topic}-copy",
+            {"topics_regex": "shop-[0-9]+"},
+            ["to-shop-1-copy", "to-shop-22-copy"],
+            ["to-shop-x-copy", "to-copy", "to--copy", "shop-1", "to-shop-1", "xx-shop-1-copy", "c"],
+        ),
+        ("{topic}.{topic}", {"topics_regex": "s.*"}, ["s1.s1"], ["s1.s2", "s1", "s1.s1.s1", "t.t"]),
+    ],
+)
+def test_topics_that_a_source_will_create(sink, topic_name, destination, config, filled, others):
+    run = topic_name()
+    entry = source_entry(f"{destination}{run}", **config)
+    checks = sink(*(f"{name}{run}" for name in filled), filled_by=[entry])
+    assert checks["rivven_topic"].ok
+    assert checks["rivven_topic"].detail.count("will be created by a source") == len(filled)
+    checks = sink(*(f"{name}{run}" for name in others), filled_by=[entry])
+    assert checks["rivven_topic"].detail.count("does not exist") == len(others)
+
+
 def test_topics_of_a_sink(sink, client, topic_name):
     there, missing = topic_name(), topic_name()
     client.create_topic(there, 3)
@@ -148,7 +195,7 @@ def test_topics_of_a_sink(sink, client, topic_name):
     checks = sink(there, missing)
     assert checks["rivven_topic"].status == "failed"
     assert checks["rivven_topic"].detail == f"Rivven topic {missing!r} does not exist"
-    checks = sink(there, missing, created=[missing])
+    checks = sink(there, missing, filled_by=[source_entry(missing)])
     assert checks["rivven_topic"].ok
     assert f"{missing!r} will be created by a source" in checks["rivven_topic"].detail
     checks = sink(missing, settings={"topic": {"require_topic_exists": False}})

@@ -1,9 +1,11 @@
 """A connector that fails is started again, later and later, and the others do not notice."""
 
 import threading
+from contextlib import closing
 from datetime import datetime
 
 import pytest
+from rivven_kafka._native import RivvenClient
 from rivven_kafka.config import ConnectConfig
 from rivven_kafka.runtime import RestartBackoff, Runner, State, serve
 
@@ -135,3 +137,19 @@ def test_one_that_cannot_be_configured_is_not_restarted(document, port, tmp_path
         assert (sources()["wrong"]["restarts"], sources()["wrong"]["next_restart"]) == (0, None)
         assert ask(port.address, "/ready").json["reasons"][0].startswith("source wrong: failed since ")
         assert connector.stop() == 1, connector.log_tail()
+
+
+@pytest.mark.parametrize("kind", ["source", "sink"])
+def test_what_cannot_work_is_not_tried_again(kafka, rivven, topic_name, tmp_path, kind):
+    missing = tmp_path / "no-such-ca.pem"
+    security = {"protocol": "SSL", "ssl_ca_cert": str(missing)}
+    origin, target = topic_name(), topic_name()
+    if kind == "source":
+        document = source_file(kafka.bootstrap, rivven.bootstrap, target, origin, "g", security=security)
+    else:
+        with closing(RivvenClient([rivven.bootstrap])) as client:
+            client.create_topic(origin, 1)
+        document = sink_file(kafka.bootstrap, rivven.bootstrap, origin, target, "g", security=security)
+    with Connector(tmp_path, document) as connector:
+        wait_until(lambda: not connector.running, 30, connector.log_tail)
+        assert f"gave up: security.ssl_ca_cert: got {str(missing)!r}: No such file" in connector.log()

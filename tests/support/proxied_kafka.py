@@ -6,15 +6,12 @@ import contextlib
 import socket
 import struct
 import threading
-import time
 from collections.abc import Callable
 
 from tests.support.kafka_broker import KafkaBroker
 from tests.support.ports import LOOPBACK, ReservedPort
 
 _PRODUCE = 0
-# kafka-python tries again at once, as it got through to the proxy.
-_REFUSAL_DELAY_S = 0.2
 
 
 class ProduceProxy:
@@ -67,7 +64,6 @@ class ProduceProxy:
             try:
                 broker = socket.create_connection((LOOPBACK, self._target))
             except OSError:
-                time.sleep(_REFUSAL_DELAY_S)
                 return
             with broker, contextlib.suppress(OSError):
                 with self._lock:

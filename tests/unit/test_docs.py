@@ -20,6 +20,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import rivven_kafka
 import yaml
 from jsonschema import Draft202012Validator
 from rivven_kafka.cli.main import build_parser
@@ -212,3 +213,13 @@ def test_the_site_is_built_without_warnings_and_loads_nothing_from_elsewhere(tmp
         loaded = re.findall(r"<(?:script|img|iframe)\b[^>]*\bsrc=\"([^\"]+)\"", page.read_text())
         loaded += re.findall(r"<link\b[^>]*\bhref=\"([^\"]+)\"", page.read_text())
         assert [address for address in loaded if re.match(r"(?:https?:)?//", address)] == []
+
+
+def test_the_options_that_mean_nothing_to_a_python_program_are_named():
+    package = Path(rivven_kafka.__path__[0])
+    code = (package / "source.py").read_text() + (package / "kafka" / "events.py").read_text()
+    used = set(re.findall(r"\b_?config\.(\w+)", code))
+    # Behind `topic_names` and `selects`.
+    used |= {"topic", "topics", "topics_regex", "topics_exclude"}
+    text = (ROOT / "docs" / "python.md").read_text().split("change nothing here:")[1].split(".")[0]
+    assert set(re.findall(r"`(\w+)`", text)) == set(KafkaSourceConfig.model_fields) - used

@@ -47,45 +47,49 @@ def run(args: argparse.Namespace) -> int:
             [
                 {
                     "connector": name,
+                    "direction": direction,
                     "check": check.name,
                     "status": str(check.status),
                     "ms": round(check.duration_ms),
                     "detail": check.detail,
                 }
-                for name, result in results
+                for direction, name, result in results
                 for check in result.checks
             ]
         )
     else:
         print_table(
             [
-                (_MARKS[check.status], name, check.name, f"{check.duration_ms:.0f} ms", check.detail)
-                for name, result in results
+                (
+                    _MARKS[check.status],
+                    direction,
+                    name,
+                    check.name,
+                    f"{check.duration_ms:.0f} ms",
+                    check.detail,
+                )
+                for direction, name, result in results
                 for check in result.checks
             ],
-            right=(3,),
+            right=(4,),
         )
-    return exit_codes.OK if all(result.ok for _, result in results) else exit_codes.FAILURE
+    return exit_codes.OK if all(result.ok for *_, result in results) else exit_codes.FAILURE
 
 
-def _check(config: ConnectConfig) -> list[tuple[str, CheckResult]]:
+def _check(config: ConnectConfig) -> list[tuple[str, str, CheckResult]]:
     # Imported here for the sake of commands that only read the file, see `run`.
     from rivven_kafka.pipeline.entry_check import check_sink_entry, check_source_entry
 
-    created = {
-        entry.destination(name)
-        for entry in config.enabled_sources.values()
-        for name in entry.config.topic_names or ("",)
-    }
+    sources = list(config.enabled_sources.values())
     broker, settings = config.broker, config.settings
     # An address that never answers costs its whole timeout: connectors do not wait for each other.
     with ThreadPoolExecutor(_AT_THE_SAME_TIME) as threads:
         checks = [
-            (name, threads.submit(check_source_entry, name, entry, broker, settings))
+            ("source", name, threads.submit(check_source_entry, name, entry, broker, settings))
             for name, entry in config.enabled_sources.items()
         ]
         checks += [
-            (name, threads.submit(check_sink_entry, name, entry, broker, settings, created=created))
+            ("sink", name, threads.submit(check_sink_entry, name, entry, broker, settings, filled_by=sources))
             for name, entry in config.enabled_sinks.items()
         ]
-        return [(name, check.result()) for name, check in checks]
+        return [(direction, name, check.result()) for direction, name, check in checks]

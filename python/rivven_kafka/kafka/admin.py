@@ -69,6 +69,7 @@ class Admin:
         options: Options of kafka-python's clients, see `connection_options`.
 
     Raises:
+        ConfigError: The options cannot work, whatever the brokers do.
         ConnectError: No bootstrap broker answers within the request timeout.
         AuthenticationError: The brokers do not accept the credentials.
     """
@@ -176,6 +177,7 @@ def describe_topics(
         topics: The topics to describe, those that do not exist are left out; all if None.
 
     Raises:
+        ConfigError: The options cannot work, whatever the brokers do.
         ConnectError: No bootstrap broker answers within the request timeout.
         AuthenticationError: The brokers do not accept the credentials.
     """

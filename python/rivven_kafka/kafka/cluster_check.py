@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,13 +11,16 @@ from rivven_kafka.config import SecurityConfig
 from rivven_kafka.errors import (
     AuthenticationError,
     AuthorizationError,
-    ConfigError,
     ConnectError,
     UnknownTopicError,
 )
 from rivven_kafka.kafka.admin import Admin, TopicDescription
 from rivven_kafka.kafka.login import log_in
-from rivven_kafka.kafka.reach import failures, reach
+from rivven_kafka.kafka.net_client import net_client
+from rivven_kafka.kafka.reach import failures, proxy_option, reach
+
+Groups = Mapping[str, Collection[str]]
+"""Names of consumer groups, by what to call them in a message."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class ClusterCheck:
         self._security = security
         self._selection = selection
         self._timeout_ms: int = options["request_timeout_ms"]
+        self._proxy = proxy_option(options)
         self._reached: list[str] = []
         self._logged_in: list[str] = []
         self._asked = False
@@ -63,47 +66,47 @@ class ClusterCheck:
 
     def steps(self) -> list[Step]:
         """`config`, `connectivity`, `authentication` and `topic`, in this order."""
+        # Only a login goes through a proxy, and so finds out by itself what can be reached.
+        before_login = ("config",) if self._proxy else ("config", "connectivity")
         return [
             Step("config", self._check_config),
             Step("connectivity", self._check_connectivity),
-            Step("authentication", self._check_authentication, after=("config", "connectivity")),
+            Step("authentication", self._check_authentication, after=before_login),
             Step("topic", self._check_topic, after=("authentication",)),
         ]
 
     def authorization(
-        self, operations: Sequence[str], *, group: str | None = None, transactional_id: str | None = None
+        self,
+        operations: Sequence[str],
+        *,
+        groups: Callable[[], Groups] = dict,
+        transactional_id: str | None = None,
     ) -> Step:
         """The step `authorization`, which writes nothing.
 
         Args:
             operations: What has to be allowed with every topic, in Kafka's words.
-            group: Consumer group that has to be allowed to be read.
+            groups: Called once Kafka can be asked: the consumer groups that have to be allowed to be read.
             transactional_id: Transactional id that has to be allowed to be written.
         """
         return Step(
             "authorization",
-            lambda: self._check_authorization(operations, group, transactional_id),
+            lambda: self._check_authorization(operations, groups, transactional_id),
             after=("authentication",),
         )
 
     def _check_config(self) -> str:
+        net_client(self._options).close()
         security = self._security
-        if not security.protocol.uses_tls:
-            return "valid"
-        context = ssl.create_default_context()
-        if security.ssl_ca_cert is not None:
-            _load("ssl_ca_cert", security.ssl_ca_cert, context.load_verify_locations)
-        certificate, key = security.ssl_client_cert, security.ssl_client_key
-        if certificate is not None and key is not None:
-            secret = security.ssl_key_password
-            # An empty password keeps OpenSSL from asking for one on the terminal.
-            password = "" if secret is None else secret.get_secret_value()
-            _load("ssl_client_cert", certificate, ssl.create_default_context().load_verify_locations)
-            _load("ssl_client_key", key, lambda path: context.load_cert_chain(certificate, path, password))
-        given = security.ssl_ca_cert is not None or certificate is not None
+        given = security.ssl_ca_cert is not None or security.ssl_client_cert is not None
         return "valid; the certificate files can be read" if given else "valid"
 
     def _check_connectivity(self) -> str:
+        if self._proxy:
+            self._reached = list(self._options["bootstrap_servers"])
+            raise NotTriedError(
+                f"not tried, because kafka_options.{self._proxy} is given: see authentication, which uses it"
+            )
         reasons = reach(self._options["bootstrap_servers"], self._timeout_ms)
         self._reached = [address for address, reason in reasons.items() if reason is None]
         missed = failures(reasons)
@@ -135,7 +138,7 @@ class ClusterCheck:
     def _check_topic(self) -> str:
         with self._admin() as admin:
             brokers = admin.brokers()
-            reasons = reach(brokers, self._timeout_ms)
+            reasons = self._reasons(brokers)
             unreached = failures(reasons)
             if any(reason is None for reason in reasons.values()):
                 found, self._denied = admin.topics(self._selection.names or None)
@@ -153,6 +156,16 @@ class ClusterCheck:
             for topic in self.topics.values()
         )
 
+    def _reasons(self, addresses: Sequence[str]) -> dict[str, str | None]:
+        """Why the addresses that Kafka advertises cannot be reached, as `reach` tells it."""
+        if not self._proxy:
+            return reach(addresses, self._timeout_ms)
+        logins = log_in(self._options, addresses, self._timeout_ms)
+        return {
+            address: None if login.error is None else str(login.error).removeprefix(f"{address}: ")
+            for address, login in logins.items()
+        }
+
     def _require_topics(self) -> None:
         missing = [name for name in self._selection.names if name not in {*self.topics, *self._denied}]
         if missing:
@@ -165,7 +178,7 @@ class ClusterCheck:
             raise UnknownTopicError(f"Kafka has no {self._selection.text} that the user may see")
 
     def _check_authorization(
-        self, operations: Sequence[str], group: str | None, transactional_id: str | None
+        self, operations: Sequence[str], groups: Callable[[], Groups], transactional_id: str | None
     ) -> str:
         if not self._asked:
             raise NotTriedError("not tried, because Kafka could not be asked about the topic")
@@ -183,8 +196,9 @@ class ClusterCheck:
             else:
                 allowed.append(f"{wanted} on topic {name!r}")
         with self._admin() as admin:
-            if group is not None:
-                (allowed if admin.may_read_group(group) else missing).append(f"READ on group {group!r}")
+            for words, names in groups().items():
+                may = all(admin.may_read_group(name) for name in names)
+                (allowed if may else missing).append(f"READ on {words}")
             if transactional_id is not None:
                 may = admin.may_write_transactional_id(transactional_id)
                 (allowed if may else missing).append(f"WRITE on transactional id {transactional_id!r}")
@@ -199,15 +213,3 @@ class ClusterCheck:
     def _admin(self) -> Admin:
         # A bootstrap address that does not answer would use up all the time of kafka-python's client.
         return Admin({**self._options, "bootstrap_servers": self._logged_in})
-
-
-def _load(option: str, path: str, load: Callable[[str], object]) -> None:
-    try:
-        load(path)
-    except ssl.SSLError as error:
-        reason = error.reason or "it does not hold what it is for"
-        raise ConfigError(f"security.{option}: got {path!r}: {reason}: expected a PEM file") from error
-    except OSError as error:
-        raise ConfigError(
-            f"security.{option}: got {path!r}: {error.strerror}: expected a PEM file"
-        ) from error

@@ -9,6 +9,7 @@ from kafka.errors import KafkaTimeoutError
 from kafka.net.compat import KafkaNetClient
 
 from rivven_kafka.kafka.login import explain
+from rivven_kafka.kafka.net_client import net_client, refusals
 
 _EXPLAIN_MS = 5_000
 """Longest wait for the reason after the time to connect is over."""
@@ -21,21 +22,23 @@ def connected(client_class: Any, options: Mapping[str, Any]) -> Any:
     raises: one set per attempt, for as long as Kafka is away.
 
     Args:
-        client_class: `KafkaConsumer` or `KafkaAdminClient`.
+        client_class: `KafkaConsumer`, `KafkaProducer` or `KafkaAdminClient`.
         options: Its options.
 
     Raises:
+        ConfigError: The options cannot work, whatever the brokers do.
         ConnectError: No bootstrap broker answers within the request timeout.
         AuthenticationError: The brokers do not accept the credentials.
     """
     made: list[KafkaNetClient] = []
 
     def client(**config: Any) -> KafkaNetClient:
-        made.append(KafkaNetClient(**config))
+        made.append(net_client(config))
         return made[-1]
 
     try:
-        return client_class(**{**options, "kafka_client": client})
+        with refusals(options):
+            return client_class(**{**options, "kafka_client": client})
     except BaseException as error:
         for each in made:
             each.close()

@@ -201,6 +201,7 @@ class BlockConsumer:
         max_batch_bytes: Most bytes that one compressed batch may inflate to.
 
     Raises:
+        ConfigError: The options cannot work, whatever the brokers do.
         ConnectError: No bootstrap broker answers within the request timeout.
         AuthenticationError: The brokers do not accept the credentials.
     """

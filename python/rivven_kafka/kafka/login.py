@@ -7,18 +7,18 @@ a wrong password ends like a broker that is away.
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from kafka import errors as kafka_errors
-from kafka.net.compat import KafkaNetClient
 from kafka.net.connection import KafkaConnection
 from kafka.net.inet import create_connection
 from kafka.net.transport import KafkaSSLTransport, KafkaTCPTransport
 from kafka.protocol.metadata import MetadataRequest
 
 from rivven_kafka.errors import AuthenticationError, ConnectError, RivvenKafkaError
-from rivven_kafka.kafka.reach import failures, host_and_port, reach
+from rivven_kafka.kafka.net_client import net_client
+from rivven_kafka.kafka.reach import failures, host_and_port, proxy_option, reach
 
 _CLOSED = {
     "PLAINTEXT": "closed the connection without an answer, as a listener that expects TLS or SASL does",
@@ -48,8 +48,11 @@ def log_in(options: Mapping[str, Any], addresses: Iterable[str], timeout_ms: int
         options: Options of kafka-python's clients, see `connection_options`.
         addresses: `host:port` of brokers.
         timeout_ms: Longest wait for all of them (ms).
+
+    Raises:
+        ConfigError: The options cannot work, whatever the brokers do.
     """
-    client = KafkaNetClient(**options)
+    client = net_client(options)
     try:
         client._net.start()
         attempts = {address: _Attempt(client._manager, address, timeout_ms) for address in addresses}
@@ -79,7 +82,8 @@ def explain(options: Mapping[str, Any], timeout_ms: int) -> RivvenKafkaError | N
     Returns:
         An `AuthenticationError` or a `ConnectError`; None if an address can be used after all.
     """
-    reasons = reach(options["bootstrap_servers"], timeout_ms)
+    addresses: Sequence[str] = options["bootstrap_servers"]
+    reasons = dict.fromkeys(addresses) if proxy_option(options) else reach(addresses, timeout_ms)
     logins = log_in(options, [address for address, reason in reasons.items() if reason is None], timeout_ms)
     errors = [login.error for login in logins.values() if login.error is not None]
     if len(errors) < len(logins):

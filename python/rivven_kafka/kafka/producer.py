@@ -18,6 +18,7 @@ from kafka.producer.producer_batch import ProducerBatch
 from kafka.producer.record_accumulator import RecordAccumulator
 
 from rivven_kafka.errors import DeliveryError, RivvenKafkaError
+from rivven_kafka.kafka.connect import connected
 from rivven_kafka.kafka.errors import translate
 
 # The sender wakes up at once; only a connection attempt under way can hold it longer.
@@ -183,6 +184,7 @@ class BatchProducer:
             stored.
 
     Raises:
+        ConfigError: The options cannot work, whatever the brokers do.
         ConnectError: No bootstrap broker answers within the request timeout.
         AuthenticationError: The brokers do not accept the credentials.
     """
@@ -198,7 +200,7 @@ class BatchProducer:
         self._retries = 0
         self._known_topics: set[str] = set()
         try:
-            self._producer = KafkaProducer(**{**options, "metrics_enabled": False})
+            self._producer = connected(KafkaProducer, {**options, "metrics_enabled": False})
         except kafka_errors.KafkaError as error:
             raise translate(error, f"cannot connect to Kafka at {self._brokers}") from error
         self._install()

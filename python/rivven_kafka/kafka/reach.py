@@ -6,7 +6,8 @@ import queue
 import socket
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 
 def reach(addresses: Iterable[str], timeout_ms: int) -> dict[str, str | None]:
@@ -36,6 +37,17 @@ def reach(addresses: Iterable[str], timeout_ms: int) -> dict[str, str | None]:
             break
         reasons[address] = reason
     return reasons
+
+
+def proxy_option(options: Mapping[str, Any]) -> str | None:
+    """Which of the `kafka_options` names a proxy; None if connections are direct.
+
+    Behind a proxy, whether `reach` gets through says nothing of what a client can do.
+
+    Args:
+        options: Options of kafka-python's clients, see `connection_options`.
+    """
+    return next((name for name in ("proxy_url", "socks5_proxy") if options.get(name) is not None), None)
 
 
 def failures(reasons: dict[str, str | None]) -> str:

@@ -39,6 +39,7 @@ class TransactionalProducer(BatchProducer):
         on_delivery: Called with the records and bytes of every batch of a committed transaction.
 
     Raises:
+        ConfigError: The options cannot work, whatever the brokers do.
         ConnectError: No bootstrap broker answers within the request timeout.
         AuthenticationError: The brokers do not accept the credentials.
         AuthorizationError: The user may not use the transactional id.

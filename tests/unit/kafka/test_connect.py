@@ -1,12 +1,20 @@
-"""What is left of a client of kafka-python that could not connect: nothing."""
+"""Clients of kafka-python that cannot connect: nothing is left of them, and they do not try without a pause."""
 
+import contextlib
+import inspect
 import socket
 import threading
+from contextlib import closing
+from types import SimpleNamespace
 
 import pytest
+from kafka.net.manager import KafkaConnectionManager
 from rivven_kafka.errors import ConnectError
 from rivven_kafka.kafka import BlockConsumer
 from rivven_kafka.kafka.admin import describe_topics
+from rivven_kafka.kafka.net_client import _Connections, net_client
+
+from tests.support.connector import wait_until
 
 
 @pytest.fixture
@@ -29,3 +37,50 @@ def test_a_failed_connection_leaves_no_thread(options, connect):
         with pytest.raises(ConnectError):
             connect(options)
     assert set(threading.enumerate()) == before
+
+
+class Slammer:
+    """A listener that takes connections and closes them, as a proxy before a broker that is away does."""
+
+    def __init__(self):
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.taken = 0
+        self.port = self._server.getsockname()[1]
+        threading.Thread(target=self._slam, daemon=True).start()
+
+    def _slam(self):
+        with contextlib.suppress(OSError):
+            while True:
+                self._server.accept()[0].close()
+                self.taken += 1
+
+    def close(self):
+        with contextlib.suppress(OSError):
+            self._server.shutdown(socket.SHUT_RDWR)
+        self._server.close()
+
+
+def test_who_is_let_in_and_thrown_out_waits_before_the_next_try(options):
+    with closing(Slammer()) as slammer, closing(net_client(options)) as client:
+        client._net.start()
+        manager = client._manager
+        manager.cluster._brokers[7] = SimpleNamespace(
+            node_id=7, host="127.0.0.1", port=slammer.port, rack=None
+        )
+
+        def failures():
+            # Connects unless it is to wait, as the sender of the producer does.
+            manager.call_soon(client.maybe_connect, 7)
+            return manager._backoff.get(7, (0,))[0]
+
+        wait_until(lambda: failures() >= 3, 20)
+        # Each counts once, so that the pauses grow.
+        assert slammer.taken <= 4
+
+
+def test_connections_are_made_as_before():
+    ours, theirs = (inspect.signature(kind._connect) for kind in (_Connections, KafkaConnectionManager))
+    assert list(ours.parameters) == list(theirs.parameters)
+    # Ours goes by what has changed: theirs counts no login that fails.
+    source = inspect.getsource(KafkaConnectionManager._connect)
+    assert (source.count("update_backoff"), source.count("self.reset_backoff(")) == (1, 1)

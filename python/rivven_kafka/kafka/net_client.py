@@ -1,0 +1,78 @@
+"""The connections of kafka-python's clients; options that cannot work are told from brokers that are away."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from kafka.errors import KafkaConfigurationError
+from kafka.net.compat import KafkaNetClient
+from kafka.net.manager import KafkaConnectionManager
+from kafka.net.selector import NetworkSelector
+
+from rivven_kafka.config.kafka_options import CONSUMER, PRODUCER
+from rivven_kafka.errors import ConfigError
+from rivven_kafka.kafka.usable import require_usable
+
+
+def net_client(options: Mapping[str, Any]) -> KafkaNetClient:
+    """Makes what every client of kafka-python has its connections in. Connects to nothing.
+
+    Args:
+        options: Options of kafka-python's clients, see `connection_options`.
+
+    Raises:
+        ConfigError: The options cannot work, whatever the brokers do.
+    """
+    require_usable(options)
+    with refusals(options):
+        net = NetworkSelector(**options)
+        return KafkaNetClient(net, _Connections(net, **options), **options)
+
+
+class _Connections(KafkaConnectionManager):  # type: ignore[misc]  # kafka-python is untyped
+    """Waits longer and longer before it connects again, also when only the TCP connection worked.
+
+    kafka-python takes a broker whose port accepts a connection for well, so it tries again at once, thousands
+    of times a second, where a proxy stands before a broker that is away.
+    """
+
+    async def _connect(
+        self,
+        node: Any,
+        conn: Any,
+        reset_backoff_on_connect: bool = True,
+        timeout_at: float | None = None,
+    ) -> None:
+        before = self._backoff.get(node.node_id)
+        await super()._connect(node, conn, reset_backoff_on_connect=False, timeout_at=timeout_at)
+        if not reset_backoff_on_connect:
+            # The caller counts.
+            return
+        if conn.connected:
+            self.reset_backoff(node.node_id)
+        elif self._backoff.get(node.node_id) == before and not self.closed:
+            self.update_backoff(node.node_id)
+
+
+@contextmanager
+def refusals(options: Mapping[str, Any]) -> Iterator[None]:
+    """Turns what a constructor of kafka-python does not accept into a `ConfigError`.
+
+    Args:
+        options: What the constructor is given.
+    """
+    try:
+        yield
+    except (KafkaConfigurationError, ValueError, TypeError, AssertionError) as error:
+        detail = str(error).removeprefix("KafkaConfigurationError: ") or type(error).__name__
+        # Their names in kafka-python are those of `kafka_options`.
+        passed = sorted(name for name in {*CONSUMER, *PRODUCER} & options.keys() if _names(name, detail))
+        where = ", ".join(f"kafka_options.{name}" for name in passed) or "kafka_options"
+        raise ConfigError(f"{where}: kafka-python refuses: {detail}") from error
+
+
+def _names(option: str, text: str) -> bool:
+    return re.search(rf"\b{option}\b", text) is not None
