@@ -30,7 +30,6 @@ _CONNECTION: Mapping[str, type] = {
     "socks5_proxy": str,
     "proxy_url": str,
     "ssl_ciphers": str,
-    "ssl_crlfile": str,
 }
 
 CONSUMER: Mapping[str, type] = {
@@ -110,6 +109,7 @@ _MANAGED = frozenset(
         "selector",
         "socket_options",
         "ssl_context",
+        "ssl_crlfile",
         "value_deserializer",
         "value_serializer",
     }

@@ -1,7 +1,7 @@
-"""What can be wrong with the options of a client before anything is connected.
+"""What can be wrong with the files of a client before anything is connected.
 
-kafka-python reads certificate files and proxies at each connection, and takes what is wrong with them for a
-broker that is away.
+kafka-python reads certificate files at each connection, and takes what is wrong with them for a broker that
+is away.
 """
 
 from __future__ import annotations
@@ -9,25 +9,19 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
-
-from kafka.net.inet import KafkaNetSocket
-from kafka.net.transport import KafkaSSLTransport
 
 from rivven_kafka.errors import ConfigError
-from rivven_kafka.kafka.reach import proxy_option
 
 
 def require_usable(options: Mapping[str, Any]) -> None:
-    """Makes sure that the certificate files can be loaded, and that the proxy has a form that works.
+    """Makes sure that the certificate files can be loaded.
 
     Args:
         options: Options of kafka-python's clients, see `connection_options`.
 
     Raises:
-        ConfigError: Names the option and the file; of a proxy only the option, for its password's sake.
+        ConfigError: Names the option and the file.
     """
-    _require_proxy(options)
     if options.get("security_protocol") not in ("SSL", "SASL_SSL"):
         return
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -40,28 +34,6 @@ def require_usable(options: Mapping[str, Any]) -> None:
         own = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         _load("ssl_client_cert", certificate, own.load_verify_locations)
         _load("ssl_client_key", key, lambda path: own.load_cert_chain(certificate, path, password))
-    if options.get("ssl_crlfile") is not None:
-        try:
-            KafkaSSLTransport._build_ssl_context({**KafkaSSLTransport.DEFAULT_CONFIG, **options})
-        except (OSError, TypeError, ValueError) as error:
-            raise ConfigError(f"kafka_options.ssl_crlfile: kafka-python cannot load it: {error}") from error
-
-
-def _require_proxy(options: Mapping[str, Any]) -> None:
-    option = proxy_option(options)
-    if option is None:
-        return
-    schemes = sorted(KafkaNetSocket._registry)
-    try:
-        url = urlsplit(options[option])
-        works = url.scheme in schemes and bool(url.hostname) and url.port is not None
-    except ValueError:
-        works = False
-    if not works:
-        raise ConfigError(
-            f"kafka_options.{option}: expected scheme://host:port, with one of the schemes "
-            f"{', '.join(schemes)}"
-        )
 
 
 def _load(option: str, path: str, load: Callable[[str], object]) -> None:
