@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
-from kafka import KafkaAdminClient
-
 from rivven_kafka._events import SourceEvent, rows
 from rivven_kafka._native import BadRecord, KafkaSinkMetrics, SinkEncoder, block_from_rows
 from rivven_kafka.checks import CheckResult, Step, run_checks
@@ -20,7 +18,7 @@ from rivven_kafka.errors import (
     TimeoutExpired,
     UnknownTopicError,
 )
-from rivven_kafka.kafka import BatchProducer, TransactionalProducer, connection_options, passed_options
+from rivven_kafka.kafka import BatchProducer, TransactionalProducer, admin_options, passed_options
 from rivven_kafka.kafka.admin import TopicDescription, describe_topics
 from rivven_kafka.kafka.cluster_check import ClusterCheck, Groups, TopicSelection
 
@@ -54,16 +52,6 @@ def producer_options(config: KafkaSinkConfig, name: str) -> dict[str, Any]:
             "transaction_timeout_ms": _TRANSACTION_TIMEOUT_MS,
         }
     return options | passed_options(config.kafka_options)
-
-
-def admin_options(config: KafkaSinkConfig, name: str) -> dict[str, Any]:
-    """Options of kafka-python's admin client for `config`."""
-    return connection_options(
-        config.brokers,
-        config.security,
-        client_id=config.client_id or name,
-        request_timeout_ms=config.request_timeout_ms,
-    ) | passed_options(config.kafka_options, KafkaAdminClient)
 
 
 def sink_steps(

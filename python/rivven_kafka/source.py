@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kafka import KafkaAdminClient
-
 from rivven_kafka._native import KafkaSourceMetrics
 from rivven_kafka.catalog import Catalog
 from rivven_kafka.checks import CheckResult, Step, run_checks
 from rivven_kafka.config import KafkaSourceConfig
 from rivven_kafka.errors import ConfigError, UnknownTopicError
-from rivven_kafka.kafka import BlockConsumer, connection_options, passed_options
+from rivven_kafka.kafka import BlockConsumer, admin_options, passed_options
 from rivven_kafka.kafka.cluster_check import ClusterCheck, TopicSelection
 from rivven_kafka.kafka.discovery import discover
 from rivven_kafka.kafka.events import EventStream
@@ -69,16 +67,6 @@ def _checked_position(
                 f"position: got {topic}:{partition}: {offset}: expected partition and offset of at least 0"
             )
     return position
-
-
-def admin_options(config: KafkaSourceConfig, name: str) -> dict[str, Any]:
-    """Options of kafka-python's admin client for `config`."""
-    return connection_options(
-        config.brokers,
-        config.security,
-        client_id=config.client_id or name,
-        request_timeout_ms=config.request_timeout_ms,
-    ) | passed_options(config.kafka_options, KafkaAdminClient)
 
 
 def source_steps(config: KafkaSourceConfig, name: str) -> tuple[ClusterCheck, list[Step]]:

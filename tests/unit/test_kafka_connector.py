@@ -12,7 +12,8 @@ from rivven_kafka import KafkaSink, KafkaSource
 from rivven_kafka._native import SinkEncoder, block_from_rows
 from rivven_kafka.config import KafkaSinkConfig, KafkaSourceConfig, SaslMechanism, SecurityProtocol
 from rivven_kafka.errors import ConfigError
-from rivven_kafka.sink import admin_options, producer_options
+from rivven_kafka.kafka import admin_options
+from rivven_kafka.sink import producer_options
 from rivven_kafka.source import consumer_options
 
 from .native.encoding import NOW, encode, event, records, values_block

@@ -1,7 +1,7 @@
 """Kafka's side: kafka-python for the protocol, native code for the records."""
 
 from rivven_kafka.kafka.consumer import BlockConsumer, Position, RebalanceHandler
-from rivven_kafka.kafka.credentials import connection_options, passed_options
+from rivven_kafka.kafka.credentials import admin_options, connection_options, passed_options
 from rivven_kafka.kafka.errors import translate
 from rivven_kafka.kafka.producer import BatchProducer
 from rivven_kafka.kafka.transactions import TransactionalProducer
@@ -12,6 +12,7 @@ __all__ = [
     "Position",
     "RebalanceHandler",
     "TransactionalProducer",
+    "admin_options",
     "connection_options",
     "passed_options",
     "translate",

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from kafka import KafkaAdminClient
 from kafka.net.sasl.oauth import AbstractTokenProvider
 from pydantic import SecretStr
 
-from rivven_kafka.config import SecurityConfig
+from rivven_kafka.config import KafkaSinkConfig, KafkaSourceConfig, SecurityConfig
 from rivven_kafka.config.kafka_options import plain_name
 from rivven_kafka.kafka import msk
 
@@ -83,3 +84,18 @@ def connection_options(
             )
             msk.install()
     return options
+
+
+def admin_options(config: KafkaSourceConfig | KafkaSinkConfig, name: str) -> dict[str, Any]:
+    """Options of kafka-python's admin client for a source or sink; the other clients build on them.
+
+    Args:
+        config: Its options.
+        name: Client id, where the configuration gives none.
+    """
+    return connection_options(
+        config.brokers,
+        config.security,
+        client_id=config.client_id or name,
+        request_timeout_ms=config.request_timeout_ms,
+    ) | passed_options(config.kafka_options, KafkaAdminClient)

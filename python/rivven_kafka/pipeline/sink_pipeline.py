@@ -19,7 +19,7 @@ from rivven_kafka.config import (
     transforms_json,
 )
 from rivven_kafka.errors import ConfigError, RivvenKafkaError, TimeoutExpired, UnknownTopicError
-from rivven_kafka.kafka import BatchProducer, TransactionalProducer
+from rivven_kafka.kafka import BatchProducer, TransactionalProducer, admin_options
 from rivven_kafka.pipeline.base import Pipeline
 from rivven_kafka.pipeline.dead_letters import DeadLetters
 from rivven_kafka.pipeline.delivery import Delivery, DirectDelivery
@@ -30,7 +30,7 @@ from rivven_kafka.pipeline.start_offset import start_position
 from rivven_kafka.pipeline.transaction import TransactionalDelivery
 from rivven_kafka.rivven import Change, GroupMember
 from rivven_kafka.rivven.options import client_arguments
-from rivven_kafka.sink import admin_options, find_topic, producer_options, sink_encoder
+from rivven_kafka.sink import find_topic, producer_options, sink_encoder
 
 log = logging.getLogger(__name__)
 
