@@ -41,6 +41,7 @@ _TOPIC_WAIT_S = 10.0
 _FINAL_FLUSH_S = 5.0
 _ABORT_S = 0.5
 _START_RETRY_S = 0.1
+_LOOK_EVERY_S = 0.1
 _DAMAGE = {
     "gaps": "the log skipped offsets, records are missing",
     "stalls": "the log goes on, but its next record cannot be read",
@@ -88,6 +89,7 @@ class SinkPipeline(Pipeline):
         self._rate = RateLimit(limit.events_per_second, limit.burst_capacity)
         self._committed_at = self.delivered()
         self._stored = Progress(self._config.request_timeout_ms)
+        self._next_look = 0.0
         self._assigned = []
         self._next_commit = 0.0
         self._next_start = math.inf
@@ -196,6 +198,7 @@ class SinkPipeline(Pipeline):
         self._delivery.advance()
         self._count_retries()
         self._commit_if_due()
+        self._look_around()
 
     def _room(self) -> int:
         """How many records may be read now."""
@@ -209,9 +212,16 @@ class SinkPipeline(Pipeline):
             self._next_commit = now + self._config.commit_interval_ms / 1000
             self._committed_at = self.delivered()
             self._commit()
-            self._report_damage()
-            stuck = self._stored.stuck(self._producer.in_flight > 0, self.delivered())
-            self._set_waiting("Kafka does not acknowledge what was sent" if stuck else None)
+
+    def _look_around(self) -> None:
+        """Notices a Kafka that does not answer, and damage of the Rivven log."""
+        now = time.monotonic()
+        if now < self._next_look:
+            return
+        self._next_look = now + _LOOK_EVERY_S
+        stuck = self._stored.stuck(self._producer.in_flight > 0, self.delivered())
+        self._set_waiting("Kafka does not acknowledge what was sent" if stuck else None)
+        self._report_damage()
 
     def _count_retries(self) -> None:
         retries = self._producer.take_retries()
