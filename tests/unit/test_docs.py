@@ -217,7 +217,8 @@ def test_the_site_is_built_without_warnings_and_loads_nothing_from_elsewhere(tmp
 
 def test_the_options_that_mean_nothing_to_a_python_program_are_named():
     package = Path(rivven_kafka.__path__[0])
-    code = (package / "source.py").read_text() + (package / "kafka" / "events.py").read_text()
+    files = ("source.py", "kafka/events.py", "kafka/credentials.py")
+    code = "".join((package / name).read_text() for name in files)
     used = set(re.findall(r"\b_?config\.(\w+)", code))
     # Behind `topic_names` and `selects`.
     used |= {"topic", "topics", "topics_regex", "topics_exclude"}
