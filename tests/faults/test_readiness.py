@@ -7,10 +7,8 @@ from contextlib import closing
 import pytest
 from rivven_kafka._native import RivvenClient
 
-from tests.support import KafkaBroker, RivvenBroker
 from tests.support.connector import Connector, advance, sink_file, source_file, wait_until
 from tests.support.endpoint import ask
-from tests.support.ports import ReservedPort
 from tests.support.topics import Row, TopicWriter, create_topic, end_offsets
 
 pytestmark = pytest.mark.faults
@@ -18,24 +16,6 @@ pytestmark = pytest.mark.faults
 # Kafka deletes records that are a week old, by their own timestamp.
 NOW = int(time.time() * 1000)
 QUICK = {"session_timeout_ms": 6_000, "heartbeat_interval_ms": 500, "request_timeout_ms": 2_000}
-
-
-@pytest.fixture
-def own_kafka():
-    with KafkaBroker() as broker:
-        yield broker
-
-
-@pytest.fixture
-def own_rivven():
-    with RivvenBroker() as broker:
-        yield broker
-
-
-@pytest.fixture
-def port():
-    with ReservedPort() as reserved:
-        yield reserved
 
 
 class Running:

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tests.support import KafkaBroker, RivvenBroker
+from tests.support import KafkaBroker
 from tests.support.connector import Connector, advance, sink_file, source_file, wait_until
 from tests.support.endpoint import answers, ask
 from tests.support.numbered import fill_kafka, fill_rivven, rivven_ends
@@ -21,18 +21,6 @@ SHUTDOWN_S = 2
 # are cut short would take more than a minute.
 END_S = SHUTDOWN_S + 6 + 10
 FAILURE = 1
-
-
-@pytest.fixture
-def own_rivven():
-    with RivvenBroker() as broker:
-        yield broker
-
-
-@pytest.fixture
-def port():
-    with ReservedPort() as reserved:
-        yield reserved
 
 
 def stop(connector):

@@ -5,16 +5,16 @@ from __future__ import annotations
 import contextlib
 import socket
 import struct
-import threading
 from collections.abc import Callable
 
 from tests.support.kafka_broker import KafkaBroker
 from tests.support.ports import LOOPBACK, ReservedPort
+from tests.support.relay import Relay
 
 _PRODUCE = 0
 
 
-class ProduceProxy:
+class ProduceProxy(Relay):
     """Relays connections to a broker, one request at a time.
 
     Attributes:
@@ -28,52 +28,18 @@ class ProduceProxy:
     def __init__(self, target: int) -> None:
         self.loses: Callable[[int], bool] = lambda number: False
         self._target = target
-        self._listener = socket.create_server((LOOPBACK, 0))
         self._produced = 0
-        self._lock = threading.Lock()
-        self._open: set[socket.socket] = set()
-        threading.Thread(target=self._accept, name="produce-proxy", daemon=True).start()
+        super().__init__("produce-proxy")
 
-    @property
-    def address(self) -> str:
-        """``host:port`` for clients."""
-        host, port = self._listener.getsockname()
-        return f"{host}:{port}"
-
-    def close(self) -> None:
-        """Closes all connections."""
-        # A close alone does not wake up a thread that waits on the socket.
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        with self._lock:
-            for connection in self._open:
-                with contextlib.suppress(OSError):
-                    connection.shutdown(socket.SHUT_RDWR)
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._relay, args=(client,), name="produce-proxy", daemon=True).start()
-
-    def _relay(self, client: socket.socket) -> None:
+    def _serve(self, client: socket.socket) -> None:
         with client:
             try:
                 broker = socket.create_connection((LOOPBACK, self._target))
             except OSError:
                 return
-            with broker, contextlib.suppress(OSError):
-                with self._lock:
-                    self._open |= {client, broker}
-                try:
-                    while self._exchange(client, broker):
-                        pass
-                finally:
-                    with self._lock:
-                        self._open -= {client, broker}
+            with broker, contextlib.suppress(OSError), self._known(client, broker):
+                while self._exchange(client, broker):
+                    pass
 
     def _exchange(self, client: socket.socket, broker: socket.socket) -> bool:
         request = _frame(client)

@@ -11,12 +11,13 @@ from types import TracebackType
 from typing import Self
 
 from tests.support.ports import LOOPBACK
+from tests.support.relay import Relay
 
 _ANSWER = struct.pack(">BBBB4sH", 5, 0, 0, 1, bytes(4), 0)
 _REFUSAL = struct.pack(">BBBB4sH", 5, 5, 0, 1, bytes(4), 0)
 
 
-class Socks5:
+class Socks5(Relay):
     """Relays connections to where the client asks for; without login.
 
     Args:
@@ -25,15 +26,12 @@ class Socks5:
 
     def __init__(self, ways: Mapping[int, int]) -> None:
         self._ways = dict(ways)
-        self._listener = socket.create_server((LOOPBACK, 0))
-        self._open: set[socket.socket] = set()
-        self._lock = threading.Lock()
-        threading.Thread(target=self._accept, name="socks5", daemon=True).start()
+        super().__init__("socks5")
 
     @property
     def url(self) -> str:
         """What `proxy_url` has to be."""
-        return f"socks5://{LOOPBACK}:{self._listener.getsockname()[1]}"
+        return f"socks5://{self.address}"
 
     def __enter__(self) -> Self:
         return self
@@ -41,22 +39,7 @@ class Socks5:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # A close alone does not wake up a thread that waits on the socket.
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        with self._lock:
-            for connection in self._open:
-                with contextlib.suppress(OSError):
-                    connection.shutdown(socket.SHUT_RDWR)
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(client,), name="socks5", daemon=True).start()
+        self.close()
 
     def _serve(self, client: socket.socket) -> None:
         with client, contextlib.suppress(OSError):
@@ -70,15 +53,11 @@ class Socks5:
                 client.sendall(_REFUSAL)
                 return
             client.sendall(_ANSWER)
-            with broker:
-                with self._lock:
-                    self._open |= {client, broker}
+            with broker, self._known(client, broker):
                 back = threading.Thread(target=_pour, args=(broker, client), name="socks5", daemon=True)
                 back.start()
                 _pour(client, broker)
                 back.join()
-                with self._lock:
-                    self._open -= {client, broker}
 
 
 def _pour(origin: socket.socket, target: socket.socket) -> None:
