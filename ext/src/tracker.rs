@@ -18,6 +18,8 @@ pub type TopicPartition = (Arc<str>, i32);
 /// One registered block: a bit per record.
 #[derive(Debug)]
 pub struct Ticket {
+    /// Topic and partition of the block.
+    pub source: TopicPartition,
     records: Arc<[Record]>,
     next_offset: i64,
     bytes: usize,
@@ -49,6 +51,11 @@ impl Ticket {
 
     fn mark(&self, index: usize) {
         self.acknowledged[index / 64].fetch_or(1 << (index % 64), Ordering::Release);
+    }
+
+    /// The offset of record `index`.
+    pub fn offset(&self, index: usize) -> i64 {
+        self.records[index].offset
     }
 
     /// One record will not be sent, and the position stays before it until `release`. It counts as in flight,
@@ -179,7 +186,9 @@ impl Tracker {
 
     /// Registers `block`, which must follow what was registered for its partition before.
     pub fn register(&self, block: &Block) -> Arc<Ticket> {
+        let source = (Arc::clone(&block.topic), block.partition);
         let ticket = Arc::new(Ticket {
+            source: source.clone(),
             records: Arc::clone(&block.records),
             next_offset: block.next_offset,
             bytes: block.bytes,
@@ -194,7 +203,7 @@ impl Tracker {
             self.shared.unsettled.fetch_add(block.records.len(), Ordering::AcqRel);
         }
         let mut partitions = lock(&self.partitions);
-        let entry = partitions.entry((Arc::clone(&block.topic), block.partition)).or_default();
+        let entry = partitions.entry(source).or_default();
         entry.tickets.push_back(Arc::clone(&ticket));
         ticket
     }

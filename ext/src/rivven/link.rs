@@ -33,12 +33,14 @@ pub struct Link {
     stop: Arc<Stop>,
     open: Option<(usize, Connection)>,
     failures: u32,
+    /// How many connections were opened.
+    generation: u64,
 }
 
 impl Link {
     /// A link that is not connected yet.
     pub fn new(config: LinkConfig, stop: Arc<Stop>) -> Self {
-        Self { config, stop, open: None, failures: 0 }
+        Self { config, stop, open: None, failures: 0, generation: 0 }
     }
 
     /// The connection, opened if there is none that can be used. Does not retry.
@@ -48,7 +50,11 @@ impl Link {
         }
         let server = match self.open.take() {
             Some(open) if open.1.usable() && open.1.idle() < STALE_AFTER => open,
-            _ => self.connect()?,
+            _ => {
+                let server = self.connect()?;
+                self.generation += 1;
+                server
+            }
         };
         Ok(&mut self.open.insert(server).1)
     }
@@ -67,6 +73,11 @@ impl Link {
     /// Whether a connection is open (the broker may have closed it without our knowing).
     pub fn connected(&self) -> bool {
         self.open.is_some()
+    }
+
+    /// A number that no other connection of this link has.
+    pub fn generation(&self) -> u64 {
+        self.generation
     }
 
     /// Closes the connection.

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use super::config::LARGEST_REQUEST;
 use super::encode::Encoded;
+use super::exact::{digest, foreign, Exact, Part};
 use super::queue::{Item, Pending, Place};
 use super::shared::{add, Shared};
 use crate::bad::OnBad;
 use crate::error::{Error, Kind, Result};
-use crate::record::{Block, Record};
-use crate::rivven::wire::PublishFrame;
+use crate::record::Record;
+use crate::rivven::wire::{Producer, PublishFrame};
 use crate::tracker::Ticket;
 
 /// A batch of one Rivven partition, in the order of submission, across blocks.
@@ -21,12 +22,22 @@ pub struct Batch {
     parts: Vec<(Arc<Ticket>, Range<usize>)>,
     /// Kafka topic, partition and offset of the first record.
     first: Option<(Arc<str>, i32, i64)>,
+    /// Where it goes.
+    place: Option<Arc<Place>>,
+    /// Fingerprints of the records, for exactly-once delivery.
+    digests: Vec<u64>,
 }
 
 impl Batch {
     /// An empty batch.
     pub fn new() -> Self {
-        Self { frame: PublishFrame::new("", 0), parts: Vec::new(), first: None }
+        Self {
+            frame: PublishFrame::new("", 0),
+            parts: Vec::new(),
+            first: None,
+            place: None,
+            digests: Vec::new(),
+        }
     }
 
     /// Records in it.
@@ -52,6 +63,51 @@ impl Batch {
         }
     }
 
+    /// Where it goes; None for an empty one.
+    pub fn place(&self) -> Option<&Arc<Place>> {
+        self.place.as_ref()
+    }
+
+    /// Fingerprints of the records.
+    pub fn digests(&self) -> &[u64] {
+        &self.digests
+    }
+
+    /// Under which producer id, epoch and sequence it is sent next.
+    pub fn set_producer(&mut self, producer: Producer) {
+        self.frame.set_producer(producer);
+    }
+
+    /// The offsets of its first `count` records, by source partition.
+    pub fn sources(&self, count: usize) -> Vec<Part> {
+        let mut sources: Vec<Part> = Vec::new();
+        let mut left = count;
+        for (ticket, records) in &self.parts {
+            let offsets = records.clone().take(left).map(|index| ticket.offset(index));
+            match sources.iter_mut().find(|(source, _)| *source == ticket.source) {
+                Some((_, known)) => known.extend(offsets),
+                None => sources.push((ticket.source.clone(), offsets.collect())),
+            }
+            left -= left.min(records.len());
+        }
+        sources.retain(|(_, offsets)| !offsets.is_empty());
+        sources
+    }
+
+    /// The broker has stored the first `count` records; the others are left, to be sent.
+    pub fn acknowledge_first(&mut self, count: usize) {
+        let mut left = count;
+        self.parts.retain_mut(|(ticket, records)| {
+            let taken = records.len().min(left);
+            ticket.acknowledge(records.start..records.start + taken);
+            records.start += taken;
+            left -= taken;
+            !records.is_empty()
+        });
+        self.digests.drain(..count);
+        self.frame.drop_front(count);
+    }
+
     /// The broker has stored it.
     pub fn acknowledge(&mut self) {
         for (ticket, records) in self.parts.drain(..) {
@@ -71,11 +127,17 @@ impl Batch {
     pub fn fill(&mut self, pending: &mut Pending, shared: &Shared) -> Result<()> {
         self.parts.clear();
         self.first = None;
-        let Some(place) = pending.next() else {
+        self.digests.clear();
+        self.place = pending.next();
+        let Some(place) = self.place.clone() else {
             self.frame.reset("", 0);
             return Ok(());
         };
-        self.frame.reset(&place.topic, place.partition);
+        if shared.exact.is_some() {
+            self.frame.reset_idempotent(&place.topic, place.partition, Producer::default());
+        } else {
+            self.frame.reset(&place.topic, place.partition);
+        }
         let result = self.take(&place, pending, shared);
         self.frame.seal();
         result
@@ -103,9 +165,21 @@ impl Batch {
     /// Deals with the next record of `item`; false if it does not fit.
     fn add(&mut self, item: &mut Item, shared: &Shared) -> Result<bool> {
         let Some((index, record)) = item.record() else { return Ok(true) };
-        match self.push(&item.block, &record, shared) {
+        match self.push(item, &record, shared) {
             Ok(Pushed::Full) => return Ok(false),
-            Ok(Pushed::Added) => item.taken += 1,
+            Ok(Pushed::Added) => {
+                item.taken += 1;
+                if let Some(exact) = &shared.exact {
+                    let value = self.frame.last_value();
+                    let digest = digest(item.block.key(&record), value);
+                    if self.meets(exact, item, digest, record.offset)? {
+                        add(&shared.stats.records_suppressed, 1);
+                        item.ticket.acknowledge(index..index + 1);
+                        return Ok(true);
+                    }
+                    self.digests.push(digest);
+                }
+            }
             Ok(Pushed::Skipped) => {
                 item.taken += 1;
                 add(&shared.stats.records_skipped, 1);
@@ -135,10 +209,25 @@ impl Batch {
         Ok(true)
     }
 
-    fn push(&mut self, block: &Block, record: &Record, shared: &Shared) -> Result<Pushed> {
+    /// Whether the record is the next that is expected in the destination, and so need not be sent.
+    fn meets(&mut self, exact: &Exact, item: &Item, digest: u64, offset: i64) -> Result<bool> {
+        let place = &item.place;
+        let Some(expected) = place.next_expected() else { return Ok(false) };
+        let at = place.end() - place.expected() as i64;
+        if digest != expected {
+            return Err(foreign(place, at));
+        }
+        self.frame.pop();
+        exact.accounts.recognised(&item.ticket.source, place, offset, at);
+        place.met();
+        Ok(true)
+    }
+
+    fn push(&mut self, item: &Item, record: &Record, shared: &Shared) -> Result<Pushed> {
         let mut encoded = Encoded::Value;
+        let block = &item.block;
         self.frame.push(block.key(record), |out| {
-            encoded = shared.encoder.encode(block, record, out)?;
+            encoded = shared.encoder.encode(block, record, item.topic_id.as_deref(), out)?;
             Ok(())
         })?;
         if encoded == Encoded::Skip {

@@ -1,5 +1,6 @@
 //! What a publisher is told.
 
+use super::exact::Recognition;
 use crate::bad::OnBad;
 use crate::error::{Error, Kind, Result};
 use crate::rivven::arguments::at_least_one;
@@ -36,6 +37,10 @@ pub struct PublisherConfig {
     pub max_request_bytes: usize,
     /// What becomes of records that cannot be encoded, or are too large.
     pub on_bad: OnBad,
+    /// Whether to look, over each new connection, if the log still has what it had.
+    pub check_log: bool,
+    /// Exactly-once delivery: how records are recognised. None: at least once.
+    pub recognition: Option<Recognition>,
 }
 
 impl PublisherConfig {

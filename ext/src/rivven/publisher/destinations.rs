@@ -77,8 +77,8 @@ impl Destinations {
         for partition in destination.places.len() as u32..partitions {
             let seats: Vec<_> =
                 (0..destination.lanes_per_partition).map(|_| seat()).collect::<Result<_>>()?;
-            let topic = Arc::clone(&destination.topic);
-            destination.places.push(Arc::new(Place { topic, partition, number: self.places }));
+            let place = Place::new(Arc::clone(&destination.topic), partition, self.places);
+            destination.places.push(Arc::new(place));
             destination.lanes.extend(seats);
             self.places += 1;
         }

@@ -15,6 +15,13 @@ pub enum Encoded {
 /// Writes the Rivven value of a record. The Rivven key is the record's key. Runs on the lanes' threads, right
 /// before the record is sent.
 pub trait ValueEncoder: Send + Sync {
-    /// Appends the value to `out`. After an error what was appended is discarded, and `on_bad` decides.
-    fn encode(&self, block: &Block, record: &Record, out: &mut Vec<u8>) -> Result<Encoded>;
+    /// Appends the value to `out`. After an error what was appended is discarded, and `on_bad` decides. With
+    /// `topic_id`, the value tells the Kafka topic's id, where it has a place for it.
+    fn encode(
+        &self,
+        block: &Block,
+        record: &Record,
+        topic_id: Option<&str>,
+        out: &mut Vec<u8>,
+    ) -> Result<Encoded>;
 }

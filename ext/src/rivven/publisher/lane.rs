@@ -1,5 +1,6 @@
 //! The thread of one connection: builds a batch, sends it, waits for the answer, acknowledges.
 
+use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,29 +8,44 @@ use std::time::{Duration, Instant};
 use rivven_protocol::{Request, Response};
 
 use super::batch::Batch;
+use super::exact_lane::Writer;
 use super::queue::{Pending, Queue};
 use super::shared::{add, Shared};
 use crate::error::{Error, Kind, Result};
 use crate::rivven::link::Link;
-use crate::rivven::{throttle_pause, wire};
+use crate::rivven::{log_scan, throttle_pause, wire};
 
 /// How often an idle connection sends a ping; rivvend closes one that is silent for 120 s.
 const PING_EVERY: Duration = Duration::from_secs(30);
 
 /// One connection and the lanes that it carries.
 pub struct Lane {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     queue: Arc<Queue>,
-    link: Link,
-    batch: Batch,
+    /// Number of the connection.
+    pub(super) number: usize,
+    pub(super) link: Link,
+    pub(super) batch: Batch,
     counted: bool,
+    /// On which connection the log of a partition was looked at, by the number of its place.
+    looked: HashMap<usize, u64>,
+    pub(super) writers: HashMap<usize, Writer>,
 }
 
 impl Lane {
     /// A connection, opened when there is something to send.
-    pub fn new(shared: Arc<Shared>, queue: Arc<Queue>) -> Self {
+    pub fn new(shared: Arc<Shared>, queue: Arc<Queue>, number: usize) -> Self {
         let link = Link::new(shared.config.link.clone(), Arc::clone(&shared.stop));
-        Self { shared, queue, link, batch: Batch::new(), counted: false }
+        Self {
+            shared,
+            queue,
+            number,
+            link,
+            batch: Batch::new(),
+            counted: false,
+            looked: HashMap::new(),
+            writers: HashMap::new(),
+        }
     }
 
     /// Sends until stopped or failed.
@@ -51,7 +67,11 @@ impl Lane {
             }
             let filled = self.batch.fill(&mut pending, &shared);
             if self.batch.count() > 0 {
-                if self.deliver().map_err(|error| self.batch.locate(error))? {
+                let delivered = match &shared.exact {
+                    None => self.deliver(),
+                    Some(exact) => self.deliver_once(exact),
+                };
+                if delivered.map_err(|error| self.batch.locate(error))? {
                     self.batch.acknowledge();
                 } else {
                     self.batch.drop_unsent();
@@ -74,28 +94,18 @@ impl Lane {
             let begin = Instant::now();
             let answer = self.send();
             self.count_connection();
-            let stats = &self.shared.stats;
             match answer {
-                Ok(Response::PublishedBatch { record_count, .. })
+                Ok(Response::PublishedBatch { record_count, base_offset, .. })
                     if record_count as usize == self.batch.count() =>
                 {
-                    let time = begin.elapsed().as_micros() as u64;
-                    stats.request_us_last.store(time, Ordering::Relaxed);
-                    add(&stats.request_us_total, time);
-                    add(&stats.requests, 1);
-                    add(&stats.records_published, self.batch.count() as u64);
-                    add(&stats.bytes_published, self.batch.frame().len() as u64);
-                    self.link.succeeded();
+                    self.count_batch(begin);
+                    if let Some(place) = self.batch.place() {
+                        // Another writer may have added in between: the log reaches to there at least.
+                        place.raise_end(base_offset as i64 + i64::from(record_count));
+                    }
                     return Ok(true);
                 }
-                Ok(Response::Throttled { throttle_time_ms, .. }) => {
-                    // Nothing was written. Not a failure, however often it happens.
-                    let pause = throttle_pause(throttle_time_ms);
-                    add(&stats.throttled_ms, pause.as_millis() as u64);
-                    if self.shared.stop.sleep(pause) {
-                        return Err(Error::new(Kind::Connect, "the publisher is closed"));
-                    }
-                }
+                Ok(Response::Throttled { throttle_time_ms, .. }) => self.wait_throttled(throttle_time_ms)?,
                 Ok(Response::PublishedBatch { record_count, .. }) => {
                     let text = format!("{record_count} of {} records acknowledged", self.batch.count());
                     return Err(Error::new(Kind::Protocol, text));
@@ -109,7 +119,44 @@ impl Lane {
         }
     }
 
+    fn count_batch(&mut self, begin: Instant) {
+        let stats = &self.shared.stats;
+        let time = begin.elapsed().as_micros() as u64;
+        stats.request_us_last.store(time, Ordering::Relaxed);
+        add(&stats.request_us_total, time);
+        add(&stats.requests, 1);
+        add(&stats.records_published, self.batch.count() as u64);
+        add(&stats.bytes_published, self.batch.frame().len() as u64);
+        self.link.succeeded();
+    }
+
+    /// Nothing was written. Not a failure, however often it happens.
+    fn wait_throttled(&self, throttle_time_ms: u64) -> Result<()> {
+        let pause = throttle_pause(throttle_time_ms);
+        add(&self.shared.stats.throttled_ms, pause.as_millis() as u64);
+        if self.shared.stop.sleep(pause) {
+            return Err(Error::new(Kind::Connect, "the publisher is closed"));
+        }
+        Ok(())
+    }
+
+    /// Looks at the end of a log for the first time over a connection: rivvend may have come back with a damaged one.
+    fn look(&mut self) -> Result<()> {
+        self.link.connection()?;
+        let Some(place) = self.batch.place().filter(|_| self.shared.config.check_log) else { return Ok(()) };
+        let connection = self.link.generation();
+        if self.looked.get(&place.number) != Some(&connection) {
+            let known_end = Some(place.end()).filter(|end| *end >= 0);
+            let (_, end) =
+                log_scan::check_tail(&mut self.link, &place.topic, place.partition, known_end)?;
+            place.raise_end(end);
+            self.looked.insert(place.number, self.link.generation());
+        }
+        Ok(())
+    }
+
     fn send(&mut self) -> Result<Response> {
+        self.look()?;
         let connection = self.link.connection()?;
         let body = connection.call_frame(self.batch.frame(), Duration::ZERO)?;
         let response = wire::decode_response(&body)?;

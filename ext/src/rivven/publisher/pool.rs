@@ -43,7 +43,7 @@ impl Pool {
             return Ok(Arc::clone(queue));
         }
         let queue = Arc::new(Queue::default());
-        let lane = Lane::new(Arc::clone(shared), Arc::clone(&queue));
+        let lane = Lane::new(Arc::clone(shared), Arc::clone(&queue), count);
         let thread = Builder::new().name(format!("rivven-lane-{count}")).spawn(|| lane.run());
         let thread = thread.map_err(|error| Error::new(Kind::Delivery, format!("no thread: {error}")))?;
         state.threads.push(thread);

@@ -1,6 +1,7 @@
 //! Work on its way to a connection's thread, and there, sorted by partition.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -18,6 +19,51 @@ pub struct Place {
     pub partition: u32,
     /// Its number among all places of the publisher.
     pub number: usize,
+    /// The log reaches to this offset at least; -1 if nothing is known of it.
+    end: AtomicI64,
+    /// Fingerprints of records that the log has and that the source gives again, in order.
+    expected: Mutex<VecDeque<u64>>,
+}
+
+impl Place {
+    /// A partition of which nothing is known yet.
+    pub fn new(topic: Arc<str>, partition: u32, number: usize) -> Self {
+        Self { topic, partition, number, end: AtomicI64::new(-1), expected: Mutex::default() }
+    }
+
+    /// The end of the log as far as it is known, -1 if it is not.
+    pub fn end(&self) -> i64 {
+        self.end.load(Ordering::Acquire)
+    }
+
+    /// The log reaches to `end`.
+    pub fn raise_end(&self, end: i64) {
+        self.end.fetch_max(end, Ordering::AcqRel);
+    }
+
+    /// The source gives these records again, which lie before `end`.
+    pub fn expect(&self, digests: Vec<u64>) {
+        *self.lock_expected() = digests.into();
+    }
+
+    /// How many records are expected.
+    pub fn expected(&self) -> usize {
+        self.lock_expected().len()
+    }
+
+    /// The fingerprint of the next record that is expected.
+    pub fn next_expected(&self) -> Option<u64> {
+        self.lock_expected().front().copied()
+    }
+
+    /// The next record has come.
+    pub fn met(&self) {
+        self.lock_expected().pop_front();
+    }
+
+    fn lock_expected(&self) -> MutexGuard<'_, VecDeque<u64>> {
+        self.expected.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Records of one block for one Rivven partition.
@@ -27,6 +73,8 @@ pub struct Item {
     pub block: Block,
     /// Counts its records.
     pub ticket: Arc<Ticket>,
+    /// Id of the block's topic, if the events are to tell it.
+    pub topic_id: Option<Arc<str>>,
     /// Where they go.
     pub place: Arc<Place>,
     /// Which records of the block.

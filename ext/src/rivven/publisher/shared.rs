@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::config::PublisherConfig;
 use super::encode::ValueEncoder;
+use super::exact::Exact;
 use super::pool::Pool;
 use crate::bad::BadList;
 use crate::error::Error;
@@ -18,6 +19,8 @@ pub struct Stats {
     pub records_published: AtomicU64,
     pub records_skipped: AtomicU64,
     pub records_bad: AtomicU64,
+    /// Not published, because the destination has them.
+    pub records_suppressed: AtomicU64,
     pub bytes_published: AtomicU64,
     pub requests: AtomicU64,
     pub retries: AtomicU64,
@@ -41,6 +44,8 @@ pub struct Shared {
     pub stop: Arc<Stop>,
     pub pool: Pool,
     pub bad: BadList,
+    /// What exactly-once delivery adds.
+    pub exact: Option<Exact>,
     failure: Mutex<Option<Error>>,
 }
 
@@ -49,6 +54,7 @@ impl Shared {
     pub fn new(config: PublisherConfig, encoder: Arc<dyn ValueEncoder>) -> Self {
         Self {
             pool: Pool::new(config.connections),
+            exact: config.recognition.map(Exact::new),
             config,
             encoder,
             tracker: Tracker::new(),

@@ -1,0 +1,182 @@
+//! How a lane delivers exactly once.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rivven_protocol::Response;
+
+use super::exact::{foreign, producer_id, settle, Exact, Recognition};
+use super::lane::Lane;
+use super::queue::Place;
+use super::shared::add;
+use crate::error::{Error, Kind, Result};
+use crate::rivven::wire::{self, Producer};
+
+/// How often a lane without a lease looks whether it has one.
+const LEASE_STEP: Duration = Duration::from_millis(20);
+
+/// Before sequences, which are i32, come to their end.
+const LAST_SEQUENCE: i32 = i32::MAX / 2;
+
+/// A producer id for one partition, as rivvend knows it.
+#[derive(Debug, Clone, Copy)]
+pub struct Writer {
+    producer: Producer,
+    identity: u64,
+    connection: u64,
+}
+
+/// A request whose outcome is not known.
+#[derive(Debug, Clone, Copy)]
+struct Doubt {
+    /// The log ended there when it was sent, or later.
+    floor: i64,
+    /// rivvend has answered, so it does nothing more of it.
+    ended: bool,
+}
+
+impl Lane {
+    /// Sends the batch until it is stored once (true) or its partitions are given up (false); an error is final.
+    pub(super) fn deliver_once(&mut self, exact: &Exact) -> Result<bool> {
+        let Some(place) = self.batch.place().cloned() else { return Ok(true) };
+        let mut doubt = None;
+        while self.batch.count() > 0 {
+            if self.batch.cancelled() {
+                if doubt.is_some() {
+                    let sources = self.batch.sources(self.batch.count());
+                    exact.accounts.abandoned(&sources, &place, self.number);
+                }
+                return Ok(false);
+            }
+            if !exact.lease.valid() {
+                if self.shared.stop.sleep(LEASE_STEP) {
+                    return Err(Error::new(Kind::Connect, "the publisher is closed"));
+                }
+                continue;
+            }
+            let failures = self.link.failures();
+            let attempt = self.attempt(exact, &place, &mut doubt);
+            self.count_connection();
+            if let Err(error) = attempt {
+                self.writers.remove(&place.number);
+                // What was read in between, with success, does not make this any better.
+                self.link.set_failures(failures);
+                self.link.recover(error)?;
+                add(&self.shared.stats.retries, 1);
+            }
+        }
+        Ok(true)
+    }
+
+    fn attempt(&mut self, exact: &Exact, place: &Arc<Place>, doubt: &mut Option<Doubt>) -> Result<()> {
+        self.look()?;
+        // Before the log is read: from here on, rivvend refuses what was sent and has not come to it yet.
+        self.writer(exact, place)?;
+        if let Some(open) = *doubt {
+            self.resolve(exact, place, open)?;
+            *doubt = None;
+        }
+        if self.batch.count() == 0 {
+            return Ok(());
+        }
+        let writer = self.writer(exact, place)?;
+        self.batch.set_producer(writer.producer);
+        let sources = self.batch.sources(self.batch.count());
+        let floor = place.end();
+        exact.accounts.sending(&sources, place, self.number, floor);
+        let begin = Instant::now();
+        let connection = self.link.connection()?;
+        if !exact.lease.valid() {
+            exact.accounts.not_sent(&sources, place, self.number);
+            return Ok(());
+        }
+        *doubt = Some(Doubt { floor, ended: false });
+        let body = connection.call_frame(self.batch.frame(), Duration::ZERO)?;
+        *doubt = Some(Doubt { floor, ended: true });
+        let count = self.batch.count();
+        let refused = |exact: &Exact| exact.accounts.not_sent(&sources, place, self.number);
+        match connection.accept(wire::decode_response(&body)?) {
+            Ok(Response::IdempotentPublishedBatch {
+                base_offset, record_count, duplicate: false, ..
+            }) if record_count as usize == count => {
+                let base = base_offset as i64;
+                if exact.recognition == Recognition::Order && base != floor {
+                    return Err(foreign(place, floor));
+                }
+                exact.accounts.stored(&sources, place, self.number, base);
+                place.raise_end(base + count as i64);
+                if let Some(writer) = self.writers.get_mut(&place.number) {
+                    writer.producer.sequence += count as i32;
+                }
+                *doubt = None;
+                self.count_batch(begin);
+                self.batch.acknowledge_first(count);
+                Ok(())
+            }
+            Ok(Response::Throttled { throttle_time_ms, .. }) => {
+                refused(exact);
+                *doubt = None;
+                self.wait_throttled(throttle_time_ms)
+            }
+            Ok(_) => Err(Error::new(Kind::RetriableBroker, "rivvend takes a batch for one that it has")),
+            Err(error) if matches!(error.kind, Kind::UnknownProducer | Kind::OutOfOrderSequence) => {
+                refused(exact);
+                *doubt = None;
+                Err(Error { kind: Kind::RetriableBroker, ..error })
+            }
+            Err(error) if error.kind == Kind::Fenced => {
+                refused(exact);
+                *doubt = None;
+                if exact.identity.get() == writer.identity && !self.batch.cancelled() {
+                    let text = "another process has taken over a partition that this one still writes to";
+                    return Err(Error::new(Kind::Fenced, text).with_code("PRODUCER_FENCED"));
+                }
+                self.writers.remove(&place.number);
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Finds out what became of the batch, and keeps what has to be sent.
+    fn resolve(&mut self, exact: &Exact, place: &Arc<Place>, doubt: Doubt) -> Result<()> {
+        let Doubt { floor, ended } = doubt;
+        let (count, end) = settle(
+            &mut self.link,
+            &self.shared.stop,
+            place,
+            floor,
+            self.batch.digests(),
+            ended,
+            exact.recognition,
+        )?;
+        let all = self.batch.sources(self.batch.count());
+        exact.accounts.not_sent(&all, place, self.number);
+        if count > 0 {
+            exact.accounts.stored(&self.batch.sources(count), place, self.number, floor);
+            add(&self.shared.stats.records_published, count as u64);
+            add(&self.shared.stats.records_settled, count as u64);
+            self.batch.acknowledge_first(count);
+        }
+        place.raise_end(end);
+        Ok(())
+    }
+
+    /// The producer id for a partition, made known over this connection.
+    fn writer(&mut self, exact: &Exact, place: &Place) -> Result<Writer> {
+        self.link.connection()?;
+        let connection = self.link.generation();
+        let identity = exact.identity.get();
+        if let Some(writer) = self.writers.get(&place.number) {
+            let current = writer.connection == connection && writer.identity == identity;
+            if current && writer.producer.sequence < LAST_SEQUENCE {
+                return Ok(*writer);
+            }
+        }
+        let id = producer_id(identity, &place.topic, place.partition, self.number);
+        let epoch = crate::rivven::client::init_producer(self.link.connection()?, id)?;
+        let writer = Writer { producer: Producer { id, epoch, sequence: 0 }, identity, connection };
+        self.writers.insert(place.number, writer);
+        Ok(writer)
+    }
+}
