@@ -127,6 +127,14 @@ class DeliveryError(RivvenKafkaError):
     """Records could not be delivered; the position stays before the first of them."""
 
 
+class LogDamagedError(RivvenKafkaError):
+    """A Rivven partition does not hold what it claims: offsets are missing, come again, or are unreadable.
+
+    rivvend 0.0.22 does this to a partition when it starts after a crash with its write-ahead log kept.
+    Reading on would skip records or see them twice, so nothing goes on until the broker is repaired.
+    """
+
+
 class BrokerError(RivvenKafkaError):
     """A broker refused a request; `code` is its name for the reason."""
 
