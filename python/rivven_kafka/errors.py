@@ -135,6 +135,10 @@ class LogDamagedError(RivvenKafkaError):
     """
 
 
+class ForeignWriterError(DeliveryError):
+    """Somebody else writes to a Rivven partition that exactly-once delivery in raw format needs for itself."""
+
+
 class BrokerError(RivvenKafkaError):
     """A broker refused a request; `code` is its name for the reason."""
 

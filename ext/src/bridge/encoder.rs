@@ -37,8 +37,14 @@ impl OnTombstone {
 pub struct EventEncoder(pub EventOptions);
 
 impl ValueEncoder for EventEncoder {
-    fn encode(&self, block: &Block, record: &Record, out: &mut Vec<u8>) -> Result<Encoded> {
-        encode_event(block, record, self.0, out)?;
+    fn encode(
+        &self,
+        block: &Block,
+        record: &Record,
+        topic_id: Option<&str>,
+        out: &mut Vec<u8>,
+    ) -> Result<Encoded> {
+        encode_event(block, record, self.0, topic_id, out)?;
         Ok(Encoded::Value)
     }
 }
@@ -48,9 +54,15 @@ impl ValueEncoder for EventEncoder {
 pub struct TransformedEventEncoder(pub EventEncoder, pub Transforms);
 
 impl ValueEncoder for TransformedEventEncoder {
-    fn encode(&self, block: &Block, record: &Record, out: &mut Vec<u8>) -> Result<Encoded> {
+    fn encode(
+        &self,
+        block: &Block,
+        record: &Record,
+        topic_id: Option<&str>,
+        out: &mut Vec<u8>,
+    ) -> Result<Encoded> {
         let start = out.len();
-        self.0.encode(block, record, out)?;
+        self.0.encode(block, record, topic_id, out)?;
         Ok(if self.1.edit(out, start)? { Encoded::Value } else { Encoded::Skip })
     }
 }
@@ -60,7 +72,13 @@ impl ValueEncoder for TransformedEventEncoder {
 pub struct RawEncoder(pub OnTombstone);
 
 impl ValueEncoder for RawEncoder {
-    fn encode(&self, block: &Block, record: &Record, out: &mut Vec<u8>) -> Result<Encoded> {
+    fn encode(
+        &self,
+        block: &Block,
+        record: &Record,
+        _topic_id: Option<&str>,
+        out: &mut Vec<u8>,
+    ) -> Result<Encoded> {
         match (block.value(record), self.0) {
             (Some(value), _) => out.extend_from_slice(value),
             (None, OnTombstone::Empty) => {}
@@ -81,10 +99,16 @@ impl ValueEncoder for RawEncoder {
 pub struct TransformedRawEncoder(pub RawEncoder, pub Transforms);
 
 impl ValueEncoder for TransformedRawEncoder {
-    fn encode(&self, block: &Block, record: &Record, out: &mut Vec<u8>) -> Result<Encoded> {
+    fn encode(
+        &self,
+        block: &Block,
+        record: &Record,
+        topic_id: Option<&str>,
+        out: &mut Vec<u8>,
+    ) -> Result<Encoded> {
         let kept = match block.value(record) {
             None if self.1.drop_empty_values() => false,
-            None => return self.0.encode(block, record, out),
+            None => return self.0.encode(block, record, topic_id, out),
             Some(value) => self.1.apply(value, out)?,
         };
         Ok(if kept { Encoded::Value } else { Encoded::Skip })

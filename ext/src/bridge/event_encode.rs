@@ -11,6 +11,8 @@
 //! * `kafka_value_padding`: the white space before and after a JSON value.
 //! * `kafka_header_list`: all headers as `[name, value]` pairs, where `kafka_headers` (a map of text) cannot
 //!   hold them: repeated names, bytes that are not UTF-8. Bytes that are not UTF-8 stand as `{"base64": ".."}`.
+//! * `kafka_topic_id`: where the source delivers exactly once, the id that Kafka gave the topic (KIP-516), in
+//!   base64url as Kafka's tools print it. With the position it names one record, whatever other clusters have.
 //! * `kafka_timestamp_type`: `log_append_time`, where the broker set the timestamp.
 
 use std::io::Write;
@@ -32,8 +34,14 @@ pub struct EventOptions {
     pub include_key: bool,
 }
 
-/// Appends the event of `record` to `out`.
-pub fn encode_event(block: &Block, record: &Record, options: EventOptions, out: &mut Vec<u8>) -> Result<()> {
+/// Appends the event of `record` to `out`; with `topic_id`, it tells the id of the Kafka topic.
+pub fn encode_event(
+    block: &Block,
+    record: &Record,
+    options: EventOptions,
+    topic_id: Option<&str>,
+    out: &mut Vec<u8>,
+) -> Result<()> {
     out.extend_from_slice(br#"{"event_type":"record","stream":"#);
     write_string(out, &block.topic);
     out.extend_from_slice(br#","namespace":"kafka","timestamp":""#);
@@ -42,6 +50,10 @@ pub fn encode_event(block: &Block, record: &Record, options: EventOptions, out: 
     let form = write_value(block.value(record), out);
     out.extend_from_slice(br#","metadata":{"position":"#);
     write_position(out, &block.topic, block.partition, record.offset);
+    if let Some(id) = topic_id {
+        out.extend_from_slice(br#","kafka_topic_id":"#);
+        write_string(out, id);
+    }
     if options.include_headers && record.header_count > 0 {
         write_headers(block, record, out)?;
     }

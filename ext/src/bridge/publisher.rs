@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
+use std::time::Duration;
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -16,8 +17,16 @@ use crate::bridge::transform::Transforms;
 use crate::error::{Error, Kind, Result};
 use crate::kafka::py::RecordBlock;
 use crate::rivven::arguments::{timeout, Arguments};
-use crate::rivven::publisher::{Partitioning, Publisher, PublisherConfig, ValueEncoder, LARGEST_REQUEST};
+use crate::rivven::publisher::{
+    Partitioning, Publisher, PublisherConfig, Recognition, ValueEncoder, LARGEST_REQUEST,
+};
 use crate::rivven::retry::Backoff;
+
+/// Source topic, partition, position, anchors.
+type Preparation = (String, i32, i64, Option<Vec<(String, u32, i64)>>);
+
+/// Anchors, and whether all requests are settled.
+type PyAnchors = (Vec<(String, u32, i64)>, bool);
 
 /// The encoder of a value format.
 fn encoder_for(
@@ -69,7 +78,7 @@ impl PyPublisher {
     #[pyo3(signature = (servers, *, value_format="event", on_tombstone="fail", transforms="[]",
         include_headers=true, include_key=true,
         partitioning="preserve", connections=64, max_batch_records=200,
-        max_request_bytes=LARGEST_REQUEST, on_bad="fail", client_id="rivven-kafka".to_owned(), connect_timeout_ms=10_000,
+        max_request_bytes=LARGEST_REQUEST, on_bad="fail", exactly_once=false, check_log=true, client_id="rivven-kafka".to_owned(), connect_timeout_ms=10_000,
         request_timeout_ms=30_000, retry_initial_ms=100, retry_max_ms=30_000, retry_multiplier=2.0,
         max_retries=10))]
     #[allow(clippy::too_many_arguments)] // keyword arguments in Python
@@ -86,6 +95,8 @@ impl PyPublisher {
         max_batch_records: usize,
         max_request_bytes: usize,
         on_bad: &str,
+        exactly_once: bool,
+        check_log: bool,
         client_id: String,
         connect_timeout_ms: u64,
         request_timeout_ms: u64,
@@ -108,6 +119,12 @@ impl PyPublisher {
             max_batch_records,
             max_request_bytes,
             on_bad: OnBad::from_name(on_bad)?,
+            check_log,
+            recognition: exactly_once.then_some(if value_format == "event" {
+                Recognition::Position
+            } else {
+                Recognition::Order
+            }),
         };
         let options = EventOptions { include_headers, include_key };
         let encoder = encoder_for(value_format, on_tombstone, transforms, options)?;
@@ -127,7 +144,7 @@ impl PyPublisher {
     ///     ConnectError: No server can be reached.
     ///     InvalidRequestError: The Rivven topic has too few partitions.
     ///     UnknownTopicError: There is no such Rivven topic.
-    #[pyo3(signature = (source_topic, topic, partitions, lanes_per_partition=1))]
+    #[pyo3(signature = (source_topic, topic, partitions, lanes_per_partition=1, topic_id=None))]
     #[allow(clippy::doc_markdown)] // read as plain text by help()
     fn add_route(
         &self,
@@ -136,8 +153,64 @@ impl PyPublisher {
         topic: &str,
         partitions: u32,
         lanes_per_partition: usize,
+        topic_id: Option<&str>,
     ) -> Result<()> {
-        py.detach(|| self.0.add_route(source_topic, topic, partitions, lanes_per_partition))
+        py.detach(|| self.0.add_route(source_topic, topic, partitions, lanes_per_partition, topic_id))
+    }
+
+    /// Finds out which records of source partitions Rivven has already; they are not published again. For a
+    /// publisher with `exactly_once`, before the first block of a partition is submitted.
+    ///
+    /// `partitions` are `(source topic, partition, committed position, anchors)`: the anchors that were committed
+    /// with the position, as `(Rivven topic, partition, offset)`, or None if none were. The logs are read from the
+    /// anchors to their ends; without anchors, from their beginnings (in raw format, not at all: what is there
+    /// counts as somebody else's). With `unsettled`, requests of an earlier publisher may be under way, and are
+    /// waited for, a second at least: shut them out before (`fence_writers`).
+    ///
+    /// Returns how many records were read, and how many of them are at or beyond the positions.
+    ///
+    /// Raises:
+    ///     ForeignWriterError: Later on, in raw format: somebody else has written to the Rivven partition.
+    ///     LogDamagedError: A log does not hold what it should.
+    #[pyo3(signature = (partitions, unsettled))]
+    #[allow(clippy::doc_markdown)] // read as plain text by help()
+    fn prepare(
+        &self,
+        py: Python<'_>,
+        partitions: Vec<Preparation>,
+        unsettled: bool,
+    ) -> Result<(u64, u64)> {
+        let work = partitions.into_iter().map(|(topic, partition, position, anchors)| {
+            let shared = |(topic, partition, offset): (String, u32, i64)| (Arc::from(topic), partition, offset);
+            (topic, partition, position, anchors.map(|all| all.into_iter().map(shared).collect()))
+        });
+        let work = work.collect();
+        let prepared = py.detach(|| self.0.prepare(work, unsettled))?;
+        Ok((prepared.read, prepared.found))
+    }
+
+    /// What to commit beside a position, for a publisher with `exactly_once`: the anchors `(Rivven topic,
+    /// partition, lowest offset at which a record lies, or will, that the position does not cover)`, and whether
+    /// all requests are settled. None for a partition that is not prepared.
+    fn anchors(&self, topic: &str, partition: i32, position: i64) -> Result<Option<PyAnchors>> {
+        let Some((anchors, settled)) = self.0.anchors(topic, partition, position)? else { return Ok(None) };
+        let anchors = anchors.into_iter().map(|(topic, partition, at)| (topic.to_string(), partition, at));
+        Ok(Some((anchors.collect(), settled)))
+    }
+
+    /// Lets a publisher with `exactly_once` send for `time_ms` from now on; it waits without.
+    fn extend_lease(&self, time_ms: u64) -> Result<()> {
+        self.0.extend_lease(Duration::from_millis(time_ms))
+    }
+
+    /// The number that the producer ids of a publisher with `exactly_once` are made of.
+    fn identity(&self) -> Result<u64> {
+        self.0.identity()
+    }
+
+    /// Goes on under other producer ids, as its own may have been shut out by another process.
+    fn renew_identity(&self) -> Result<()> {
+        self.0.renew_identity()
     }
 
     /// Takes a block, which must follow the one before it of its source partition; its topic needs a route. Does
@@ -214,7 +287,8 @@ impl PyPublisher {
         self.0.take_bad_unlisted()
     }
 
-    /// Counters: records_published, records_skipped, records_bad (skipped or held), bytes_published, requests, retries, throttled_ms, connected,
+    /// Counters: records_published, records_skipped, records_bad (skipped or held), records_suppressed (the
+    /// destination has them), bytes_published, requests, retries, throttled_ms, connected,
     /// request_us_total, request_us_last; and in_flight_bytes, in_flight_records.
     #[allow(clippy::doc_markdown)] // read as plain text by help()
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
@@ -224,6 +298,7 @@ impl PyPublisher {
             ("records_published", &stats.records_published),
             ("records_skipped", &stats.records_skipped),
             ("records_bad", &stats.records_bad),
+            ("records_suppressed", &stats.records_suppressed),
             ("bytes_published", &stats.bytes_published),
             ("requests", &stats.requests),
             ("retries", &stats.retries),

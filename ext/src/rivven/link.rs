@@ -75,6 +75,16 @@ impl Link {
         self.open.is_some()
     }
 
+    /// How often in a row it failed.
+    pub fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// Takes back what `succeeded` said about requests in between.
+    pub fn set_failures(&mut self, failures: u32) {
+        self.failures = failures;
+    }
+
     /// A number that no other connection of this link has.
     pub fn generation(&self) -> u64 {
         self.generation

@@ -226,8 +226,10 @@ pub struct PublishFrame {
     target: Vec<u8>,
     gap: usize,
     count: usize,
-    /// Where the last record begins, so that it can be taken out again.
-    last: usize,
+    /// Where each record begins, so that the last can be taken out again, and the first when they are stored.
+    begins: Vec<usize>,
+    /// Bytes of the last value.
+    last_value: usize,
     /// First byte of the sealed frame.
     start: usize,
     /// Where the records of the sealed frame end.
@@ -244,7 +246,8 @@ impl PublishFrame {
             target: Vec::new(),
             gap: 0,
             count: 0,
-            last: 0,
+            begins: Vec::new(),
+            last_value: 0,
             start: 0,
             sealed: None,
             producer: None,
@@ -265,7 +268,7 @@ impl PublishFrame {
         self.buffer.clear();
         self.buffer.shrink_to(KEEP);
         self.buffer.resize(self.gap, 0);
-        self.last = self.gap;
+        self.begins.clear();
         self.count = 0;
         self.sealed = None;
         self.producer = None;
@@ -330,15 +333,36 @@ impl PublishFrame {
             *byte = (len & 0x7f) as u8 | if index + 1 < used { 0x80 } else { 0 };
             len >>= 7;
         }
-        self.last = begin;
+        self.begins.push(begin);
+        self.last_value = self.buffer.len() - at - used;
         self.count += 1;
         Ok(())
     }
 
+    /// The value of the last `push`.
+    pub fn last_value(&self) -> &[u8] {
+        &self.buffer[self.buffer.len() - self.last_value..]
+    }
+
     /// Takes the record of the last `push` out again.
     pub fn pop(&mut self) {
-        self.buffer.truncate(self.last);
-        self.count = self.count.saturating_sub(1);
+        if let Some(begin) = self.begins.pop() {
+            self.buffer.truncate(begin);
+            self.count -= 1;
+        }
+    }
+
+    /// Takes the first `count` records out of a sealed batch, and seals it again.
+    pub fn drop_front(&mut self, count: usize) {
+        let end = self.sealed.unwrap_or(self.buffer.len());
+        let next = self.begins.get(count).copied().unwrap_or(end);
+        let dropped = next - self.gap;
+        self.buffer.drain(self.gap..next);
+        self.sealed = Some(end - dropped);
+        self.begins.drain(..count.min(self.begins.len()));
+        self.begins.iter_mut().for_each(|begin| *begin -= dropped);
+        self.count = self.begins.len();
+        self.seal();
     }
 
     /// Completes the request and returns the frame. Takes no more records then; may be sent again as `sealed`.

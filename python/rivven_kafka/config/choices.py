@@ -87,6 +87,20 @@ class Ordering(StrEnum):
     KEY = "key"
 
 
+class DeliveryGuarantee(StrEnum):
+    """How often a record of Kafka can be in Rivven, whatever crashes: once or more, or once."""
+
+    AT_LEAST_ONCE = "at_least_once"
+    EXACTLY_ONCE = "exactly_once"
+
+
+class OnLogDamage(StrEnum):
+    """What to do when a Rivven log does not hold what it held."""
+
+    FAIL = "fail"
+    CONTINUE = "continue"
+
+
 class OnTombstone(StrEnum):
     """What becomes of a null Kafka value, which raw Rivven values cannot express."""
 

@@ -7,14 +7,20 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from rivven_kafka.config.choices import OnError, OnTombstone, StartOffset, ValueFormat
+from rivven_kafka.config.choices import (
+    DeliveryGuarantee,
+    OnError,
+    OnTombstone,
+    StartOffset,
+    ValueFormat,
+)
 from rivven_kafka.config.model import BrokenRule, Model
 from rivven_kafka.config.problems import repeated
 from rivven_kafka.config.settings import MAX_PARTITIONS
 from rivven_kafka.config.sink import KafkaSinkConfig
 from rivven_kafka.config.source import KafkaSourceConfig
 from rivven_kafka.config.start import SinkStart, StartOffsets
-from rivven_kafka.config.transforms import Transform, outside_data
+from rivven_kafka.config.transforms import Transform, changing, outside_data
 from rivven_kafka.config.values import MAX_INT64, TOPIC_PLACEHOLDER, DestinationTopic, RivvenTopic, Text
 
 MAX_RATE = 2**53
@@ -162,10 +168,27 @@ class SourceEntry(_Entry):
         config = self.config
         yield from _broken_transform_rules(config, self.transforms)
         yield from _broken_dead_letter_rules(config, self.dead_letter_topic)
+        yield from self._broken_guarantee_rules()
         if config.on_tombstone is OnTombstone.DEAD_LETTER and self.dead_letter_topic is None:
             yield "dead_letter_topic", "missing: config.on_tombstone dead_letter requires it"
         if self.dead_letter_topic in [self.destination(topic) for topic in config.topic_names]:
             yield "dead_letter_topic", "the same as the topic to fill: expected another one"
+
+
+    def _broken_guarantee_rules(self) -> Iterator[BrokenRule]:
+        config = self.config
+        if config.delivery_guarantee is not DeliveryGuarantee.EXACTLY_ONCE:
+            return
+        if config.value_format is ValueFormat.EVENT:
+            for path, field in changing(self.transforms, ("metadata.position", "metadata.kafka_topic_id")):
+                message = f"changes {field}, by which exactly_once recognises a record: expected to leave it"
+                yield ("transforms", *path), message
+        elif len({self.destination(topic) for topic in config.topic_names}) < len(config.topic_names):
+            yield (
+                "topic",
+                f"got {self.topic!r} for {len(config.topic_names)} Kafka topics: expected one with "
+                f"{TOPIC_PLACEHOLDER}, since exactly_once in raw format needs each Rivven topic for one Kafka topic",
+            )
 
 
 class SinkEntry(_Entry):

@@ -9,8 +9,10 @@ from pydantic import Field
 
 from rivven_kafka.config.aliases import SOURCE
 from rivven_kafka.config.choices import (
+    DeliveryGuarantee,
     IsolationLevel,
     OnError,
+    OnLogDamage,
     OnTombstone,
     Ordering,
     Partitioning,
@@ -142,6 +144,18 @@ class KafkaSourceConfig(Model):
         description="What stays in order: all records of a partition (one connection each), or those of each "
         "key, which lets several connections write to a partition.",
     )
+    delivery_guarantee: DeliveryGuarantee = Field(
+        DeliveryGuarantee.AT_LEAST_ONCE,
+        description="at_least_once: after a crash, the last records come again. exactly_once: the Rivven log is "
+        "read at the start, from where the last commit says, and what it has is not published again; raw format "
+        "then needs ordering partition and partitioning preserve, and the Rivven partitions for itself.",
+    )
+    on_log_damage: OnLogDamage = Field(
+        OnLogDamage.FAIL,
+        description="What to do when rivvend comes back without records that it had acknowledged, as it can after "
+        "a crash: stop before anything more is published, or continue. Looked for at the start and over each new "
+        "connection.",
+    )
     on_tombstone: OnTombstone = Field(
         OnTombstone.FAIL,
         description="What to do with a null value in raw format: write an empty value, skip it, send it to "
@@ -227,8 +241,21 @@ class KafkaSourceConfig(Model):
                 f"got {self.max_in_flight_bytes}: expected at least max_request_size "
                 f"({self.max_request_size})",
             )
+        yield from self._broken_guarantee_rules()
         if self.on_tombstone is not OnTombstone.FAIL and self.value_format is ValueFormat.EVENT:
             yield "on_tombstone", "not used with value_format event, which keeps null values: expected raw"
+
+    def _broken_guarantee_rules(self) -> Iterator[BrokenRule]:
+        if self.delivery_guarantee is not DeliveryGuarantee.EXACTLY_ONCE:
+            return
+        if self.on_log_damage is OnLogDamage.CONTINUE:
+            yield "on_log_damage", "got continue: expected fail with delivery_guarantee exactly_once"
+        if self.value_format is ValueFormat.RAW:
+            need = "with delivery_guarantee exactly_once and value_format raw, which recognises records by their order"
+            if self.ordering is not Ordering.PARTITION:
+                yield "ordering", f"got {self.ordering}: expected partition {need}"
+            if self.partitioning is not Partitioning.PRESERVE:
+                yield "partitioning", f"got {self.partitioning}: expected preserve {need}"
 
     def _broken_topic_rules(self) -> Iterator[BrokenRule]:
         given = [

@@ -195,6 +195,32 @@ def transforms_json(steps: Sequence[Transform]) -> str:
     return json.dumps([step.model_dump(by_alias=True) for step in steps], ensure_ascii=False, allow_nan=False)
 
 
+def changing(steps: Sequence[Transform], fields: Sequence[str]) -> Iterator[tuple[KeyPath, str]]:
+    """Find the steps that change one of `fields` (or an object around it).
+
+    Yields:
+        Where the step says so, and the field.
+    """
+    for index, step in enumerate(steps):
+        for key, path in _changed(step):
+            for field in fields:
+                names = field_names(field)
+                if path == names[: len(path)] or names == path[: len(names)]:
+                    yield (index, "config", key), field
+
+
+def _changed(step: Transform) -> Iterator[tuple[str, list[str]]]:
+    match step:
+        case RenameField():
+            path = field_names(step.config.from_)
+            yield "from", path
+            yield "to", path[:-1] + field_names(step.config.to)
+        case RemoveField() | AddField():
+            yield "field", field_names(step.config.field)
+        case Filter():
+            pass
+
+
 def outside_data(steps: Sequence[Transform]) -> Iterator[tuple[KeyPath, str]]:
     """Find the steps that make no sense in raw format, where a record has nothing but its value, `data`.
 

@@ -8,9 +8,11 @@ resets, fetch sessions) stays kafka-python's. `tests/unit/kafka/test_seams.py` f
 from __future__ import annotations
 
 import logging
+import math
 import time
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka import errors as kafka_errors
@@ -38,8 +40,24 @@ _GONE_ON = (
     kafka_errors.UnknownMemberIdError,
 )
 
-Position = tuple[str, int, int]
+PartitionOffset = tuple[str, int, int]
 """Topic, partition, next offset to read."""
+
+
+class Position(NamedTuple):
+    """What is committed for a partition.
+
+    Attributes:
+        topic: Topic.
+        partition: Partition.
+        offset: Next offset to read.
+        metadata: Text that Kafka keeps with it, 4,096 bytes at most by default.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    metadata: str = ""
 
 
 class RebalanceHandler(Protocol):
@@ -186,8 +204,8 @@ class _Listener(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # kafka-
 
 def _offsets(positions: Iterable[Position]) -> dict[TopicPartition, OffsetAndMetadata]:
     return {
-        TopicPartition(topic, partition): OffsetAndMetadata(offset, "", -1)
-        for topic, partition, offset in positions
+        TopicPartition(topic, partition): OffsetAndMetadata(offset, metadata, -1)
+        for topic, partition, offset, metadata in positions
     }
 
 
@@ -209,6 +227,7 @@ class BlockConsumer:
     def __init__(self, options: Mapping[str, Any], *, max_batch_bytes: int = 128 * 1024 * 1024) -> None:
         self._brokers = ",".join(options["bootstrap_servers"])
         self._by_pattern = False
+        self._heard = -math.inf
         self._admin_options = {
             name: value for name, value in options.items() if name in KafkaAdminClient.DEFAULT_CONFIG
         }
@@ -269,10 +288,14 @@ class BlockConsumer:
             self._consumer.subscribe(pattern=pattern, listener=listener)
         self._await_metadata(topics)
 
-    def seek(self, positions: Iterable[Position]) -> None:
+    def seek(self, positions: Iterable[PartitionOffset]) -> None:
         """Goes on from other offsets in partitions that are assigned."""
         for topic, partition, offset in positions:
             self._consumer.seek(TopicPartition(topic, partition), offset)
+
+    def seek_to_beginning(self, partitions: Iterable[tuple[str, int]]) -> None:
+        """Goes on from the first records of partitions that are assigned."""
+        self._consumer.seek_to_beginning(*(TopicPartition(*partition) for partition in partitions))
 
     def _await_metadata(self, topics: Sequence[str]) -> None:
         """Loads the metadata of `topics` before the group is joined.
@@ -294,7 +317,7 @@ class BlockConsumer:
         except kafka_errors.KafkaError as error:
             raise translate(error, f"cannot read metadata from Kafka at {self._brokers}") from error
 
-    def assign(self, positions: Iterable[Position]) -> None:
+    def assign(self, positions: Iterable[PartitionOffset]) -> None:
         """Reads fixed partitions from fixed offsets, without a group."""
         positions = list(positions)
         self._consumer.assign([TopicPartition(topic, partition) for topic, partition, _ in positions])
@@ -342,6 +365,43 @@ class BlockConsumer:
         # the next refresh for a change that needs a rebalance.
         found = describe_topics(self._admin_options, topics)
         return {name: topic.partitions for name, topic in found.items() if not topic.internal}
+
+    def topic_id(self, topic: str) -> str | None:
+        """Kafka's id of a topic (KIP-516), as its tools print it; None where the brokers give none."""
+        found = self._consumer._cluster.topic_id(topic)
+        return None if found is None or not found.int else urlsafe_b64encode(found.bytes).decode().rstrip("=")
+
+    def session_left_ms(self, share: float) -> int:
+        """For how long the group will count us as a member, whatever happens (ms).
+
+        Args:
+            share: Of the session timeout, to be on the safe side.
+        """
+        heartbeat = self._consumer._coordinator.heartbeat
+        # The broker counts from a heartbeat's arrival, which is after it was sent.
+        if heartbeat.last_receive >= heartbeat.last_send:
+            self._heard = heartbeat.last_send
+        since = max(self._heard, heartbeat.last_reset)
+        timeout_s = heartbeat.config["session_timeout_ms"] / 1000
+        return max(0, int((since + timeout_s * share - time.monotonic()) * 1000))
+
+    def committed(self, partitions: Iterable[tuple[str, int]]) -> dict[tuple[str, int], tuple[int, str]]:
+        """What the group has committed: offset and metadata; partitions without a commit are left out.
+
+        Raises:
+            RivvenKafkaError: Kafka refused to tell, or has not answered within the request timeout.
+        """
+        wanted = [TopicPartition(*partition) for partition in partitions]
+        timeout_ms = self._consumer.config["request_timeout_ms"]
+        try:
+            found = self._consumer._coordinator.fetch_committed_offsets(wanted, timeout_ms=timeout_ms)
+        except kafka_errors.KafkaError as error:
+            raise translate(error, "cannot read committed offsets") from error
+        return {
+            (tp.topic, tp.partition): (at.offset, at.metadata or "")
+            for tp, at in found.items()
+            if at.offset >= 0
+        }
 
     def commit(self, positions: Iterable[Position], timeout_ms: int) -> None:
         """Commits and waits for the answer.

@@ -11,7 +11,7 @@ from rivven_kafka._events import EventReader, SourceEvent
 from rivven_kafka._native import KafkaSourceMetrics, RecordBlock
 from rivven_kafka.config import KafkaSourceConfig
 from rivven_kafka.errors import RivvenKafkaError
-from rivven_kafka.kafka.consumer import BlockConsumer
+from rivven_kafka.kafka.consumer import BlockConsumer, Position
 from rivven_kafka.kafka.errors import translate
 
 log = logging.getLogger(__name__)
@@ -143,7 +143,7 @@ class EventStream(EventReader):
             if error is not None:
                 log.warning("offset commit failed, will be repeated: %s", translate(error, "Kafka"))
                 return
-            for topic, partition, offset in positions:
+            for topic, partition, offset, _ in positions:
                 if self._processed.get((topic, partition)) == offset:
                     del self._processed[topic, partition]
 
@@ -155,9 +155,9 @@ class EventStream(EventReader):
         """Nothing is under way between two events."""
         return True
 
-    def positions(self) -> list[tuple[str, int, int]]:
+    def positions(self) -> list[Position]:
         """The positions of what was processed and is not known to be committed."""
-        return [(topic, partition, offset) for (topic, partition), offset in list(self._processed.items())]
+        return [Position(topic, partition, offset) for (topic, partition), offset in list(self._processed.items())]
 
     def committed(self, succeeded: bool) -> None:
         """Counts the commit of a rebalance."""

@@ -17,15 +17,22 @@ class OffsetCommits:
     """The positions that may be committed and are not known to be.
 
     Args:
-        moved: Returns the positions that moved since its last call: everything before them is delivered.
+        moved: Returns the positions that moved since its last call, as (topic, partition, next offset to read):
+            everything before them is delivered.
+        describe: Makes of one what is committed.
         interval_ms: Time between commits (ms); 0: as soon as something was delivered.
         metrics: Counts the commits.
     """
 
     def __init__(
-        self, moved: Callable[[], Iterable[Position]], interval_ms: int, metrics: KafkaSourceMetrics
+        self,
+        moved: Callable[[], Iterable[tuple[str, int, int]]],
+        describe: Callable[[str, int, int], Position],
+        interval_ms: int,
+        metrics: KafkaSourceMetrics,
     ) -> None:
         self._moved = moved
+        self._describe = describe
         self._interval_s = interval_ms / 1000
         self._metrics = metrics
         self._waiting: dict[tuple[str, int], int] = {}
@@ -36,7 +43,7 @@ class OffsetCommits:
         """All positions that are not known to be committed."""
         for topic, partition, offset in self._moved():
             self._waiting[topic, partition] = offset
-        return [(topic, partition, offset) for (topic, partition), offset in self._waiting.items()]
+        return [self._describe(topic, partition, offset) for (topic, partition), offset in self._waiting.items()]
 
     def forget(self, partitions: Iterable[tuple[str, int]]) -> None:
         """Drops the positions of partitions that belong to someone else now."""
@@ -83,6 +90,6 @@ class OffsetCommits:
 
     def _committed(self, positions: Sequence[Position]) -> None:
         """Keeps what has moved on since, and nothing of partitions that are gone."""
-        for topic, partition, offset in positions:
+        for topic, partition, offset, _ in positions:
             if self._waiting.get((topic, partition)) == offset:
                 del self._waiting[topic, partition]

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from rivven_kafka._native import Publisher, RivvenClient
-from rivven_kafka.config import Partitioning, SourceEntry, TopicSettings
+from rivven_kafka.config import (
+    DeliveryGuarantee,
+    Partitioning,
+    SourceEntry,
+    TopicSettings,
+    ValueFormat,
+)
 from rivven_kafka.errors import ConfigError, UnknownTopicError
 
 log = logging.getLogger(__name__)
@@ -110,15 +116,23 @@ class Destinations:
         entry: The source.
         settings: Defaults for the creation of topics.
         publisher: Gets a route for each Kafka topic.
+        topic_id: Kafka's id of a topic; asked for only with exactly-once delivery by position.
     """
 
     def __init__(
-        self, client: RivvenClient, entry: SourceEntry, settings: TopicSettings, publisher: Publisher
+        self,
+        client: RivvenClient,
+        entry: SourceEntry,
+        settings: TopicSettings,
+        publisher: Publisher,
+        topic_id: Callable[[str], str],
     ) -> None:
         self._client = client
         self._entry = entry
         self._settings = settings
         self._publisher = publisher
+        self._topic_id = topic_id
+        self._exactly_once = entry.config.delivery_guarantee is DeliveryGuarantee.EXACTLY_ONCE
         self._routed: dict[str, int] = {}
         self._lanes: dict[str, int] = {}
 
@@ -144,13 +158,32 @@ class Destinations:
             topic: prepare_topic(self._client, self._entry, self._settings, topic, group)
             for topic, group in groups.items()
         }
+        if self._exactly_once and self._entry.config.value_format is ValueFormat.RAW:
+            self._require_one_origin(groups)
         lanes = self._lanes_per_partition(sum(counts.values()))
         for topic, group in groups.items():
             # A topic keeps its lanes, or keys would change theirs.
             lanes_of_topic = self._lanes.setdefault(topic, lanes)
             for name, partitions in group.items():
-                self._publisher.add_route(name, topic, counts[topic], lanes_per_partition=lanes_of_topic)
+                self._publisher.add_route(
+                    name,
+                    topic,
+                    counts[topic],
+                    lanes_per_partition=lanes_of_topic,
+                    topic_id=self._topic_id(name) if self._exactly_once else None,
+                )
                 self._routed[name] = partitions
+
+    @staticmethod
+    def _require_one_origin(groups: Mapping[str, Mapping[str, int]]) -> None:
+        for topic, group in groups.items():
+            if len(group) > 1:
+                first, second = sorted(group)[:2]
+                raise ConfigError(
+                    f"delivery_guarantee: got exactly_once with value_format raw, but Kafka topics {first!r} and "
+                    f"{second!r} both go to Rivven topic {topic!r}: expected one Kafka topic for each",
+                    topic=topic,
+                )
 
     def _lanes_per_partition(self, rivven_partitions: int) -> int:
         """How many connections may write to one Rivven partition.

@@ -10,19 +10,23 @@ from collections.abc import Sequence
 from rivven_kafka._native import KafkaSourceMetrics, Publisher, RivvenClient
 from rivven_kafka.config import (
     BrokerConfig,
+    DeliveryGuarantee,
     KafkaSourceConfig,
+    OnLogDamage,
     OnTombstone,
     Settings,
     SourceEntry,
     transforms_json,
 )
 from rivven_kafka.errors import TimeoutExpired
-from rivven_kafka.kafka import BlockConsumer
+from rivven_kafka.kafka import BlockConsumer, Position
 from rivven_kafka.pipeline.bad_records import SourceBadRecords, on_bad
 from rivven_kafka.pipeline.base import Pipeline
 from rivven_kafka.pipeline.commits import OffsetCommits
 from rivven_kafka.pipeline.dead_letters import DeadLetters
 from rivven_kafka.pipeline.destination import Destinations
+from rivven_kafka.pipeline.exactly_once import ExactlyOnce, topic_id
+from rivven_kafka.pipeline.guarantee import AtLeastOnce, Guarantee
 from rivven_kafka.pipeline.progress import Progress
 from rivven_kafka.pipeline.rate_limit import RateLimit
 from rivven_kafka.rivven.options import client_arguments
@@ -40,7 +44,7 @@ class SourcePipeline(Pipeline):
 
     Delivery guarantee: at least once. A Kafka offset is committed only when Rivven has acknowledged every
     record before it; after a crash, the records acknowledged since the last commit and those in flight are
-    published again.
+    published again. With `delivery_guarantee: exactly_once` they are not, see `ExactlyOnce`.
 
     Args:
         name: Name of the source, for logs and as client id.
@@ -80,6 +84,7 @@ class SourcePipeline(Pipeline):
         self._next_look = 0.0
         self._paused = False
         self._closed = False
+        self._leaving: Sequence[tuple[str, int]] = ()
 
     def _run(self, stop: threading.Event) -> None:
         self._begin()
@@ -125,16 +130,34 @@ class SourcePipeline(Pipeline):
             include_key=config.include_key,
             on_tombstone="fail" if config.on_tombstone is OnTombstone.DEAD_LETTER else config.on_tombstone,
             on_bad=on_bad(self._entry),
+            exactly_once=config.delivery_guarantee is DeliveryGuarantee.EXACTLY_ONCE,
+            check_log=config.on_log_damage is OnLogDamage.FAIL,
             transforms=transforms_json(self._entry.transforms),
         )
         interval_ms = config.auto_commit_interval_ms if config.enable_auto_commit else 0
-        self._commits = OffsetCommits(self._publisher.take_positions, interval_ms, self.metrics)
-        self._destinations = Destinations(self._client, self._entry, self._settings.topic, self._publisher)
-        self._destinations.add(topics)
+        self._guarantee = self._make_guarantee(consumer, self._publisher)
+        self._commits = OffsetCommits(
+            self._publisher.take_positions, self._guarantee.position, interval_ms, self.metrics
+        )
+        self._destinations = Destinations(
+            self._client,
+            self._entry,
+            self._settings.topic,
+            self._publisher,
+            lambda topic: topic_id(consumer, topic),
+        )
         topic = self._entry.dead_letter_topic
         letters = None if topic is None else DeadLetters(self._client, topic, self.name)
         self._bad = SourceBadRecords(self.name, self._entry, self._publisher, letters, self.metrics)
         consumer.subscribe(list(topics), self, pattern=config.topic_pattern)
+        self._destinations.add(topics)
+
+    def _make_guarantee(self, consumer: BlockConsumer, publisher: Publisher) -> Guarantee:
+        if self._config.delivery_guarantee is DeliveryGuarantee.AT_LEAST_ONCE:
+            return AtLeastOnce()
+        return ExactlyOnce(
+            self.name, self._config, consumer, publisher, self._client, self._entry.destination
+        )
 
     def _step(self, consumer: BlockConsumer) -> None:
         assert self._publisher is not None
@@ -146,7 +169,8 @@ class SourcePipeline(Pipeline):
             time.sleep(self._rate.wait_ms(_LONGEST_PAUSE_MS) / 1000)
             return
         timeout_ms = 0 if self._paused else self._config.empty_poll_delay_ms
-        blocks = consumer.poll(timeout_ms, allowed)
+        blocks = self._guarantee.admit(consumer.poll(timeout_ms, allowed))
+        self._guarantee.go_on()
         records = size = 0
         for block in blocks:
             records += len(block)
@@ -201,6 +225,7 @@ class SourcePipeline(Pipeline):
     def revoke(self, partitions: Sequence[tuple[str, int]]) -> bool:
         """Sends nothing more of `partitions`; True when nothing of them is on the wire."""
         assert self._publisher is not None
+        self._leaving = partitions
         for topic, partition in partitions:
             self._publisher.cancel(topic, partition)
         # Neither a closed publisher nor a failed one will get another answer.
@@ -210,11 +235,11 @@ class SourcePipeline(Pipeline):
         waiting = any(self._publisher.in_flight_records(topic, partition) for topic, partition in partitions)
         return not waiting and (self._bad is None or self._bad.handle_before_release())
 
-    def positions(self) -> list[tuple[str, int, int]]:
+    def positions(self) -> list[Position]:
         """The positions to commit before the partitions are let go; at the end that has been done."""
         if self._closed:
             return []
-        return self._commits.positions()
+        return self._guarantee.last_positions(self._leaving, self._commits.positions())
 
     def committed(self, succeeded: bool) -> None:
         """Counts the commit of a rebalance."""
@@ -227,11 +252,13 @@ class SourcePipeline(Pipeline):
         for topic, partition in partitions:
             self._publisher.forget(topic, partition)
         self._commits.forget(partitions)
+        self._guarantee.forget(partitions, lost=lost)
         log.info("%s partitions %s", "lost" if lost else "released", sorted(p for _, p in partitions))
 
     def assigned(self, partitions: Sequence[tuple[str, int]]) -> None:
         """Counts the rebalance; fetching starts by itself."""
         self._paused = False
+        self._guarantee.assigned(partitions)
         self._set_assigned(True)
         self.metrics.record_rebalance()
         log.info("assigned partitions %s", sorted(p for _, p in partitions))

@@ -89,9 +89,14 @@ impl Destinations {
 
     /// Where `block` goes.
     pub fn find(&self, block: &Block) -> Result<(&Destination, Shape)> {
-        let Some((index, partitions)) = self.routes.get(&block.topic) else {
-            let text = format!("no route for topic {:?}", block.topic);
-            return Err(Error::new(Kind::InvalidRequest, text).at(&block.topic, block.partition, None));
+        self.route(&block.topic, block.partition)
+    }
+
+    /// Where the records of a source partition go.
+    pub fn route(&self, topic: &Arc<str>, partition: i32) -> Result<(&Destination, Shape)> {
+        let Some((index, partitions)) = self.routes.get(topic) else {
+            let text = format!("no route for topic {topic:?}");
+            return Err(Error::new(Kind::InvalidRequest, text).at(topic, partition, None));
         };
         let destination = &self.all[*index];
         Ok((destination, Shape { partitions: *partitions, lanes: destination.lanes_per_partition }))

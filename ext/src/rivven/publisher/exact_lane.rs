@@ -151,14 +151,12 @@ impl Lane {
             exact.recognition,
         )?;
         let all = self.batch.sources(self.batch.count());
+        // First what is stored: an anchor between the two must not pass it.
+        exact.accounts.stored(&self.batch.sources(count), place, self.number, floor);
         exact.accounts.not_sent(&all, place, self.number);
-        if count > 0 {
-            exact.accounts.stored(&self.batch.sources(count), place, self.number, floor);
-            add(&self.shared.stats.records_published, count as u64);
-            add(&self.shared.stats.records_settled, count as u64);
-            self.batch.acknowledge_first(count);
-        }
         place.raise_end(end);
+        add(&self.shared.stats.records_published, count as u64);
+        self.batch.acknowledge_first(count);
         Ok(())
     }
 

@@ -9,6 +9,8 @@ mod batch;
 mod config;
 mod destinations;
 mod encode;
+mod exact;
+mod exact_lane;
 mod lane;
 mod pool;
 mod queue;
@@ -20,13 +22,15 @@ use std::time::{Duration, Instant};
 
 pub use config::{Partitioning, PublisherConfig, LARGEST_REQUEST};
 pub use encode::{Encoded, ValueEncoder};
+pub use exact::{producer_id, Anchor, Prepared, Recognition};
 pub use shared::Stats;
 
 use self::destinations::Destinations;
+use self::exact::{Exact, Preparation};
 use self::pool::Pool;
-use self::queue::Item;
+use self::queue::{Item, Place};
 use self::route::Router;
-use self::shared::Shared;
+use self::shared::{add, Shared};
 use super::arguments::at_least_one;
 use super::client::Client;
 use super::link::LinkConfig;
@@ -34,6 +38,7 @@ use super::retry::Backoff;
 use crate::bad::Bad;
 use crate::error::{Error, Kind, Result};
 use crate::record::Block;
+use crate::tracker::{Ticket, TopicPartition};
 
 /// Publishes blocks to Rivven topics, at least once, and tells which source positions are safe to commit.
 ///
@@ -48,6 +53,18 @@ pub struct Publisher {
 struct Routes {
     router: Router,
     destinations: Destinations,
+}
+
+impl Routes {
+    /// Where records of a source partition can go.
+    fn places(&self, source: &TopicPartition) -> Result<Vec<Arc<Place>>> {
+        let (destination, shape) = self.destinations.route(&source.0, source.1)?;
+        let used = &destination.places[..shape.partitions as usize];
+        Ok(match self.router.partition_of(source.1, shape) {
+            Some(partition) => vec![Arc::clone(&used[partition as usize])],
+            None => used.to_vec(),
+        })
+    }
 }
 
 impl Publisher {
@@ -68,11 +85,24 @@ impl Publisher {
     /// A topic that is missing or too small is an error here and now: rivvend would create it at the first
     /// record, with the wrong number of partitions. Threads are started for the lanes, connections are opened
     /// when they are needed.
-    pub fn add_route(&self, source_topic: &str, topic: &str, partitions: u32, lanes: usize) -> Result<()> {
+    ///
+    /// `topic_id` tells the records of the source topic from those of another topic of that name, as exactly-once
+    /// delivery by position has to.
+    pub fn add_route(
+        &self,
+        source_topic: &str,
+        topic: &str,
+        partitions: u32,
+        lanes: usize,
+        topic_id: Option<&str>,
+    ) -> Result<()> {
         at_least_one("partitions", u64::from(partitions))?;
         at_least_one("lanes_per_partition", lanes as u64)?;
         self.check_open()?;
         check_topic(&self.shared.config, topic, partitions)?;
+        if let (Some(exact), Some(id)) = (&self.shared.exact, topic_id) {
+            exact.set_topic_id(source_topic, id);
+        }
         let most = self.shared.config.connections;
         let seat = || Pool::seat(&self.shared);
         lock(&self.routes).destinations.add(source_topic, topic, partitions, lanes, most, seat)
@@ -88,12 +118,76 @@ impl Publisher {
         let (destination, shape) = destinations.find(&block)?;
         router.check(&block, shape)?;
         let ticket = self.shared.tracker.register(&block);
+        let known = self.known(&block, &ticket)?;
+        let exact = self.shared.exact.as_ref();
+        let topic_id = exact.and_then(|exact| exact.topic_id(&block.topic));
         router.route(&block, shape, |partition, lane, picks| {
+            let Some(picks) = picks.without(known.as_deref()) else { return };
             let place = Arc::clone(&destination.places[partition as usize]);
-            let item = Item { block: block.clone(), ticket: Arc::clone(&ticket), place, picks, taken: 0 };
+            let (ticket, topic_id) = (Arc::clone(&ticket), topic_id.clone());
+            let item = Item { block: block.clone(), ticket, topic_id, place, picks, taken: 0 };
             destination.lanes[lane].push(item);
         });
         Ok(())
+    }
+
+    /// Which records of a block the destination has already; they count as acknowledged. None: no record.
+    fn known(&self, block: &Block, ticket: &Ticket) -> Result<Option<Vec<bool>>> {
+        let Some(exact) = &self.shared.exact else { return Ok(None) };
+        if !exact.accounts.knows(&ticket.source) && !block.records.is_empty() {
+            let text = "the partition is not prepared";
+            return Err(Error::new(Kind::InvalidRequest, text).at(&block.topic, block.partition, None));
+        }
+        let offsets = block.records.iter().map(|record| record.offset);
+        let known = exact.accounts.found(&ticket.source, offsets);
+        for (index, _) in known.iter().flatten().enumerate().filter(|(_, known)| **known) {
+            ticket.acknowledge(index..index + 1);
+            add(&self.shared.stats.records_suppressed, 1);
+        }
+        Ok(known)
+    }
+
+    /// Opens the accounts of source partitions, for exactly-once delivery: finds out what the destination has of
+    /// them. Each is (topic, partition, committed position, anchors that were committed with it). With `unsettled`,
+    /// requests of an earlier publisher may still be under way, and are waited for.
+    pub fn prepare(&self, work: Vec<(String, i32, i64, Option<Vec<Anchor>>)>, unsettled: bool) -> Result<Prepared> {
+        let exact = self.exact()?;
+        let work = work.into_iter().map(|(topic, partition, position, anchors)| {
+            let source = (Arc::from(topic), partition);
+            let places = lock(&self.routes).places(&source)?;
+            Ok(Preparation { source, position, anchors, places })
+        });
+        let work: Vec<_> = work.collect::<Result<_>>()?;
+        exact::prepare(&self.shared, exact, &work, unsettled)
+    }
+
+    /// The anchors to commit with a position, and whether all requests are settled; None for a source partition
+    /// that is not prepared.
+    pub fn anchors(&self, topic: &str, partition: i32, position: i64) -> Result<Option<(Vec<Anchor>, bool)>> {
+        Ok(self.exact()?.accounts.anchors(&(Arc::from(topic), partition), position))
+    }
+
+    /// Lets the lanes send for `time` from now on.
+    pub fn extend_lease(&self, time: Duration) -> Result<()> {
+        self.exact()?.lease.extend(time);
+        self.shared.stop.wake();
+        Ok(())
+    }
+
+    /// The number that the producer ids of this publisher are made of.
+    pub fn identity(&self) -> Result<u64> {
+        Ok(self.exact()?.identity.get())
+    }
+
+    /// Goes on under other producer ids: its own may have been shut out by another process.
+    pub fn renew_identity(&self) -> Result<()> {
+        self.exact()?.identity.renew();
+        Ok(())
+    }
+
+    fn exact(&self) -> Result<&Exact> {
+        let error = || Error::new(Kind::Config, "the publisher does not deliver exactly once");
+        self.shared.exact.as_ref().ok_or_else(error)
     }
 
     fn check_open(&self) -> Result<()> {
@@ -130,6 +224,9 @@ impl Publisher {
     /// Gives a source partition up: what is not on the wire yet is not sent, and its position is forgotten.
     pub fn forget(&self, topic: &str, partition: i32) {
         self.shared.tracker.forget(topic, partition);
+        if let Some(exact) = &self.shared.exact {
+            exact.accounts.forget(&(Arc::from(topic), partition));
+        }
         self.wake();
     }
 

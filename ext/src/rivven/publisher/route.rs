@@ -17,6 +17,18 @@ pub enum Picks {
     Some(Box<[u32]>),
 }
 
+impl Picks {
+    /// Without the records that are marked in `known`; None if none is left.
+    pub fn without(self, known: Option<&[bool]>) -> Option<Self> {
+        let Some(known) = known else { return Some(self) };
+        let left: Box<[u32]> = match self {
+            Picks::All => (0..known.len() as u32).filter(|index| !known[*index as usize]).collect(),
+            Picks::Some(all) => all.iter().copied().filter(|index| !known[*index as usize]).collect(),
+        };
+        (!left.is_empty()).then_some(Picks::Some(left))
+    }
+}
+
 /// The partitions of a Rivven topic that a source topic uses, and the lanes of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shape {
@@ -52,6 +64,12 @@ impl Router {
             block.partition, shape.partitions
         );
         Err(Error::new(Kind::InvalidRequest, text).at(&block.topic, block.partition, None))
+    }
+
+    /// The one partition that the records of a source partition go to; None if it depends on their keys.
+    pub fn partition_of(&self, partition: i32, shape: Shape) -> Option<u32> {
+        let preserve = self.partitioning == Partitioning::Preserve;
+        preserve.then(|| partition.unsigned_abs() % shape.partitions)
     }
 
     /// Calls `emit` with (partition, lane, records) for each lane that gets any; the lanes of a topic are

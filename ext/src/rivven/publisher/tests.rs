@@ -53,9 +53,11 @@ fn publisher_on_bad(
         max_batch_records: 3,
         max_request_bytes: LARGEST_REQUEST,
         on_bad,
+        check_log: false,
+        recognition: None,
     };
     let publisher = Publisher::new(config, Arc::new(encoder)).unwrap();
-    publisher.add_route("source", "target", 1, 1).unwrap();
+    publisher.add_route("source", "target", 1, 1, None).unwrap();
     publisher
 }
 
@@ -129,7 +131,13 @@ fn a_tombstone_ends_raw_publishing_at_its_place() {
 struct Moody;
 
 impl ValueEncoder for Moody {
-    fn encode(&self, block: &Block, record: &Record, out: &mut Vec<u8>) -> Result<Encoded> {
+    fn encode(
+        &self,
+        block: &Block,
+        record: &Record,
+        _topic_id: Option<&str>,
+        out: &mut Vec<u8>,
+    ) -> Result<Encoded> {
         match block.value(record) {
             Some(b"skip") => Ok(Encoded::Skip),
             Some(b"panic") => panic!("on purpose"),
@@ -254,9 +262,9 @@ fn a_block_without_a_route_is_refused() {
     let error = publisher.submit(Block { topic: Arc::from("other"), ..block(&["a"]) }).unwrap_err();
     assert_eq!((error.kind, error.topic.as_deref()), (Kind::InvalidRequest, Some("other")));
     assert!(error.message.contains("other"));
-    publisher.add_route("other", "target", 1, 1).unwrap();
+    publisher.add_route("other", "target", 1, 1, None).unwrap();
     publisher.submit(Block { topic: Arc::from("other"), ..block(&["a"]) }).unwrap();
     assert!(publisher.close(Duration::from_secs(5)));
     assert_eq!(publisher.positions(), vec![(Arc::from("other"), 0, 1)]);
-    assert_eq!(publisher.add_route("new", "target", 1, 1).unwrap_err().kind, Kind::Delivery, "closed");
+    assert_eq!(publisher.add_route("new", "target", 1, 1, None).unwrap_err().kind, Kind::Delivery, "closed");
 }

@@ -1,0 +1,224 @@
+"""Exactly-once delivery from Kafka to Rivven: the Rivven log decides what is published already."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from rivven_kafka._native import Publisher, RecordBlock, RivvenClient, producer_ids
+from rivven_kafka.config import KafkaSourceConfig, ValueFormat
+from rivven_kafka.errors import ConfigError
+from rivven_kafka.kafka import BlockConsumer, Position
+from rivven_kafka.pipeline.anchors import Commitment
+from rivven_kafka.pipeline.guarantee import Guarantee, Partition
+
+log = logging.getLogger(__name__)
+
+_COMMIT_TIMEOUT_MS = 10_000
+_LEASE_SHARE = 0.9
+"""Of the session timeout: clocks differ, and the broker counts from before its answer comes."""
+
+Preparation = tuple[str, int, int, list[tuple[str, int, int]] | None]
+
+
+class ExactlyOnce(Guarantee):
+    """Publishes no record that Rivven has, whatever crashed before.
+
+    Nothing that rivvend remembers beside its logs is trusted, and nothing that this process remembers beside what it
+    has committed. Before the first record of a partition is published, the Rivven log is read from the anchors that
+    were committed with the position; what is found there counts as published. Then the partition is held: a commit
+    names this publisher, so that a successor has rivvend refuse its late requests. Publishing goes on while the group
+    counts this process as a member.
+
+    Args:
+        name: Name of the source, for logs.
+        config: Options of the source.
+        consumer: Reads Kafka and commits.
+        publisher: Publishes; made with `exactly_once`.
+        client: Connection to Rivven.
+        destination: The Rivven topic for a Kafka topic.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        config: KafkaSourceConfig,
+        consumer: BlockConsumer,
+        publisher: Publisher,
+        client: RivvenClient,
+        destination: Callable[[str], str],
+    ) -> None:
+        self._name = name
+        self._config = config
+        self._consumer = consumer
+        self._publisher = publisher
+        self._client = client
+        self._destination = destination
+        self._assigned: set[Partition] = set()
+        self._held: dict[Partition, int] = {}
+        self._topic_ids: dict[str, str] = {}
+        self._started_over: set[Partition] = set()
+
+    def admit(self, blocks: list[RecordBlock]) -> list[RecordBlock]:
+        """The blocks, after their partitions were prepared; not those of a position in a topic that is gone."""
+        if any((block.topic, block.partition) not in self._held for block in blocks):
+            blocks = self._prepare(blocks)
+        return blocks
+
+    def go_on(self) -> None:
+        """Lets the publisher send for as long as the group counts us in."""
+        left_ms = self._consumer.session_left_ms(_LEASE_SHARE)
+        self._publisher.extend_lease(left_ms)
+
+    def position(self, topic: str, partition: int, offset: int) -> Position:
+        """The offset, with the anchors; in the name of this publisher."""
+        return self._position(topic, partition, offset, held=True)
+
+    def last_positions(self, partitions: Iterable[Partition], moved: Sequence[Position]) -> list[Position]:
+        """Lets the partitions go: the last positions, without a holder where everything is settled."""
+        latest = {(topic, partition): offset for topic, partition, offset, _ in moved}
+        leaving = set(partitions)
+        kept = [each for each in moved if (each.topic, each.partition) not in leaving]
+        return kept + [
+            self._position(*partition, latest.get(partition, self._held[partition]), held=False)
+            for partition in sorted(leaving)
+            if partition in self._held
+        ]
+
+    def forget(self, partitions: Iterable[Partition], *, lost: bool) -> None:
+        """Drops what is known of the partitions."""
+        for partition in partitions:
+            self._assigned.discard(partition)
+            self._held.pop(partition, None)
+            self._started_over.discard(partition)
+        if lost:
+            # The successor shuts our producer ids out.
+            self._publisher.renew_identity()
+
+    def assigned(self, partitions: Iterable[Partition]) -> None:
+        """Notes that the partitions are to be prepared."""
+        self._assigned.update(partitions)
+
+    def _prepare(self, blocks: list[RecordBlock]) -> list[RecordBlock]:
+        new = sorted(self._assigned - set(self._held))
+        committed = self._consumer.committed(new)
+        commitments = {each: Commitment.load(metadata) for each, (_, metadata) in committed.items()}
+        gone = {each for each in new if self._is_of_another_topic(each, commitments.get(each))}
+        if gone:
+            log.warning(
+                "the topic was deleted and created again since the last commit: reading it from its beginning",
+                extra={"connector": self._name, "topic": next(iter(gone))[0]},
+            )
+            self._consumer.seek_to_beginning(gone)
+            self._started_over |= gone
+        blocks = [block for block in blocks if (block.topic, block.partition) not in gone]
+        starts = _starts(blocks)
+        work: list[Preparation] = []
+        for partition in new:
+            commitment = commitments.get(partition)
+            if partition in committed and partition not in self._started_over:
+                work.append((*partition, committed[partition][0], self._anchors(partition, commitment)))
+            elif partition in starts:
+                work.append((*partition, starts[partition], None))
+        if work:
+            self._take_over(work, [each for each in commitments.values() if each is not None])
+        return blocks
+
+    def _take_over(self, work: Sequence[Preparation], commitments: Iterable[Commitment]) -> None:
+        begin = time.monotonic()
+        unsettled = self._shut_out(commitments)
+        read, found = self._publisher.prepare(list(work), unsettled)
+        level = logging.INFO if read else logging.DEBUG
+        log.log(
+            level,
+            "read %d records of Rivven in %.1f s: %d are published already",
+            read,
+            time.monotonic() - begin,
+            found,
+            extra={"connector": self._name},
+        )
+        positions = {(topic, partition): offset for topic, partition, offset, _ in work}
+        held = [self._position(*partition, offset, held=True) for partition, offset in positions.items()]
+        self._consumer.commit(held, _COMMIT_TIMEOUT_MS)
+        self._held.update(positions)
+
+    def _shut_out(self, commitments: Iterable[Commitment]) -> bool:
+        """Has rivvend refuse requests of earlier holders that were not in order to the end; True if there are any."""
+        ids: set[int] = set()
+        for each in commitments:
+            if each.identity is not None:
+                places = [(each.topic, partition) for partition in each.anchors]
+                ids.update(producer_ids(each.identity, places, each.connections))
+        self._client.fence(sorted(ids))
+        return bool(ids)
+
+    def _anchors(self, partition: Partition, commitment: Commitment | None) -> list[tuple[str, int, int]] | None:
+        topic, number = partition
+        if commitment is not None and commitment.topic == self._destination(topic):
+            return commitment.anchor_list()
+        if commitment is not None:
+            log.warning(
+                "the last commit was for Rivven topic %s: reading all of the new one",
+                commitment.topic,
+                extra={"connector": self._name, "topic": topic, "partition": number},
+            )
+            return None
+        if self._config.value_format is ValueFormat.RAW:
+            raise ConfigError(
+                f"delivery_guarantee: got exactly_once with value_format raw, but group "
+                f"{self._config.consumer_group!r} has committed positions without it, so it is not known which "
+                "records of Rivven they cover: expected another consumer_group, or value_format event",
+                topic=topic,
+                partition=number,
+            )
+        return None
+
+    def _is_of_another_topic(self, partition: Partition, commitment: Commitment | None) -> bool:
+        if commitment is None or partition in self._started_over:
+            return False
+        return commitment.topic_id != self._topic_id(partition[0])
+
+    def _topic_id(self, topic: str) -> str:
+        known = self._topic_ids.get(topic)
+        if known is None:
+            known = self._topic_ids[topic] = topic_id(self._consumer, topic)
+        return known
+
+    def _position(self, topic: str, partition: int, offset: int, *, held: bool) -> Position:
+        known = self._publisher.anchors(topic, partition, offset)
+        if known is None:
+            return Position(topic, partition, offset)
+        anchors, settled = known
+        commitment = Commitment.of(
+            self._topic_id(topic),
+            self._destination(topic),
+            anchors,
+            None if settled and not held else self._publisher.identity(),
+            self._config.connections,
+        )
+        return Position(topic, partition, offset, commitment.dump())
+
+
+def topic_id(consumer: BlockConsumer, topic: str) -> str:
+    """Kafka's id of a topic.
+
+    Raises:
+        ConfigError: The brokers give topics no ids (before Kafka 2.8, or without KRaft and inter.broker.protocol 2.8).
+    """
+    found = consumer.topic_id(topic)
+    if found is None:
+        raise ConfigError(
+            "delivery_guarantee: got exactly_once: expected Kafka 2.8 or later, whose topics have ids (KIP-516)",
+            topic=topic,
+        )
+    return found
+
+
+def _starts(blocks: Iterable[RecordBlock]) -> Mapping[Partition, int]:
+    """Where the blocks of each partition begin."""
+    starts: dict[Partition, int] = {}
+    for block in blocks:
+        first = block.next_offset if block.first_offset is None else block.first_offset
+        starts.setdefault((block.topic, block.partition), first)
+    return starts

@@ -1,0 +1,65 @@
+"""What a source does for its delivery guarantee, beside publishing and committing."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+
+from rivven_kafka._native import RecordBlock
+from rivven_kafka.kafka import Position
+
+Partition = tuple[str, int]
+"""A Kafka topic and its partition."""
+
+
+class Guarantee(ABC):
+    """How often a record can arrive. `revoked`, `forget` and `assigned` are called during a poll, by another thread."""
+
+    @abstractmethod
+    def admit(self, blocks: list[RecordBlock]) -> list[RecordBlock]:
+        """The blocks that may be published now; those of partitions that are new are prepared for."""
+
+    @abstractmethod
+    def go_on(self) -> None:
+        """Called between two polls."""
+
+    @abstractmethod
+    def position(self, topic: str, partition: int, offset: int) -> Position:
+        """What to commit for a partition that is delivered up to `offset`."""
+
+    @abstractmethod
+    def last_positions(self, partitions: Iterable[Partition], moved: Sequence[Position]) -> list[Position]:
+        """What to commit before partitions are let go, `moved` included."""
+
+    @abstractmethod
+    def forget(self, partitions: Iterable[Partition], *, lost: bool) -> None:
+        """The partitions belong to someone else now; with `lost`, they did before we knew."""
+
+    @abstractmethod
+    def assigned(self, partitions: Iterable[Partition]) -> None:
+        """The partitions are ours."""
+
+
+class AtLeastOnce(Guarantee):
+    """Nothing is lost, and after a crash some records come again."""
+
+    def admit(self, blocks: list[RecordBlock]) -> list[RecordBlock]:
+        """All of them."""
+        return blocks
+
+    def go_on(self) -> None:
+        """Nothing to do."""
+
+    def position(self, topic: str, partition: int, offset: int) -> Position:
+        """The offset alone."""
+        return Position(topic, partition, offset)
+
+    def last_positions(self, partitions: Iterable[Partition], moved: Sequence[Position]) -> list[Position]:
+        """What has moved."""
+        return list(moved)
+
+    def forget(self, partitions: Iterable[Partition], *, lost: bool) -> None:
+        """Nothing to forget."""
+
+    def assigned(self, partitions: Iterable[Partition]) -> None:
+        """Nothing to note."""
