@@ -171,6 +171,8 @@ class RivvenClient:
         """Says that the member is alive. 0: the group is stable; 27: a rebalance is under way."""
     def leave_group(self, group: str, member_id: str) -> None:
         """Leaves a group."""
+    def fence(self, producer_ids: Sequence[int]) -> None:
+        """Has the broker refuse what the present owners of these producer ids send from now on."""
     def close(self) -> None:
         """Closes the connection. A call that is under way in another thread ends with an error."""
 

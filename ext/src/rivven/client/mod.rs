@@ -2,6 +2,7 @@
 
 mod groups;
 mod offsets;
+mod producers;
 mod python;
 mod topics;
 
@@ -10,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rivven_protocol::{Request, Response};
 
 pub use groups::Joined;
+pub use producers::init_producer;
 pub use python::RivvenClient;
 
 use super::connection::Connection;

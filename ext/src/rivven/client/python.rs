@@ -189,6 +189,11 @@ impl RivvenClient {
         py.detach(|| self.0.leave_group(group, member_id))
     }
 
+    /// Has the broker refuse what the present owners of these producer ids send from now on.
+    fn fence(&self, py: Python<'_>, producer_ids: Vec<u64>) -> Result<()> {
+        py.detach(|| self.0.fence(&producer_ids))
+    }
+
     /// Closes the connection. A call that is under way in another thread ends with an error.
     fn close(&self) {
         self.0.close();
