@@ -32,7 +32,7 @@ mod _native {
     #[pymodule_export]
     use crate::bridge::bad_record::BadRecord;
     #[pymodule_export]
-    use crate::bridge::publisher::PyPublisher;
+    use crate::bridge::publisher::{producer_ids, PyPublisher};
     #[pymodule_export]
     use crate::bridge::sink_encoder::{OutgoingBatch, SinkEncoder};
     #[pymodule_export]

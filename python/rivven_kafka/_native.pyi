@@ -199,9 +199,12 @@ class BadRecord:
     def settle(self) -> None:
         """Acknowledges the record: the position of its partition may move over it."""
 
+def producer_ids(identity: int, places: Sequence[tuple[str, int]], connections: int) -> list[int]:
+    """The producer ids that a publisher may have used to write to Rivven partitions."""
+
 @final
 class Publisher:
-    """Publishes record blocks to Rivven topics over many connections, at least once."""
+    """Publishes record blocks to Rivven topics over many connections, at least once or exactly once."""
 
     def __new__(
         cls,
@@ -217,6 +220,8 @@ class Publisher:
         max_batch_records: int = 200,
         max_request_bytes: int = ...,
         on_bad: str = "fail",
+        exactly_once: bool = False,
+        check_log: bool = True,
         client_id: str = ...,
         connect_timeout_ms: int = 10_000,
         request_timeout_ms: int = 30_000,
@@ -225,8 +230,31 @@ class Publisher:
         retry_multiplier: float = 2.0,
         max_retries: int = 10,
     ) -> Self: ...
-    def add_route(self, source_topic: str, topic: str, partitions: int, lanes_per_partition: int = 1) -> None:
+    def add_route(
+        self,
+        source_topic: str,
+        topic: str,
+        partitions: int,
+        lanes_per_partition: int = 1,
+        topic_id: str | None = None,
+    ) -> None:
         """Sends blocks of `source_topic` to a Rivven topic, which must exist with that many partitions."""
+    def prepare(
+        self,
+        partitions: Sequence[tuple[str, int, int, Sequence[tuple[str, int, int]] | None]],
+        unsettled: bool,
+    ) -> tuple[int, int]:
+        """Finds out what Rivven has of source partitions, given with their committed positions and anchors."""
+    def anchors(
+        self, topic: str, partition: int, position: int
+    ) -> tuple[list[tuple[str, int, int]], bool] | None:
+        """The anchors to commit beside a position, and whether all requests are settled."""
+    def extend_lease(self, time_ms: int) -> None:
+        """Lets it send for this long from now on (ms)."""
+    def identity(self) -> int:
+        """The number that its producer ids are made of."""
+    def renew_identity(self) -> None:
+        """Goes on under other producer ids."""
     def submit(self, block: RecordBlock) -> None:
         """Takes a block, which must follow the one before it of its source partition. Does not wait."""
     def take_positions(self) -> list[tuple[str, int, int]]:

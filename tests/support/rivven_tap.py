@@ -23,6 +23,7 @@ class RivvenApi(IntEnum):
     HEARTBEAT = 36
     LEAVE_GROUP = 37
     PUBLISH_BATCH = 38
+    IDEMPOTENT_PUBLISH_BATCH = 39
 
 
 class RivvenExchange(Exchange):

@@ -18,7 +18,7 @@ use crate::error::{Error, Kind, Result};
 use crate::kafka::py::RecordBlock;
 use crate::rivven::arguments::{timeout, Arguments};
 use crate::rivven::publisher::{
-    Partitioning, Publisher, PublisherConfig, Recognition, ValueEncoder, LARGEST_REQUEST,
+    producer_id, Partitioning, Publisher, PublisherConfig, Recognition, ValueEncoder, LARGEST_REQUEST,
 };
 use crate::rivven::retry::Backoff;
 
@@ -50,6 +50,17 @@ fn encoder_for(
     } else {
         Arc::new(TransformedRawEncoder(plain, transforms))
     })
+}
+
+/// The producer ids that a publisher may have used to write to `(topic, partition)` places: it is known by its
+/// `identity` and had at most `connections`.
+#[pyfunction]
+pub fn producer_ids(identity: u64, places: Vec<(String, u32)>, connections: usize) -> Vec<u64> {
+    let each = |(topic, partition): &(String, u32)| {
+        let (topic, partition) = (topic.clone(), *partition);
+        (0..connections).map(move |number| producer_id(identity, &topic, partition, number))
+    };
+    places.iter().flat_map(each).collect()
 }
 
 fn partitioning_for(name: &str) -> Result<Partitioning> {

@@ -33,6 +33,8 @@ pub struct Link {
     stop: Arc<Stop>,
     open: Option<(usize, Connection)>,
     failures: u32,
+    /// Whether `recover` waits.
+    patient: bool,
     /// How many connections were opened.
     generation: u64,
 }
@@ -40,7 +42,7 @@ pub struct Link {
 impl Link {
     /// A link that is not connected yet.
     pub fn new(config: LinkConfig, stop: Arc<Stop>) -> Self {
-        Self { config, stop, open: None, failures: 0, generation: 0 }
+        Self { config, stop, open: None, failures: 0, patient: true, generation: 0 }
     }
 
     /// The connection, opened if there is none that can be used. Does not retry.
@@ -75,16 +77,6 @@ impl Link {
         self.open.is_some()
     }
 
-    /// How often in a row it failed.
-    pub fn failures(&self) -> u32 {
-        self.failures
-    }
-
-    /// Takes back what `succeeded` said about requests in between.
-    pub fn set_failures(&mut self, failures: u32) {
-        self.failures = failures;
-    }
-
     /// A number that no other connection of this link has.
     pub fn generation(&self) -> u64 {
         self.generation
@@ -100,14 +92,38 @@ impl Link {
         self.open.as_ref().map(|(_, connection)| connection.idle())
     }
 
+    /// A link whose owner alone decides about trying again: `recover` returns every error at once, and `succeeded`
+    /// says nothing about the next failure. The owner calls `try_again` and `delivered`.
+    #[must_use]
+    pub fn impatient(mut self) -> Self {
+        self.patient = false;
+        self
+    }
+
     /// Notes that a request succeeded: the next failure is a first one.
     pub fn succeeded(&mut self) {
+        if self.patient {
+            self.delivered();
+        }
+    }
+
+    /// Notes that the owner's work succeeded: the next failure is a first one.
+    pub fn delivered(&mut self) {
         self.failures = 0;
     }
 
     /// After a failure: replaces what is broken and sleeps. Returns the error if it is final, that is, not
     /// retriable, one too many, or the wait was ended by a stop.
     pub fn recover(&mut self, error: Error) -> Result<()> {
+        if self.patient {
+            return self.try_again(error);
+        }
+        self.give_up_if_broken(&error);
+        Err(error)
+    }
+
+    /// `recover`, by the owner.
+    pub fn try_again(&mut self, error: Error) -> Result<()> {
         self.give_up_if_broken(&error);
         if !error.kind.retriable() || self.stop.stopped() {
             return Err(error);

@@ -135,6 +135,7 @@ class Destinations:
         self._exactly_once = entry.config.delivery_guarantee is DeliveryGuarantee.EXACTLY_ONCE
         self._routed: dict[str, int] = {}
         self._lanes: dict[str, int] = {}
+        self._counts: dict[str, int] = {}
 
     def covers(self, kafka_topic: str, partition: int) -> bool:
         """Whether there is a way for the records of a Kafka partition."""
@@ -160,6 +161,10 @@ class Destinations:
         }
         if self._exactly_once and self._entry.config.value_format is ValueFormat.RAW:
             self._require_one_origin(groups)
+        if self._exactly_once:
+            # What is committed names the partitions that records may be in: by key, they do not go to later ones.
+            preserve = self._entry.config.partitioning is Partitioning.PRESERVE
+            counts = counts if preserve else {t: self._counts.setdefault(t, n) for t, n in counts.items()}
         lanes = self._lanes_per_partition(sum(counts.values()))
         for topic, group in groups.items():
             # A topic keeps its lanes, or keys would change theirs.

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from rivven_kafka._native import Publisher, RecordBlock, RivvenClient, producer_ids
 from rivven_kafka.config import KafkaSourceConfig, ValueFormat
-from rivven_kafka.errors import ConfigError
+from rivven_kafka.errors import ConfigError, RebalanceNeededError
 from rivven_kafka.kafka import BlockConsumer, Position
 from rivven_kafka.pipeline.anchors import Commitment
 from rivven_kafka.pipeline.guarantee import Guarantee, Partition
@@ -121,8 +121,16 @@ class ExactlyOnce(Guarantee):
                 work.append((*partition, committed[partition][0], self._anchors(partition, commitment)))
             elif partition in starts:
                 work.append((*partition, starts[partition], None))
-        if work:
+        if not work:
+            return blocks
+        try:
             self._take_over(work, [each for each in commitments.values() if each is not None])
+        except RebalanceNeededError as error:
+            log.info("the group has changed, preparing again: %s", error, extra={"connector": self._name})
+            for topic, partition, offset, _ in work:
+                self._publisher.forget(topic, partition)
+                self._consumer.seek([(topic, partition, offset)])
+            return [block for block in blocks if (block.topic, block.partition) in self._held]
         return blocks
 
     def _take_over(self, work: Sequence[Preparation], commitments: Iterable[Commitment]) -> None:

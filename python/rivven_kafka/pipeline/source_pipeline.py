@@ -85,6 +85,7 @@ class SourcePipeline(Pipeline):
         self._paused = False
         self._closed = False
         self._leaving: Sequence[tuple[str, int]] = ()
+        self._new: Sequence[tuple[str, int]] = ()
 
     def _run(self, stop: threading.Event) -> None:
         self._begin()
@@ -108,6 +109,10 @@ class SourcePipeline(Pipeline):
         publisher = self._publisher
         now = int(publisher.stats()["records_published"]) if publisher is not None else 0
         return self._delivered_before + now
+
+    def suppressed(self) -> int:
+        """Records that were not published because Rivven has them already, since the start of this run."""
+        return int(self._publisher.stats()["records_suppressed"]) if self._publisher is not None else 0
 
     def _open(self, consumer: BlockConsumer) -> None:
         config = self._config
@@ -169,22 +174,27 @@ class SourcePipeline(Pipeline):
             time.sleep(self._rate.wait_ms(_LONGEST_PAUSE_MS) / 1000)
             return
         timeout_ms = 0 if self._paused else self._config.empty_poll_delay_ms
-        blocks = self._guarantee.admit(consumer.poll(timeout_ms, allowed))
-        self._guarantee.go_on()
+        blocks = consumer.poll(timeout_ms, allowed)
+        self._cover_new(consumer)
         records = size = 0
-        for block in blocks:
+        for block in self._guarantee.admit(blocks):
             records += len(block)
             size += block.size_bytes
-            if not self._destinations.covers(block.topic, block.partition):
-                # The topic, or the partition, has appeared since the start.
-                self._destinations.add(consumer.partition_counts([block.topic]))
             self._publisher.submit(block)
+        self._guarantee.go_on()
         self._rate.spend(records)
         self.metrics.record_batch(records, size)
         self._publisher.check()
         self._bad.handle()
         self._commits.commit_if_due(consumer)
         self._look_around(consumer, self._publisher)
+
+    def _cover_new(self, consumer: BlockConsumer) -> None:
+        """Finds ways for topics, or partitions, that have appeared since the start."""
+        new, self._new = self._new, ()
+        topics = sorted({topic for topic, partition in new if not self._destinations.covers(topic, partition)})
+        if topics:
+            self._destinations.add(consumer.partition_counts(topics))
 
     def _look_around(self, consumer: BlockConsumer, publisher: Publisher) -> None:
         """Notices brokers that do not answer; the clients try again by themselves."""
@@ -259,6 +269,7 @@ class SourcePipeline(Pipeline):
         """Counts the rebalance; fetching starts by itself."""
         self._paused = False
         self._guarantee.assigned(partitions)
+        self._new = [*self._new, *partitions]
         self._set_assigned(True)
         self.metrics.record_rebalance()
         log.info("assigned partitions %s", sorted(p for _, p in partitions))

@@ -54,14 +54,11 @@ impl Lane {
                 }
                 continue;
             }
-            let failures = self.link.failures();
             let attempt = self.attempt(exact, &place, &mut doubt);
             self.count_connection();
             if let Err(error) = attempt {
                 self.writers.remove(&place.number);
-                // What was read in between, with success, does not make this any better.
-                self.link.set_failures(failures);
-                self.link.recover(error)?;
+                self.link.try_again(error)?;
                 add(&self.shared.stats.retries, 1);
             }
         }

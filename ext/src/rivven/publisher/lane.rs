@@ -35,7 +35,8 @@ pub struct Lane {
 impl Lane {
     /// A connection, opened when there is something to send.
     pub fn new(shared: Arc<Shared>, queue: Arc<Queue>, number: usize) -> Self {
-        let link = Link::new(shared.config.link.clone(), Arc::clone(&shared.stop));
+        // Whether to try again is the lane's decision, as partitions may be given up meanwhile.
+        let link = Link::new(shared.config.link.clone(), Arc::clone(&shared.stop)).impatient();
         Self {
             shared,
             queue,
@@ -112,7 +113,7 @@ impl Lane {
                 }
                 Ok(_) => return Err(Error::new(Kind::Protocol, "unexpected answer to a batch")),
                 Err(error) => {
-                    self.link.recover(error)?;
+                    self.link.try_again(error)?;
                     add(&self.shared.stats.retries, 1);
                 }
             }
@@ -127,7 +128,7 @@ impl Lane {
         add(&stats.requests, 1);
         add(&stats.records_published, self.batch.count() as u64);
         add(&stats.bytes_published, self.batch.frame().len() as u64);
-        self.link.succeeded();
+        self.link.delivered();
     }
 
     /// Nothing was written. Not a failure, however often it happens.

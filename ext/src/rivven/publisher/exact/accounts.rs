@@ -190,3 +190,108 @@ impl Accounts {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(number: usize, end: i64) -> Arc<Place> {
+        let place = Place::new(Arc::from("to"), number as u32, number);
+        place.raise_end(end);
+        Arc::new(place)
+    }
+
+    fn source() -> TopicPartition {
+        (Arc::from("from"), 3)
+    }
+
+    fn part(offsets: &[i64]) -> Vec<Part> {
+        vec![(source(), offsets.to_vec())]
+    }
+
+    fn anchor(accounts: &Accounts, position: i64) -> i64 {
+        accounts.anchors(&source(), position).unwrap().0[0].2
+    }
+
+    #[test]
+    fn an_anchor_stays_before_what_the_position_does_not_cover() {
+        let accounts = Accounts::new(Recognition::Position);
+        let place = place(0, 100);
+        assert!(accounts.anchors(&source(), 0).is_none(), "not prepared");
+        accounts.open(source(), vec![(Arc::clone(&place), OffsetSet::new())]);
+        assert_eq!(anchor(&accounts, 10), 100, "what comes will be behind the end");
+        accounts.sending(&part(&[10, 12]), &place, 0, place.end());
+        accounts.sending(&part(&[11, 13]), &place, 1, place.end());
+        // The second lane is faster, and another writer adds in between.
+        accounts.stored(&part(&[11, 13]), &place, 1, 140);
+        place.raise_end(142);
+        assert_eq!(anchor(&accounts, 10), 100, "the first may be anywhere behind where it was sent");
+        assert_eq!(accounts.anchors(&source(), 10).unwrap().1, false, "not settled");
+        accounts.stored(&part(&[10, 12]), &place, 0, 150);
+        place.raise_end(152);
+        assert_eq!(anchor(&accounts, 10), 140);
+        assert_eq!(anchor(&accounts, 12), 140, "13 lies behind it");
+        assert_eq!(anchor(&accounts, 14), 152);
+        assert_eq!(accounts.anchors(&source(), 14).unwrap(), (vec![(Arc::from("to"), 0, 152)], true));
+    }
+
+    #[test]
+    fn what_was_found_counts_until_the_position_covers_it() {
+        let accounts = Accounts::new(Recognition::Position);
+        let place = place(0, 50);
+        let mut found = OffsetSet::new();
+        for (offset, at) in [(5, 20), (6, 21), (9, 30)] {
+            found.insert(offset, at);
+        }
+        accounts.open(source(), vec![(Arc::clone(&place), found)]);
+        let known = accounts.found(&source(), [4, 5, 6, 7, 9].into_iter());
+        assert_eq!(known.unwrap(), [false, true, true, false, true]);
+        assert_eq!(anchor(&accounts, 5), 20);
+        assert_eq!(anchor(&accounts, 7), 30);
+        assert_eq!(anchor(&accounts, 10), 50);
+        assert!(accounts.found(&source(), [4, 5].into_iter()).is_none(), "nothing left");
+    }
+
+    #[test]
+    fn a_batch_that_was_given_up_holds_the_anchor() {
+        let accounts = Accounts::new(Recognition::Position);
+        let place = place(0, 7);
+        accounts.open(source(), vec![(Arc::clone(&place), OffsetSet::new())]);
+        accounts.sending(&part(&[1]), &place, 0, 7);
+        accounts.abandoned(&part(&[1]), &place, 0);
+        accounts.sending(&part(&[2]), &place, 0, 8);
+        accounts.stored(&part(&[2]), &place, 0, 9);
+        place.raise_end(10);
+        assert_eq!(accounts.anchors(&source(), 3).unwrap(), (vec![(Arc::from("to"), 0, 7)], false));
+    }
+
+    #[test]
+    fn in_order_an_anchor_is_exact() {
+        let accounts = Accounts::new(Recognition::Order);
+        let place = place(0, 100);
+        place.expect(vec![1, 2]);
+        accounts.open(source(), vec![(Arc::clone(&place), OffsetSet::new())]);
+        assert_eq!(anchor(&accounts, 10), 98, "two records are there that no position covers");
+        accounts.recognised(&source(), &place, 10, 98);
+        place.met();
+        assert_eq!(anchor(&accounts, 10), 98);
+        assert_eq!(anchor(&accounts, 11), 99);
+        accounts.recognised(&source(), &place, 11, 99);
+        place.met();
+        accounts.sending(&part(&[12, 13, 20]), &place, 0, 100);
+        assert_eq!(anchor(&accounts, 12), 100);
+        accounts.stored(&part(&[12, 13, 20]), &place, 0, 100);
+        place.raise_end(103);
+        assert_eq!(anchor(&accounts, 12), 100);
+        assert_eq!(anchor(&accounts, 14), 102, "14 was held back, 20 lies behind it");
+        assert_eq!(anchor(&accounts, 21), 103);
+    }
+
+    #[test]
+    fn nothing_is_noted_for_a_partition_that_was_given_up() {
+        let accounts = Accounts::new(Recognition::Position);
+        let place = place(0, 7);
+        accounts.stored(&part(&[1]), &place, 0, 7);
+        assert!(!accounts.knows(&source()));
+    }
+}

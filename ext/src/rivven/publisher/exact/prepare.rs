@@ -7,7 +7,6 @@ use super::settle::wait_quiet;
 use super::{digest, Anchor, Exact, Recognition};
 use crate::bridge::event_position::event_position;
 use crate::error::{Error, Kind, Result};
-use crate::record::{Block, Record};
 use crate::rivven::link::Link;
 use crate::rivven::log_scan;
 use crate::rivven::offset_set::OffsetSet;
@@ -166,11 +165,11 @@ impl<'a> Search<'a> {
         reading.known_end = end;
         let from = reading.at.max(earliest).min(end);
         let mut any = false;
-        let scanned = log_scan::scan(link, &place.topic, place.partition, from, end, &mut |block, record| {
+        let scanned = log_scan::scan(link, &place.topic, place.partition, from, end, &mut |record| {
             if self.recognition == Recognition::Order {
-                digests.push(digest(block.key(record), block.value(record).unwrap_or_default()));
+                digests.push(digest(record.key, record.value));
                 any = true;
-            } else if let Some((index, offset)) = self.recognise(block, record) {
+            } else if let Some((index, offset)) = self.recognise(record.value) {
                 any |= found.entry(index).or_insert_with(OffsetSet::new).insert(offset, record.offset);
             }
             Ok(())
@@ -182,8 +181,8 @@ impl<'a> Search<'a> {
     }
 
     /// Which preparation a record belongs to, and its offset in the source.
-    fn recognise(&self, block: &Block, record: &Record) -> Option<(usize, i64)> {
-        let position = event_position(block.value(record)?)?;
+    fn recognise(&self, value: &[u8]) -> Option<(usize, i64)> {
+        let position = event_position(value)?;
         let (index, id) = self.sources.get(&(&*position.topic, position.partition))?;
         let same = position.topic_id.is_some() && position.topic_id == id.as_deref();
         (same && position.offset >= self.work[*index].position).then_some((*index, position.offset))

@@ -99,9 +99,8 @@ impl Seen<'_> {
     fn read(&mut self, link: &mut Link, place: &Place) -> Result<()> {
         let (_, end) = log_scan::check_tail(link, &place.topic, place.partition, Some(self.at))?;
         let from = self.at;
-        log_scan::scan(link, &place.topic, place.partition, from, end, &mut |block, record| {
-            let value = block.value(record).unwrap_or_default();
-            if self.digests.get(self.count) == Some(&digest(block.key(record), value)) {
+        log_scan::scan(link, &place.topic, place.partition, from, end, &mut |record| {
+            if self.digests.get(self.count) == Some(&digest(record.key, record.value)) {
                 self.count += 1;
             } else if self.recognition == Recognition::Order {
                 return Err(foreign(place, record.offset));
