@@ -244,7 +244,7 @@ class Publisher:
         partitions: Sequence[tuple[str, int, int, Sequence[tuple[str, int, int]] | None]],
         unsettled: bool,
     ) -> tuple[int, int]:
-        """Finds out what Rivven has of source partitions, given with their committed positions and anchors."""
+        """Finds out what Rivven has of source partitions, given with committed positions and anchors."""
     def anchors(
         self, topic: str, partition: int, position: int
     ) -> tuple[list[tuple[str, int, int]], bool] | None:

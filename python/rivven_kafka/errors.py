@@ -136,7 +136,7 @@ class LogDamagedError(RivvenKafkaError):
 
 
 class ForeignWriterError(DeliveryError):
-    """Somebody else writes to a Rivven partition that exactly-once delivery in raw format needs for itself."""
+    """Somebody else writes to a Rivven partition that exactly-once delivery in raw format needs alone."""
 
 
 class BrokerError(RivvenKafkaError):

@@ -3,7 +3,6 @@
 import json
 import time
 from contextlib import closing
-from functools import partial
 
 import pytest
 from kafka import KafkaAdminClient, TopicPartition
@@ -100,8 +99,8 @@ def crash(running):
     """Ends a pipeline without its last commit, as a kill would."""
     running.pipeline._commits.commit_now = lambda *_: None
     running.pipeline._guarantee.last_positions = lambda *_: []
-    running.pipeline.abort()
-    running.failure()
+    running._stop.set()
+    running._thread.join(30)
 
 
 def test_what_was_published_and_not_committed_is_not_published_again(bridge):
@@ -172,7 +171,9 @@ def test_records_of_a_topic_of_that_name_elsewhere_are_not_taken_for_ours(bridge
     bridge.written = 0
     bridge.write(40)
     with Running(bridge.document()) as running:
-        wait_until(lambda: bridge.published() == PARTITIONS * 70 or running.error is not None, 30, running.describe)
+        wait_until(
+            lambda: bridge.published() == PARTITIONS * 70 or running.error is not None, 30, running.describe
+        )
         assert running.error is None
 
 

@@ -174,7 +174,6 @@ class SourceEntry(_Entry):
         if self.dead_letter_topic in [self.destination(topic) for topic in config.topic_names]:
             yield "dead_letter_topic", "the same as the topic to fill: expected another one"
 
-
     def _broken_guarantee_rules(self) -> Iterator[BrokenRule]:
         config = self.config
         if config.delivery_guarantee is not DeliveryGuarantee.EXACTLY_ONCE:
@@ -187,7 +186,7 @@ class SourceEntry(_Entry):
             yield (
                 "topic",
                 f"got {self.topic!r} for {len(config.topic_names)} Kafka topics: expected one with "
-                f"{TOPIC_PLACEHOLDER}, since exactly_once in raw format needs each Rivven topic for one Kafka topic",
+                f"{TOPIC_PLACEHOLDER}: exactly_once in raw format needs a Rivven topic for each of them",
             )
 
 

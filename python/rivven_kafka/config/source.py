@@ -146,15 +146,14 @@ class KafkaSourceConfig(Model):
     )
     delivery_guarantee: DeliveryGuarantee = Field(
         DeliveryGuarantee.AT_LEAST_ONCE,
-        description="at_least_once: after a crash, the last records come again. exactly_once: the Rivven log is "
-        "read at the start, from where the last commit says, and what it has is not published again; raw format "
-        "then needs ordering partition and partitioning preserve, and the Rivven partitions for itself.",
+        description="at_least_once: after a crash, the last records come again. exactly_once: the Rivven log "
+        "is read at the start, from where the last commit says, and what it has is not published again; raw "
+        "format then needs ordering partition, partitioning preserve, and no other writer.",
     )
     on_log_damage: OnLogDamage = Field(
         OnLogDamage.FAIL,
-        description="What to do when rivvend comes back without records that it had acknowledged, as it can after "
-        "a crash: stop before anything more is published, or continue. Looked for at the start and over each new "
-        "connection.",
+        description="What to do when a Rivven log no longer has what it had, as after a crash of rivvend: "
+        "stop before anything more is published, or continue. Looked for over each new connection.",
     )
     on_tombstone: OnTombstone = Field(
         OnTombstone.FAIL,
@@ -251,7 +250,7 @@ class KafkaSourceConfig(Model):
         if self.on_log_damage is OnLogDamage.CONTINUE:
             yield "on_log_damage", "got continue: expected fail with delivery_guarantee exactly_once"
         if self.value_format is ValueFormat.RAW:
-            need = "with delivery_guarantee exactly_once and value_format raw, which recognises records by their order"
+            need = "with exactly_once and value_format raw, which recognises records by their order"
             if self.ordering is not Ordering.PARTITION:
                 yield "ordering", f"got {self.ordering}: expected partition {need}"
             if self.partitioning is not Partitioning.PRESERVE:

@@ -157,7 +157,9 @@ class EventStream(EventReader):
 
     def positions(self) -> list[Position]:
         """The positions of what was processed and is not known to be committed."""
-        return [Position(topic, partition, offset) for (topic, partition), offset in list(self._processed.items())]
+        return [
+            Position(topic, partition, offset) for (topic, partition), offset in list(self._processed.items())
+        ]
 
     def committed(self, succeeded: bool) -> None:
         """Counts the commit of a rebalance."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from rivven_kafka.errors import ConfigError
 
 Anchor = tuple[str, int, int]
-"""Rivven topic, partition, and the lowest offset at which a record lies, or will, that the position does not cover."""
+"""Rivven topic, partition, and the lowest offset of a record, there or to come, that no position covers."""
 
 MAX_METADATA_BYTES = 4_096
 """Kafka's default of `offset.metadata.max.bytes`."""
@@ -25,8 +25,8 @@ class Commitment:
         topic_id: Kafka's id of the topic: a topic that is deleted and created again has another.
         topic: The Rivven topic.
         anchors: From where on records that the position does not cover can lie in Rivven, by partition.
-        identity: Number of the publisher that holds the partition; None when it has let go and everything it sent
-            is settled.
+        identity: Number of the publisher that holds the partition; None when it has let go, with everything
+            settled.
         connections: How many connections that publisher has at most.
     """
 
@@ -65,9 +65,9 @@ class Commitment:
         text = json.dumps(fields, separators=(",", ":"))
         if len(text) > MAX_METADATA_BYTES:
             raise ConfigError(
-                f"delivery_guarantee: got exactly_once with {len(self.anchors)} Rivven partitions for one Kafka "
-                f"partition: their offsets take {len(text)} bytes, and Kafka stores at most {MAX_METADATA_BYTES} "
-                "with a position: expected fewer partitions, or partitioning: preserve",
+                f"delivery_guarantee: got exactly_once with {len(self.anchors)} Rivven partitions: their "
+                f"offsets take {len(text)} bytes, and Kafka stores at most {MAX_METADATA_BYTES} with a "
+                "position: expected fewer partitions, or partitioning: preserve",
                 topic=self.topic,
             )
         return text

@@ -17,8 +17,8 @@ class OffsetCommits:
     """The positions that may be committed and are not known to be.
 
     Args:
-        moved: Returns the positions that moved since its last call, as (topic, partition, next offset to read):
-            everything before them is delivered.
+        moved: Returns the positions that moved since its last call, as (topic, partition, next offset to
+            read): everything before them is delivered.
         describe: Makes of one what is committed.
         interval_ms: Time between commits (ms); 0: as soon as something was delivered.
         metrics: Counts the commits.
@@ -43,7 +43,9 @@ class OffsetCommits:
         """All positions that are not known to be committed."""
         for topic, partition, offset in self._moved():
             self._waiting[topic, partition] = offset
-        return [self._describe(topic, partition, offset) for (topic, partition), offset in self._waiting.items()]
+        return [
+            self._describe(topic, partition, offset) for (topic, partition), offset in self._waiting.items()
+        ]
 
     def forget(self, partitions: Iterable[tuple[str, int]]) -> None:
         """Drops the positions of partitions that belong to someone else now."""
@@ -71,13 +73,23 @@ class OffsetCommits:
 
         consumer.commit_async(positions, done)
 
-    def commit_now(self, consumer: BlockConsumer, timeout_ms: int) -> None:
+    def commit_now(
+        self,
+        consumer: BlockConsumer,
+        timeout_ms: int,
+        last: Callable[[list[Position]], list[Position]] = lambda positions: positions,
+    ) -> None:
         """Commits everything and waits for the answer.
+
+        Args:
+            consumer: Commits.
+            timeout_ms: Longest wait for the answer (ms).
+            last: Makes of the positions what is committed.
 
         Raises:
             RivvenKafkaError: The commit was refused or not answered in time.
         """
-        positions = self.positions()
+        positions = last(self.positions())
         if not positions:
             return
         try:

@@ -162,7 +162,7 @@ class Destinations:
         if self._exactly_once and self._entry.config.value_format is ValueFormat.RAW:
             self._require_one_origin(groups)
         if self._exactly_once:
-            # What is committed names the partitions that records may be in: by key, they do not go to later ones.
+            # A commit names the partitions that records may be in: by key, they do not go to later ones.
             preserve = self._entry.config.partitioning is Partitioning.PRESERVE
             counts = counts if preserve else {t: self._counts.setdefault(t, n) for t, n in counts.items()}
         lanes = self._lanes_per_partition(sum(counts.values()))
@@ -185,8 +185,8 @@ class Destinations:
             if len(group) > 1:
                 first, second = sorted(group)[:2]
                 raise ConfigError(
-                    f"delivery_guarantee: got exactly_once with value_format raw, but Kafka topics {first!r} and "
-                    f"{second!r} both go to Rivven topic {topic!r}: expected one Kafka topic for each",
+                    f"delivery_guarantee: got exactly_once with value_format raw, but Kafka topics {first!r} "
+                    f"and {second!r} both go to Rivven topic {topic!r}: expected one Kafka topic for each",
                     topic=topic,
                 )
 

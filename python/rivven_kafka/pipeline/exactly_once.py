@@ -10,7 +10,7 @@ from rivven_kafka._native import Publisher, RecordBlock, RivvenClient, producer_
 from rivven_kafka.config import KafkaSourceConfig, ValueFormat
 from rivven_kafka.errors import ConfigError, RebalanceNeededError
 from rivven_kafka.kafka import BlockConsumer, Position
-from rivven_kafka.pipeline.anchors import Commitment
+from rivven_kafka.pipeline.anchors import Anchor, Commitment
 from rivven_kafka.pipeline.guarantee import Guarantee, Partition
 
 log = logging.getLogger(__name__)
@@ -19,17 +19,20 @@ _COMMIT_TIMEOUT_MS = 10_000
 _LEASE_SHARE = 0.9
 """Of the session timeout: clocks differ, and the broker counts from before its answer comes."""
 
-Preparation = tuple[str, int, int, list[tuple[str, int, int]] | None]
+_RENEW_EVERY_S = 5.0
+_FAR_BEHIND = 10_000
+"""Records of Rivven that the next start would read in vain; it reads some 500,000 in a second."""
+
+Preparation = tuple[str, int, int, list[Anchor] | None]
 
 
 class ExactlyOnce(Guarantee):
     """Publishes no record that Rivven has, whatever crashed before.
 
-    Nothing that rivvend remembers beside its logs is trusted, and nothing that this process remembers beside what it
-    has committed. Before the first record of a partition is published, the Rivven log is read from the anchors that
-    were committed with the position; what is found there counts as published. Then the partition is held: a commit
-    names this publisher, so that a successor has rivvend refuse its late requests. Publishing goes on while the group
-    counts this process as a member.
+    Nothing that rivvend remembers beside its logs is trusted. Before the first record of a partition is
+    published, the Rivven log is read from the anchors that were committed with the position; what is found
+    there counts as published. Then the partition is held: a commit names this publisher, so that a successor
+    has rivvend refuse its late requests. Publishing goes on while the group counts this process as a member.
 
     Args:
         name: Name of the source, for logs.
@@ -59,9 +62,13 @@ class ExactlyOnce(Guarantee):
         self._held: dict[Partition, int] = {}
         self._topic_ids: dict[str, str] = {}
         self._started_over: set[Partition] = set()
+        # Sums of the anchors that were committed last.
+        self._anchored: dict[Partition, int] = {}
+        self._next_renewal = 0.0
+        self._renewing = False
 
     def admit(self, blocks: list[RecordBlock]) -> list[RecordBlock]:
-        """The blocks, after their partitions were prepared; not those of a position in a topic that is gone."""
+        """The blocks, their partitions prepared; without those of a position in a topic that is gone."""
         if any((block.topic, block.partition) not in self._held for block in blocks):
             blocks = self._prepare(blocks)
         return blocks
@@ -70,18 +77,42 @@ class ExactlyOnce(Guarantee):
         """Lets the publisher send for as long as the group counts us in."""
         left_ms = self._consumer.session_left_ms(_LEASE_SHARE)
         self._publisher.extend_lease(left_ms)
+        now = time.monotonic()
+        if now >= self._next_renewal and not self._renewing:
+            self._next_renewal = now + _RENEW_EVERY_S
+            self._renew()
+
+    def _renew(self) -> None:
+        """Commits the anchors of partitions that stand still, before the others leave them far behind."""
+        behind = []
+        for (topic, partition), offset in self._held.items():
+            anchors, _ = self._publisher.anchors(topic, partition, offset) or ([], True)
+            now = sum(at for _, _, at in anchors)
+            if now - self._anchored.get((topic, partition), now) >= _FAR_BEHIND:
+                behind.append(self._position(topic, partition, offset, held=True))
+        if behind:
+            self._renewing = True
+            self._consumer.commit_async(behind, self._renewed)
+
+    def _renewed(self, error: BaseException | None) -> None:
+        self._renewing = False
+        if error is not None:
+            log.debug("anchors were not committed, will be repeated: %s", error)
 
     def position(self, topic: str, partition: int, offset: int) -> Position:
         """The offset, with the anchors; in the name of this publisher."""
+        if (topic, partition) in self._held:
+            self._held[topic, partition] = offset
         return self._position(topic, partition, offset, held=True)
 
-    def last_positions(self, partitions: Iterable[Partition], moved: Sequence[Position]) -> list[Position]:
+    def last_positions(
+        self, moved: Sequence[Position], partitions: Iterable[Partition] | None = None
+    ) -> list[Position]:
         """Lets the partitions go: the last positions, without a holder where everything is settled."""
-        latest = {(topic, partition): offset for topic, partition, offset, _ in moved}
-        leaving = set(partitions)
+        leaving = set(self._held if partitions is None else partitions)
         kept = [each for each in moved if (each.topic, each.partition) not in leaving]
         return kept + [
-            self._position(*partition, latest.get(partition, self._held[partition]), held=False)
+            self._position(*partition, self._held[partition], held=False)
             for partition in sorted(leaving)
             if partition in self._held
         ]
@@ -91,6 +122,7 @@ class ExactlyOnce(Guarantee):
         for partition in partitions:
             self._assigned.discard(partition)
             self._held.pop(partition, None)
+            self._anchored.pop(partition, None)
             self._started_over.discard(partition)
         if lost:
             # The successor shuts our producer ids out.
@@ -107,7 +139,7 @@ class ExactlyOnce(Guarantee):
         gone = {each for each in new if self._is_of_another_topic(each, commitments.get(each))}
         if gone:
             log.warning(
-                "the topic was deleted and created again since the last commit: reading it from its beginning",
+                "the topic was deleted and created again since the last commit: reading all of it",
                 extra={"connector": self._name, "topic": next(iter(gone))[0]},
             )
             self._consumer.seek_to_beginning(gone)
@@ -127,9 +159,9 @@ class ExactlyOnce(Guarantee):
             self._take_over(work, [each for each in commitments.values() if each is not None])
         except RebalanceNeededError as error:
             log.info("the group has changed, preparing again: %s", error, extra={"connector": self._name})
-            for topic, partition, offset, _ in work:
-                self._publisher.forget(topic, partition)
-                self._consumer.seek([(topic, partition, offset)])
+            for topic, number, offset, _ in work:
+                self._publisher.forget(topic, number)
+                self._consumer.seek([(topic, number, offset)])
             return [block for block in blocks if (block.topic, block.partition) in self._held]
         return blocks
 
@@ -152,7 +184,7 @@ class ExactlyOnce(Guarantee):
         self._held.update(positions)
 
     def _shut_out(self, commitments: Iterable[Commitment]) -> bool:
-        """Has rivvend refuse requests of earlier holders that were not in order to the end; True if there are any."""
+        """Has rivvend refuse requests of holders that did not let go; True if there are any."""
         ids: set[int] = set()
         for each in commitments:
             if each.identity is not None:
@@ -161,7 +193,7 @@ class ExactlyOnce(Guarantee):
         self._client.fence(sorted(ids))
         return bool(ids)
 
-    def _anchors(self, partition: Partition, commitment: Commitment | None) -> list[tuple[str, int, int]] | None:
+    def _anchors(self, partition: Partition, commitment: Commitment | None) -> list[Anchor] | None:
         topic, number = partition
         if commitment is not None and commitment.topic == self._destination(topic):
             return commitment.anchor_list()
@@ -175,8 +207,8 @@ class ExactlyOnce(Guarantee):
         if self._config.value_format is ValueFormat.RAW:
             raise ConfigError(
                 f"delivery_guarantee: got exactly_once with value_format raw, but group "
-                f"{self._config.consumer_group!r} has committed positions without it, so it is not known which "
-                "records of Rivven they cover: expected another consumer_group, or value_format event",
+                f"{self._config.consumer_group!r} has committed positions without it, and which records of "
+                "Rivven they cover is not known: expected another consumer_group, or value_format event",
                 topic=topic,
                 partition=number,
             )
@@ -198,6 +230,7 @@ class ExactlyOnce(Guarantee):
         if known is None:
             return Position(topic, partition, offset)
         anchors, settled = known
+        self._anchored[topic, partition] = sum(at for _, _, at in anchors)
         commitment = Commitment.of(
             self._topic_id(topic),
             self._destination(topic),
@@ -212,12 +245,12 @@ def topic_id(consumer: BlockConsumer, topic: str) -> str:
     """Kafka's id of a topic.
 
     Raises:
-        ConfigError: The brokers give topics no ids (before Kafka 2.8, or without KRaft and inter.broker.protocol 2.8).
+        ConfigError: The brokers give topics no ids (before Kafka 2.8).
     """
     found = consumer.topic_id(topic)
     if found is None:
         raise ConfigError(
-            "delivery_guarantee: got exactly_once: expected Kafka 2.8 or later, whose topics have ids (KIP-516)",
+            "delivery_guarantee: got exactly_once: expected Kafka 2.8 or later, for ids of topics (KIP-516)",
             topic=topic,
         )
     return found

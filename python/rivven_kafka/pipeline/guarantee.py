@@ -13,7 +13,7 @@ Partition = tuple[str, int]
 
 
 class Guarantee(ABC):
-    """How often a record can arrive. `revoked`, `forget` and `assigned` are called during a poll, by another thread."""
+    """How often a record can arrive. `forget` and `assigned` are called during a poll, by another thread."""
 
     @abstractmethod
     def admit(self, blocks: list[RecordBlock]) -> list[RecordBlock]:
@@ -28,8 +28,10 @@ class Guarantee(ABC):
         """What to commit for a partition that is delivered up to `offset`."""
 
     @abstractmethod
-    def last_positions(self, partitions: Iterable[Partition], moved: Sequence[Position]) -> list[Position]:
-        """What to commit before partitions are let go, `moved` included."""
+    def last_positions(
+        self, moved: Sequence[Position], partitions: Iterable[Partition] | None = None
+    ) -> list[Position]:
+        """What to commit before partitions, or all, are let go; `moved` included."""
 
     @abstractmethod
     def forget(self, partitions: Iterable[Partition], *, lost: bool) -> None:
@@ -54,7 +56,9 @@ class AtLeastOnce(Guarantee):
         """The offset alone."""
         return Position(topic, partition, offset)
 
-    def last_positions(self, partitions: Iterable[Partition], moved: Sequence[Position]) -> list[Position]:
+    def last_positions(
+        self, moved: Sequence[Position], partitions: Iterable[Partition] | None = None
+    ) -> list[Position]:
         """What has moved."""
         return list(moved)
 

@@ -192,7 +192,9 @@ class SourcePipeline(Pipeline):
     def _cover_new(self, consumer: BlockConsumer) -> None:
         """Finds ways for topics, or partitions, that have appeared since the start."""
         new, self._new = self._new, ()
-        topics = sorted({topic for topic, partition in new if not self._destinations.covers(topic, partition)})
+        topics = sorted(
+            {topic for topic, partition in new if not self._destinations.covers(topic, partition)}
+        )
         if topics:
             self._destinations.add(consumer.partition_counts(topics))
 
@@ -249,7 +251,7 @@ class SourcePipeline(Pipeline):
         """The positions to commit before the partitions are let go; at the end that has been done."""
         if self._closed:
             return []
-        return self._guarantee.last_positions(self._leaving, self._commits.positions())
+        return self._guarantee.last_positions(self._commits.positions(), self._leaving)
 
     def committed(self, succeeded: bool) -> None:
         """Counts the commit of a rebalance."""
@@ -280,7 +282,7 @@ class SourcePipeline(Pipeline):
         try:
             # What is on the wire is soon acknowledged, and then need not be sent again.
             self._settle(0.0 if self._aborted else _COMMIT_TIMEOUT_MS / 1000)
-            self._commits.commit_now(consumer, _COMMIT_TIMEOUT_MS)
+            self._commits.commit_now(consumer, _COMMIT_TIMEOUT_MS, self._guarantee.last_positions)
         except Exception as error:  # the error that stopped the source matters more
             log.warning("final offset commit failed: %s", error)
 
@@ -294,7 +296,7 @@ class SourcePipeline(Pipeline):
         self._publisher.check()
         assert self._bad is not None
         self._bad.handle()
-        self._commits.commit_now(consumer, _COMMIT_TIMEOUT_MS)
+        self._commits.commit_now(consumer, _COMMIT_TIMEOUT_MS, self._guarantee.last_positions)
         return settled
 
     def _settle(self, timeout_s: float) -> bool:

@@ -102,7 +102,7 @@ impl Batch {
             ticket.acknowledge(records.start..records.start + taken);
             records.start += taken;
             left -= taken;
-            !records.is_empty()
+            records.start < records.end
         });
         self.digests.drain(..count);
         self.frame.drop_front(count);
@@ -134,7 +134,7 @@ impl Batch {
             return Ok(());
         };
         if shared.exact.is_some() {
-            self.frame.reset_idempotent(&place.topic, place.partition, Producer::default());
+            self.frame.reset_idempotent(&place.topic, place.partition, Producer { id: 0, epoch: 0, sequence: 0 });
         } else {
             self.frame.reset(&place.topic, place.partition);
         }

@@ -120,7 +120,7 @@ impl Lane {
         }
     }
 
-    fn count_batch(&mut self, begin: Instant) {
+    pub(super) fn count_batch(&mut self, begin: Instant) {
         let stats = &self.shared.stats;
         let time = begin.elapsed().as_micros() as u64;
         stats.request_us_last.store(time, Ordering::Relaxed);
@@ -132,7 +132,7 @@ impl Lane {
     }
 
     /// Nothing was written. Not a failure, however often it happens.
-    fn wait_throttled(&self, throttle_time_ms: u64) -> Result<()> {
+    pub(super) fn wait_throttled(&self, throttle_time_ms: u64) -> Result<()> {
         let pause = throttle_pause(throttle_time_ms);
         add(&self.shared.stats.throttled_ms, pause.as_millis() as u64);
         if self.shared.stop.sleep(pause) {
@@ -142,7 +142,7 @@ impl Lane {
     }
 
     /// Looks at the end of a log for the first time over a connection: rivvend may have come back with a damaged one.
-    fn look(&mut self) -> Result<()> {
+    pub(super) fn look(&mut self) -> Result<()> {
         self.link.connection()?;
         let Some(place) = self.batch.place().filter(|_| self.shared.config.check_log) else { return Ok(()) };
         let connection = self.link.generation();
@@ -175,7 +175,7 @@ impl Lane {
         self.count_connection();
     }
 
-    fn count_connection(&mut self) {
+    pub(super) fn count_connection(&mut self) {
         let connected = self.link.connected();
         if connected != self.counted {
             self.counted = connected;
