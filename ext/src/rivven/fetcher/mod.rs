@@ -1,7 +1,7 @@
 //! Reading partitions ahead, over one connection or several.
 
 mod buffer;
-mod limit;
+pub(super) mod limit;
 mod position;
 mod python;
 mod worker;
