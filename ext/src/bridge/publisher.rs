@@ -185,14 +185,10 @@ impl PyPublisher {
     ///     LogDamagedError: A log does not hold what it should.
     #[pyo3(signature = (partitions, unsettled))]
     #[allow(clippy::doc_markdown)] // read as plain text by help()
-    fn prepare(
-        &self,
-        py: Python<'_>,
-        partitions: Vec<Preparation>,
-        unsettled: bool,
-    ) -> Result<(u64, u64)> {
+    fn prepare(&self, py: Python<'_>, partitions: Vec<Preparation>, unsettled: bool) -> Result<(u64, u64)> {
         let work = partitions.into_iter().map(|(topic, partition, position, anchors)| {
-            let shared = |(topic, partition, offset): (String, u32, i64)| (Arc::from(topic), partition, offset);
+            let shared =
+                |(topic, partition, offset): (String, u32, i64)| (Arc::from(topic), partition, offset);
             (topic, partition, position, anchors.map(|all| all.into_iter().map(shared).collect()))
         });
         let work = work.collect();

@@ -366,6 +366,10 @@ class BlockConsumer:
         found = describe_topics(self._admin_options, topics)
         return {name: topic.partitions for name, topic in found.items() if not topic.internal}
 
+    def refresh_metadata(self) -> None:
+        """Asks for the metadata again; the answer comes while `poll` waits."""
+        self._consumer._cluster.request_update()
+
     def topic_id(self, topic: str) -> str | None:
         """Kafka's id of a topic (KIP-516), as its tools print it; None where the brokers give none."""
         found = self._consumer._cluster.topic_id(topic)

@@ -36,6 +36,7 @@ class OffsetCommits:
         self._interval_s = interval_ms / 1000
         self._metrics = metrics
         self._waiting: dict[tuple[str, int], int] = {}
+        self._disowned: set[str] = set()
         self._under_way = False
         self._next = 0.0
 
@@ -43,9 +44,16 @@ class OffsetCommits:
         """All positions that are not known to be committed."""
         for topic, partition, offset in self._moved():
             self._waiting[topic, partition] = offset
+        for topic, partition in list(self._waiting):
+            if topic in self._disowned:
+                del self._waiting[topic, partition]
         return [
             self._describe(topic, partition, offset) for (topic, partition), offset in self._waiting.items()
         ]
+
+    def disown(self, topic: str) -> None:
+        """Commits nothing more of a topic: its offsets do not mean what was read any more."""
+        self._disowned.add(topic)
 
     def forget(self, partitions: Iterable[tuple[str, int]]) -> None:
         """Drops the positions of partitions that belong to someone else now."""

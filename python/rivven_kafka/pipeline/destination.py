@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from rivven_kafka._native import Publisher, RivvenClient
 from rivven_kafka.config import (
@@ -136,6 +136,10 @@ class Destinations:
         self._routed: dict[str, int] = {}
         self._lanes: dict[str, int] = {}
         self._counts: dict[str, int] = {}
+
+    def kafka_topics(self) -> Iterable[str]:
+        """The Kafka topics that have a way."""
+        return self._routed.keys()
 
     def covers(self, kafka_topic: str, partition: int) -> bool:
         """Whether there is a way for the records of a Kafka partition."""

@@ -88,7 +88,7 @@ class ExactlyOnce(Guarantee):
         for (topic, partition), offset in self._held.items():
             anchors, _ = self._publisher.anchors(topic, partition, offset) or ([], True)
             now = sum(at for _, _, at in anchors)
-            if now - self._anchored.get((topic, partition), now) >= _FAR_BEHIND:
+            if now - self._anchored.get((topic, partition), 0) >= _FAR_BEHIND:
                 behind.append(self._position(topic, partition, offset, held=True))
         if behind:
             self._renewing = True
@@ -98,6 +98,7 @@ class ExactlyOnce(Guarantee):
         self._renewing = False
         if error is not None:
             log.debug("anchors were not committed, will be repeated: %s", error)
+            self._anchored.clear()
 
     def position(self, topic: str, partition: int, offset: int) -> Position:
         """The offset, with the anchors; in the name of this publisher."""

@@ -18,7 +18,7 @@ from rivven_kafka.config import (
     SourceEntry,
     transforms_json,
 )
-from rivven_kafka.errors import TimeoutExpired
+from rivven_kafka.errors import TimeoutExpired, UnknownTopicError
 from rivven_kafka.kafka import BlockConsumer, Position
 from rivven_kafka.pipeline.bad_records import SourceBadRecords, on_bad
 from rivven_kafka.pipeline.base import Pipeline
@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 _COMMIT_TIMEOUT_MS = 5_000
 _LONGEST_PAUSE_MS = 100
 _LOOK_EVERY_S = 0.5
+_REFRESH_EVERY_S = 10.0
 
 
 class SourcePipeline(Pipeline):
@@ -81,7 +82,8 @@ class SourcePipeline(Pipeline):
         self._bad: SourceBadRecords | None = None
         self._published = Progress(self._broker.request_timeout_ms)
         self._coordinated = Progress(self._config.session_timeout_ms)
-        self._next_look = 0.0
+        self._next_look = self._next_refresh = 0.0
+        self._topic_ids: dict[str, str | None] = {}
         self._paused = False
         self._closed = False
         self._leaving: Sequence[tuple[str, int]] = ()
@@ -204,12 +206,30 @@ class SourcePipeline(Pipeline):
         if now < self._next_look:
             return
         self._next_look = now + _LOOK_EVERY_S
+        self._look_at_topics(consumer, now)
         reason = None
         if self._coordinated.stuck(not consumer.has_coordinator, 0):
             reason = "the coordinator of the Kafka group does not answer"
         if self._published.stuck(publisher.in_flight_records() > 0, self.delivered()):
             reason = "Rivven does not acknowledge what was sent"
         self._set_waiting(reason)
+
+    def _look_at_topics(self, consumer: BlockConsumer, now: float) -> None:
+        """Notices a topic that was deleted and created again: offsets then mean other records.
+
+        Raises:
+            UnknownTopicError: There is one. Nothing more is committed for it.
+        """
+        for topic in self._destinations.kafka_topics():
+            found = consumer.topic_id(topic)
+            known = self._topic_ids.get(topic) or found
+            self._topic_ids[topic] = known
+            if found not in (None, known):
+                self._commits.disown(topic)
+                raise UnknownTopicError(f"Kafka topic {topic!r} was deleted and created again", topic=topic)
+        if now >= self._next_refresh:
+            self._next_refresh = now + _REFRESH_EVERY_S
+            consumer.refresh_metadata()
 
     def _most_records(self, publisher: Publisher) -> int:
         """How many records may be taken at a time; at least one, since a paused consumer returns none."""

@@ -134,7 +134,11 @@ impl Batch {
             return Ok(());
         };
         if shared.exact.is_some() {
-            self.frame.reset_idempotent(&place.topic, place.partition, Producer { id: 0, epoch: 0, sequence: 0 });
+            self.frame.reset_idempotent(
+                &place.topic,
+                place.partition,
+                Producer { id: 0, epoch: 0, sequence: 0 },
+            );
         } else {
             self.frame.reset(&place.topic, place.partition);
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rivven_protocol::Response;
+use rivven_protocol::{Request, Response};
 
 use super::exact::{foreign, producer_id, settle, Exact, Recognition};
 use super::lane::Lane;
@@ -107,6 +107,9 @@ impl Lane {
                 }
                 *doubt = None;
                 self.count_batch(begin);
+                if exact.recognition == Recognition::Position {
+                    self.see_end(place);
+                }
                 self.batch.acknowledge_first(count);
                 Ok(())
             }
@@ -132,6 +135,17 @@ impl Lane {
                 Ok(())
             }
             Err(error) => Err(error),
+        }
+    }
+
+    /// Asks where the log ends: other lanes have added between the records of a batch, so its own offsets say little,
+    /// and the next start would read more than it has to.
+    fn see_end(&mut self, place: &Place) {
+        let request = Request::GetOffsetBounds { topic: place.topic.to_string(), partition: place.partition };
+        let answer = self.link.connection().and_then(|connection| connection.call(&request));
+        // Without an answer the next request finds out why.
+        if let Ok(Response::OffsetBounds { latest, .. }) = answer {
+            place.raise_end(i64::try_from(latest).unwrap_or(i64::MAX));
         }
     }
 

@@ -148,8 +148,7 @@ impl Lane {
         let connection = self.link.generation();
         if self.looked.get(&place.number) != Some(&connection) {
             let known_end = Some(place.end()).filter(|end| *end >= 0);
-            let (_, end) =
-                log_scan::check_tail(&mut self.link, &place.topic, place.partition, known_end)?;
+            let (_, end) = log_scan::check_tail(&mut self.link, &place.topic, place.partition, known_end)?;
             place.raise_end(end);
             self.looked.insert(place.number, self.link.generation());
         }

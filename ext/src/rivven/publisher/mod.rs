@@ -150,7 +150,11 @@ impl Publisher {
     /// Opens the accounts of source partitions, for exactly-once delivery: finds out what the destination has of
     /// them. Each is (topic, partition, committed position, anchors that were committed with it). With `unsettled`,
     /// requests of an earlier publisher may still be under way, and are waited for.
-    pub fn prepare(&self, work: Vec<(String, i32, i64, Option<Vec<Anchor>>)>, unsettled: bool) -> Result<Prepared> {
+    pub fn prepare(
+        &self,
+        work: Vec<(String, i32, i64, Option<Vec<Anchor>>)>,
+        unsettled: bool,
+    ) -> Result<Prepared> {
         let exact = self.exact()?;
         let work = work.into_iter().map(|(topic, partition, position, anchors)| {
             let source = (Arc::from(topic), partition);

@@ -80,10 +80,8 @@ pub fn prepare(shared: &Shared, exact: &Exact, work: &[Preparation], unsettled: 
     }
     let mut found = 0;
     for (preparation, trails) in work.iter().zip(trails) {
-        found += trails
-            .iter()
-            .map(|(place, found)| (found.len() as usize + place.expected()) as u64)
-            .sum::<u64>();
+        found +=
+            trails.iter().map(|(place, found)| (found.len() as usize + place.expected()) as u64).sum::<u64>();
         exact.accounts.open(preparation.source.clone(), trails);
     }
     Ok(Prepared { read, found })
@@ -109,9 +107,8 @@ fn readings(work: &[Preparation], recognition: Recognition) -> Result<Vec<Readin
         };
         for place in &preparation.places {
             let anchors = preparation.anchors.as_deref();
-            let known = |(topic, partition, _): &&Anchor| {
-                **topic == *place.topic && *partition == place.partition
-            };
+            let known =
+                |(topic, partition, _): &&Anchor| **topic == *place.topic && *partition == place.partition;
             match anchors.map(|anchors| anchors.iter().find(known)) {
                 Some(Some((_, _, anchor))) => add(place, Some(*anchor)),
                 // Where it was not to write, it has not written.
