@@ -86,6 +86,7 @@ def test_a_running_process_tells_how_it_stands(both, ports, tmp_path):
                     "errors_count": 0,
                     "last_error": None,
                     "restarts": 0,
+                    "stalled": [],
                 }
             ]
 
@@ -95,6 +96,14 @@ def test_a_running_process_tells_how_it_stands(both, ports, tmp_path):
         assert (source["next_restart"], sink["next_restart"]) == (None, None)
         assert source["metrics"]["messages_consumed"] == both.records
         assert sink["metrics"]["messages_produced"] == both.records
+        share = both.records // 2
+        for connector_status in (source, sink):
+            assert connector_status["lag"]["total"] == 0
+            partitions = [
+                (each["partition"], each["position"], each["end"], each["records"])
+                for each in connector_status["lag"]["partitions"]
+            ]
+            assert partitions == [(0, share, share, 0), (1, share, share, 0)]
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", source["since"])
 
         assert connector.stop() == 0, connector.log_tail()
@@ -123,6 +132,9 @@ def test_prometheus_takes_the_metrics(both, ports, tmp_path):
     assert values["rivven_messages_produced_total", "out"] == both.records
     assert values["rivven_kafka_connector_running", "out"] == 1
     assert values["rivven_kafka_connector_restarts_total", "in"] == 0
+    assert values["rivven_kafka_connector_stalled_partitions", "in"] == 0
+    assert values["rivven_kafka_connector_stalls_total", "out"] == 0
+    assert values["rivven_kafka_connector_lag_records", "in"] >= 0
     assert values["rivven_kafka_build_info", None] == 1
     assert values["process_resident_memory_bytes", None] > 1 << 20
 

@@ -25,6 +25,8 @@ from rivven_kafka.pipeline.dead_letters import DeadLetters
 from rivven_kafka.pipeline.destination import Destinations
 from rivven_kafka.pipeline.progress import Progress
 from rivven_kafka.pipeline.rate_limit import RateLimit
+from rivven_kafka.pipeline.source_watch import SourceWatch
+from rivven_kafka.pipeline.watchdog import Partition
 from rivven_kafka.rivven.options import client_arguments
 from rivven_kafka.source import consumer_options, find_topics
 
@@ -58,7 +60,7 @@ class SourcePipeline(Pipeline):
         settings: Settings,
         metrics: KafkaSourceMetrics | None = None,
     ) -> None:
-        super().__init__(name)
+        super().__init__(name, entry.config.effective_stall_timeout_ms(broker.request_timeout_ms))
         self.metrics: KafkaSourceMetrics = metrics or KafkaSourceMetrics()
         self._entry = entry
         self._config: KafkaSourceConfig = entry.config
@@ -128,7 +130,9 @@ class SourcePipeline(Pipeline):
             transforms=transforms_json(self._entry.transforms),
         )
         interval_ms = config.auto_commit_interval_ms if config.enable_auto_commit else 0
-        self._commits = OffsetCommits(self._publisher.take_positions, interval_ms, self.metrics)
+        moved = self.watchdog.noting(self._publisher.take_positions)
+        self._commits = OffsetCommits(moved, interval_ms, self.metrics)
+        self._watch = SourceWatch(self.watchdog, consumer, self._publisher, self._entry)
         self._destinations = Destinations(self._client, self._entry, self._settings.topic, self._publisher)
         self._destinations.add(topics)
         topic = self._entry.dead_letter_topic
@@ -154,11 +158,13 @@ class SourcePipeline(Pipeline):
             if not self._destinations.covers(block.topic, block.partition):
                 # The topic, or the partition, has appeared since the start.
                 self._destinations.add(consumer.partition_counts([block.topic]))
+            self._watch.takes(block)
             self._publisher.submit(block)
         self._rate.spend(records)
         self.metrics.record_batch(records, size)
         self._publisher.check()
-        self._bad.handle()
+        with self.watchdog.doing("Rivven does not take a dead letter"):
+            self._bad.handle()
         self._commits.commit_if_due(consumer)
         self._look_around(consumer, self._publisher)
 
@@ -174,6 +180,12 @@ class SourcePipeline(Pipeline):
         if self._published.stuck(publisher.in_flight_records() > 0, self.delivered()):
             reason = "Rivven does not acknowledge what was sent"
         self._set_waiting(reason)
+        self._commits.positions()
+        self._watch.look(self.delivered(), self._paused)
+        self.watchdog.check()
+
+    def _stall_reason(self, partition: Partition) -> str:
+        return self._watch.reason(partition)
 
     def _most_records(self, publisher: Publisher) -> int:
         """How many records may be taken at a time; at least one, since a paused consumer returns none."""
@@ -203,8 +215,8 @@ class SourcePipeline(Pipeline):
         assert self._publisher is not None
         for topic, partition in partitions:
             self._publisher.cancel(topic, partition)
-        # Neither a closed publisher nor a failed one will get another answer.
-        ended = self._closed or self._publisher.error() is not None
+        # Neither a closed publisher nor a failed one will get another answer; one that stands still may not.
+        ended = self._closed or self._publisher.error() is not None or self.watchdog.error is not None
         if ended:
             return True
         waiting = any(self._publisher.in_flight_records(topic, partition) for topic, partition in partitions)
@@ -224,6 +236,7 @@ class SourcePipeline(Pipeline):
         """Drops all state of partitions that belong to someone else now."""
         assert self._publisher is not None
         self._set_assigned(False)
+        self.watchdog.forget(partitions)
         for topic, partition in partitions:
             self._publisher.forget(topic, partition)
         self._commits.forget(partitions)
@@ -233,10 +246,12 @@ class SourcePipeline(Pipeline):
         """Counts the rebalance; fetching starts by itself."""
         self._paused = False
         self._set_assigned(True)
+        self.watchdog.assign(partitions)
         self.metrics.record_rebalance()
         log.info("assigned partitions %s", sorted(p for _, p in partitions))
 
     def _commit_quietly(self, consumer: BlockConsumer) -> None:
+        self.watchdog.ends_run()
         if self._publisher is None:
             return
         try:
