@@ -201,6 +201,9 @@ class Watchdog:
                 mark = self._marks.get((topic, partition))
                 if mark is not None and mark.position != position:
                     mark.position, mark.moved = position, True
+                    if mark.end is not None:
+                        # What was heard of the end may be older than what was delivered.
+                        mark.end = max(mark.end, position)
                     self._begin(mark, now)
 
     def noting(
