@@ -95,6 +95,12 @@ class TimeoutExpired(RivvenKafkaError):
     retriable = True
 
 
+class StalledError(RivvenKafkaError):
+    """A partition has records to deliver, and its position has not moved for `stall_timeout_ms`."""
+
+    retriable = True
+
+
 class ProtocolError(RivvenKafkaError):
     """The other side sent bytes that its protocol does not allow."""
 

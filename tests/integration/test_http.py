@@ -86,15 +86,29 @@ def test_a_running_process_tells_how_it_stands(both, ports, tmp_path):
                     "errors_count": 0,
                     "last_error": None,
                     "restarts": 0,
+                    "stalled": [],
                 }
             ]
 
+        def caught_up():
+            status = ask(addresses[0], "/status").json
+            return all(each["lag"]["total"] == 0 for each in (*status["sources"], *status["sinks"]))
+
+        # The positions are looked at twice a second.
+        wait_until(caught_up, 30, connector.log_tail)
         status = ask(addresses[0], "/status").json
         assert (status["status"], status["pid"]) == ("healthy", connector.pid)
         [source], [sink] = status["sources"], status["sinks"]
         assert (source["next_restart"], sink["next_restart"]) == (None, None)
         assert source["metrics"]["messages_consumed"] == both.records
         assert sink["metrics"]["messages_produced"] == both.records
+        share = both.records // 2
+        for connector_status in (source, sink):
+            partitions = [
+                (each["partition"], each["position"], each["end"], each["records"])
+                for each in connector_status["lag"]["partitions"]
+            ]
+            assert partitions == [(0, share, share, 0), (1, share, share, 0)]
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", source["since"])
 
         assert connector.stop() == 0, connector.log_tail()
@@ -123,6 +137,9 @@ def test_prometheus_takes_the_metrics(both, ports, tmp_path):
     assert values["rivven_messages_produced_total", "out"] == both.records
     assert values["rivven_kafka_connector_running", "out"] == 1
     assert values["rivven_kafka_connector_restarts_total", "in"] == 0
+    assert values["rivven_kafka_connector_stalled_partitions", "in"] == 0
+    assert values["rivven_kafka_connector_stalls_total", "out"] == 0
+    assert values["rivven_kafka_connector_lag_records", "in"] >= 0
     assert values["rivven_kafka_build_info", None] == 1
     assert values["process_resident_memory_bytes", None] > 1 << 20
 

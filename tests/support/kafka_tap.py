@@ -2,6 +2,7 @@
 
 import struct
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ _REQUESTS = {
         ProduceRequest,
     )
 }
+_LEADER_NOT_AVAILABLE = 5
 _HEAD = struct.Struct(">hhih")
 # base offset, length, leader epoch, magic, CRC, attributes, last offset delta, two timestamps, producer id,
 # epoch and base sequence, records. Source: https://kafka.apache.org/documentation/#recordbatch
@@ -122,20 +124,26 @@ class KafkaTap(Tap[KafkaExchange]):
         append) is the one that says so.
         """
 
-        def replace(exchange: KafkaExchange, answer: bytes) -> bytes:
-            response = _response_class(exchange)
-            # A correlation id, and an empty list of tagged fields in newer versions.
-            head = 5 if response.flexible_version_q(exchange.version) else 4
-            decoded = response.decode(answer[head:])
+        def replace(decoded: Any) -> None:
             for topic in decoded.responses:
                 for partition in topic.partition_responses:
                     partition.error_code = code
                     partition.base_offset = -1
-            # kafka-python encodes what it has decoded only after this.
-            decoded._header = None
-            return answer[:head] + bytes(decoded.encode(version=exchange.version))
 
-        return replace
+        return _changed(replace)
+
+    @staticmethod
+    def without_leader(name: str, number: int) -> Any:
+        """An action for `fault`: a Metadata answer says that a partition has no leader."""
+
+        def replace(decoded: Any) -> None:
+            for topic in decoded.topics:
+                for partition in topic.partitions:
+                    if (topic.name, partition.partition_index) == (name, number):
+                        partition.error_code = _LEADER_NOT_AVAILABLE
+                        partition.leader_id = -1
+
+        return _changed(replace)
 
     @staticmethod
     def flip(pattern: bytes) -> Any:
@@ -195,6 +203,22 @@ class TappedKafka(KafkaBroker):
         super()._release_ports()
         self.tap.close()
         self._tap_port.release()
+
+
+def _changed(change: Callable[[Any], None]) -> Any:
+    """An action that gives the decoded answer to `change`."""
+
+    def replace(exchange: KafkaExchange, answer: bytes) -> bytes:
+        response = _response_class(exchange)
+        # A correlation id, and an empty list of tagged fields in newer versions.
+        head = 5 if response.flexible_version_q(exchange.version) else 4
+        decoded = response.decode(answer[head:])
+        change(decoded)
+        # kafka-python encodes what it has decoded only after this.
+        decoded._header = None
+        return answer[:head] + bytes(decoded.encode(version=exchange.version))
+
+    return replace
 
 
 def _response_class(exchange: KafkaExchange) -> Any:

@@ -6,8 +6,14 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 from rivven_kafka import KafkaSinkMetrics, KafkaSourceMetrics
-from rivven_kafka.runtime import State
+from rivven_kafka.config import ConnectConfig
+from rivven_kafka.runtime import Runner, State
+from rivven_kafka.runtime.reports import Reports
 
+DOCUMENT = {
+    "broker": {"bootstrap_servers": "r:1"},
+    "sources": {"in": {"connector": "kafka", "topic": "t", "config": {"brokers": "k:1", "topic": "t"}}},
+}
 PAGE = (Path(__file__).parents[2] / "docs" / "monitoring.md").read_text()
 
 
@@ -23,6 +29,20 @@ def test_every_metric_is_listed_and_no_other():
     }
     listed = set(re.findall(r"`(rivven_[a-z_]+)`", PAGE))
     assert {name for name in listed if not name.startswith("rivven_kafka_")} == exported
+
+
+def test_every_metric_of_the_process_is_listed():
+    """Those of prometheus-client's own collector aside."""
+    registry = Reports(Runner(ConnectConfig.build(DOCUMENT))).registry()
+    exported = {
+        family.name + ("_total" if family.type == "counter" else "")
+        for family in registry.collect()
+        if family.name.startswith("rivven_kafka_")
+    }
+    listed = set(re.findall(r"`(rivven_kafka_[a-z_]+)`", PAGE))
+    assert {name.removesuffix("_info") for name in listed} == {
+        name.removesuffix("_info") for name in exported
+    }
 
 
 def test_every_state_is_explained():

@@ -11,6 +11,7 @@ from rivven_kafka.config.broker import BrokerConfig
 from rivven_kafka.config.entries import SinkEntry, SourceEntry
 from rivven_kafka.config.model import BrokenRule, Model
 from rivven_kafka.config.settings import Settings
+from rivven_kafka.config.stall import too_short
 from rivven_kafka.config.values import Text
 
 
@@ -64,9 +65,14 @@ class ConnectConfig(Model):
     )
 
     def broken_rules(self) -> Iterator[BrokenRule]:
-        """Check that there is something to do."""
+        """Check that there is something to do, and the timeouts of both sides."""
         if not self.sources and not self.sinks:
             yield "", "expected at least one entry in sources or sinks"
+        for section, entries in (("sources", self.sources), ("sinks", self.sinks)):
+            for name, entry in entries.items():
+                limit_ms = {"broker.request_timeout_ms": self.broker.request_timeout_ms}
+                for option, problem in too_short(entry.config.stall_timeout_ms, **limit_ms):
+                    yield (section, name, "config", str(option)), problem
 
     @property
     def enabled_sources(self) -> dict[str, SourceEntry]:

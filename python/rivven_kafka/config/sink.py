@@ -12,6 +12,7 @@ from rivven_kafka.config.choices import Acks, Compression, OnError, Partitioning
 from rivven_kafka.config.kafka_options import PRODUCER, KafkaOptions, broken_rules, options_schema
 from rivven_kafka.config.model import BrokenRule, Model
 from rivven_kafka.config.security import SecurityConfig
+from rivven_kafka.config.stall import stall_timeout_ms, too_short
 from rivven_kafka.config.values import MAX_INT32, MAX_INT64, MIB, Addresses, KafkaTopic, Text
 
 _KAFKA_ACKS = {"0": Acks.NONE, "1": Acks.LEADER, "-1": Acks.ALL}
@@ -169,6 +170,22 @@ class KafkaSinkConfig(Model):
         le=MAX_INT32,
         description="Longest time to deliver and commit what was read, at the end (ms).",
     )
+    stall_timeout_ms: int | None = Field(
+        None,
+        ge=0,
+        le=MAX_INT32,
+        description="Longest time in which a partition that has records to deliver makes no progress; then "
+        "the sink is restarted (ms); 0: never. More than delivery_timeout_ms and "
+        "broker.request_timeout_ms. Default: 300000, or twice the longer of these two if that is more.",
+    )
+
+    def effective_stall_timeout_ms(self, rivven_timeout_ms: int) -> int:
+        """`stall_timeout_ms`, or what takes its place when it is not given; 0: never.
+
+        Args:
+            rivven_timeout_ms: Longest wait for the answer to a request to Rivven (ms).
+        """
+        return stall_timeout_ms(self.stall_timeout_ms, self.delivery_timeout_ms, rivven_timeout_ms)
 
     @property
     def effective_partitioning(self) -> Partitioning:
@@ -209,6 +226,7 @@ class KafkaSinkConfig(Model):
                 f"got {self.max_in_flight_bytes}: expected at least batch_size_bytes "
                 f"({self.batch_size_bytes})",
             )
+        yield from too_short(self.stall_timeout_ms, delivery_timeout_ms=self.delivery_timeout_ms)
 
     def _broken_delivery_rules(self) -> Iterator[BrokenRule]:
         transactional = self.transactional_id is not None

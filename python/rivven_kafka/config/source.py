@@ -23,6 +23,7 @@ from rivven_kafka.config.kafka_options import CONSUMER, KafkaOptions, broken_rul
 from rivven_kafka.config.model import BrokenRule, Model
 from rivven_kafka.config.problems import repeated
 from rivven_kafka.config.security import SecurityConfig
+from rivven_kafka.config.stall import stall_timeout_ms, too_short
 from rivven_kafka.config.values import (
     MAX_INT32,
     MAX_INT64,
@@ -191,6 +192,22 @@ class KafkaSourceConfig(Model):
         le=MAX_INT32,
         description="Longest time to deliver and commit what was read, at the end (ms).",
     )
+    stall_timeout_ms: int | None = Field(
+        None,
+        ge=0,
+        le=MAX_INT32,
+        description="Longest time in which a partition that has records to deliver makes no progress; then "
+        "the source is restarted (ms); 0: never. More than request_timeout_ms and "
+        "broker.request_timeout_ms. Default: 300000, or twice the longer of these two if that is more.",
+    )
+
+    def effective_stall_timeout_ms(self, rivven_timeout_ms: int) -> int:
+        """`stall_timeout_ms`, or what takes its place when it is not given; 0: never.
+
+        Args:
+            rivven_timeout_ms: Longest wait for the answer to a request to Rivven (ms).
+        """
+        return stall_timeout_ms(self.stall_timeout_ms, self.request_timeout_ms, rivven_timeout_ms)
 
     @property
     def topic_names(self) -> tuple[str, ...]:
@@ -243,6 +260,7 @@ class KafkaSourceConfig(Model):
         yield from self._broken_guarantee_rules()
         if self.on_tombstone is not OnTombstone.FAIL and self.value_format is ValueFormat.EVENT:
             yield "on_tombstone", "not used with value_format event, which keeps null values: expected raw"
+        yield from too_short(self.stall_timeout_ms, request_timeout_ms=self.request_timeout_ms)
 
     def _broken_guarantee_rules(self) -> Iterator[BrokenRule]:
         if self.delivery_guarantee is not DeliveryGuarantee.EXACTLY_ONCE:

@@ -9,8 +9,15 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from rivven_kafka._native import KafkaSinkMetrics, KafkaSourceMetrics
+from rivven_kafka.pipeline.watchdog import Partition, Stall, Watchdog
 
 log = logging.getLogger(__name__)
+
+_JUDGE_EVERY_S = 1.0
+# Once a partition stands still: for the loop to come round and see it, and then to end in order.
+_NOTICE_S = 2.0
+_END_S = 12.0
+_MOST_LOGGED = 10
 
 
 class Pipeline(ABC):
@@ -18,12 +25,14 @@ class Pipeline(ABC):
 
     Args:
         name: Name of the connector.
+        stall_timeout_ms: When a partition without progress is stalled (ms); 0: never.
     """
 
     metrics: KafkaSourceMetrics | KafkaSinkMetrics
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, stall_timeout_ms: int) -> None:
         self.name = name
+        self.watchdog = Watchdog(stall_timeout_ms)
         self._assigned_since: datetime | None = None
         self._waiting: tuple[str, datetime] | None = None
         self._lock = threading.Lock()
@@ -45,14 +54,28 @@ class Pipeline(ABC):
 
         Raises:
             RivvenKafkaError: It cannot go on. Everything committed has been delivered.
+            StalledError: A partition has made no progress for `stall_timeout_ms`.
             TimeoutExpired: Not everything was delivered within `shutdown_timeout_ms` after the stop.
         """
+        self.watchdog.reset()
+        ended = threading.Event()
+        guard = threading.Thread(
+            target=self._guard, args=(stop, ended), name=f"{self.name}-watchdog", daemon=True
+        )
+        guard.start()
         try:
             self._run(stop)
-        except BaseException:
+        except BaseException as error:
             self.metrics.record_error()
+            stalled = self.watchdog.error
+            if stalled is not None and stalled is not error and isinstance(error, Exception):
+                # Its loop was torn out of what held it.
+                raise stalled from error
             raise
         finally:
+            ended.set()
+            guard.join()
+            self.watchdog.reset()
             self._assigned_since = self._waiting = None
             with self._lock:
                 self._closers = []
@@ -72,6 +95,55 @@ class Pipeline(ABC):
     @abstractmethod
     def _run(self, stop: threading.Event) -> None:
         """Does the work of `run`."""
+
+    @abstractmethod
+    def _stall_reason(self, partition: Partition) -> str:
+        """What is known of why a partition stands still. Called from any thread while `run` is under way."""
+
+    def _guard(self, stop: threading.Event, ended: threading.Event) -> None:
+        """Watches the loop from outside: it may hang in a call itself."""
+        every_s = min(_JUDGE_EVERY_S, self.watchdog.timeout_s / 10)
+        if not every_s:
+            return
+        stalls: list[Stall] = []
+        while not stalls:
+            if ended.wait(every_s) or stop.is_set():
+                return
+            if self.watchdog.ending:
+                # Its last commit may hang too.
+                if not ended.wait(self.watchdog.timeout_s):
+                    self._interrupt()
+                return
+            stalls = self.watchdog.judge(self._stall_reason)
+        for stall in stalls[:_MOST_LOGGED]:
+            log.warning(
+                "stalled since %s, log end %s: %s",
+                stall.since.isoformat(timespec="seconds"),
+                stall.end,
+                stall.reason,
+                extra={
+                    "connector": self.name,
+                    "topic": stall.topic,
+                    "partition": stall.partition,
+                    "offset": stall.position,
+                },
+            )
+        if len(stalls) > _MOST_LOGGED:
+            log.warning(
+                "%d more partitions are stalled", len(stalls) - _MOST_LOGGED, extra={"connector": self.name}
+            )
+        for patience_s in (_NOTICE_S, _END_S):
+            if ended.wait(patience_s) or stop.is_set():
+                return
+            if patience_s == _END_S or not self.watchdog.noticed:
+                self._interrupt()
+
+    def _interrupt(self) -> None:
+        """Ends the waits for Rivven of this run."""
+        with self._lock:
+            closers = list(self._closers)
+        for close in closers:
+            close()
 
     def _is_aborted(self) -> bool:
         """Whether `abort` was called."""

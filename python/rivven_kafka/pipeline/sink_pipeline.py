@@ -26,8 +26,10 @@ from rivven_kafka.pipeline.delivery import Delivery, DirectDelivery
 from rivven_kafka.pipeline.kafka_positions import KafkaPositions
 from rivven_kafka.pipeline.progress import Progress
 from rivven_kafka.pipeline.rate_limit import RateLimit
+from rivven_kafka.pipeline.sink_watch import SinkWatch
 from rivven_kafka.pipeline.start_offset import start_position
 from rivven_kafka.pipeline.transaction import TransactionalDelivery
+from rivven_kafka.pipeline.watchdog import Partition
 from rivven_kafka.rivven import Change, GroupMember
 from rivven_kafka.rivven.options import client_arguments
 from rivven_kafka.sink import find_topic, producer_options, sink_encoder
@@ -73,7 +75,7 @@ class SinkPipeline(Pipeline):
         settings: Settings,
         metrics: KafkaSinkMetrics | None = None,
     ) -> None:
-        super().__init__(name)
+        super().__init__(name, entry.config.effective_stall_timeout_ms(broker.request_timeout_ms))
         self.metrics: KafkaSinkMetrics = metrics or KafkaSinkMetrics()
         self._entry = entry
         self._config: KafkaSinkConfig = entry.config
@@ -124,6 +126,15 @@ class SinkPipeline(Pipeline):
             group_client = RivvenClient(**self._arguments)
             stack.callback(group_client.close)
             self._on_abort(group_client.close)
+            self._watch = SinkWatch(
+                self.watchdog,
+                group_client,
+                self._fetcher,
+                self._encoder,
+                self._producer,
+                self._entry,
+                self._delivery.take_positions,
+            )
             self._member = GroupMember(
                 group_client,
                 self._entry.consumer_group,
@@ -177,8 +188,13 @@ class SinkPipeline(Pipeline):
                     return False
         return True
 
+    def _stall_reason(self, partition: Partition) -> str:
+        return self._watch.reason(partition)
+
     def _step(self) -> None:
-        match self._member.tick():
+        with self.watchdog.doing("Rivven does not answer the heartbeats of the group"):
+            change = self._member.tick()
+        match change:
             case Change.REVOKED:
                 if not self._release():
                     raise _unanswered()
@@ -192,6 +208,7 @@ class SinkPipeline(Pipeline):
         patience_ms = self._delivery.patience_ms(_IDLE_POLL_MS)
         room = self._room()
         if room == 0 or self._encoder.in_flight_bytes() >= self._config.max_in_flight_bytes // 2:
+            self._watch.full()
             self._encoder.wait(patience_ms)
         else:
             self._read(patience_ms, room)
@@ -222,6 +239,8 @@ class SinkPipeline(Pipeline):
         stuck = self._stored.stuck(self._producer.in_flight > 0, self.delivered())
         self._set_waiting("Kafka does not acknowledge what was sent" if stuck else None)
         self._report_damage()
+        self._watch.look(self.delivered())
+        self.watchdog.check()
 
     def _count_retries(self) -> None:
         retries = self._producer.take_retries()
@@ -246,7 +265,8 @@ class SinkPipeline(Pipeline):
                 self._delivery.skipped()
             if bad:
                 self.metrics.record_error(len(bad))
-                self._handle_bad(bad)
+                with self.watchdog.doing("Rivven does not take a dead letter"):
+                    self._handle_bad(bad)
 
     def _handle_bad(self, bad: Sequence[BadRecord]) -> None:
         """Does what `on_error` says with records that cannot be delivered."""
@@ -294,6 +314,9 @@ class SinkPipeline(Pipeline):
         self._delivery.hold(positions)
         self._assigned = list(positions)
         self._set_assigned(True)
+        self.watchdog.assign(positions)
+        for place, offset in positions.items():
+            self.watchdog.starts(place, offset)
         self._fetcher.assign([(topic, partition, offset) for (topic, partition), offset in positions.items()])
         log.info("assigned %s", [f"{topic}:{number}@{at}" for (topic, number), at in positions.items()])
 
@@ -314,6 +337,7 @@ class SinkPipeline(Pipeline):
         False if Kafka has not answered for everything within `shutdown_timeout_ms`.
         """
         self._set_assigned(False)
+        self.watchdog.forget()
         self._next_start = math.inf
         self._fetcher.assign([])
         self.metrics.record_flush()
@@ -326,11 +350,14 @@ class SinkPipeline(Pipeline):
         return done
 
     def _commit(self) -> None:
-        positions = self._delivery.take_positions()
-        if positions:
+        positions = self._watch.take_positions()
+        if not positions:
+            return
+        with self.watchdog.doing("Rivven does not take the commit of the positions"):
             self._client.commit_offsets(self._entry.consumer_group, positions, durable=True)
 
     def _commit_quietly(self) -> None:
+        self.watchdog.ends_run()
         try:
             with contextlib.suppress(RivvenKafkaError):
                 self._delivery.give_up(_FINAL_FLUSH_S, self._is_aborted)

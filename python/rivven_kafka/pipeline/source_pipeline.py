@@ -29,6 +29,8 @@ from rivven_kafka.pipeline.exactly_once import ExactlyOnce, topic_id
 from rivven_kafka.pipeline.guarantee import AtLeastOnce, Guarantee
 from rivven_kafka.pipeline.progress import Progress
 from rivven_kafka.pipeline.rate_limit import RateLimit
+from rivven_kafka.pipeline.source_watch import SourceWatch
+from rivven_kafka.pipeline.watchdog import Partition
 from rivven_kafka.rivven.options import client_arguments
 from rivven_kafka.source import consumer_options, find_topics
 
@@ -63,7 +65,7 @@ class SourcePipeline(Pipeline):
         settings: Settings,
         metrics: KafkaSourceMetrics | None = None,
     ) -> None:
-        super().__init__(name)
+        super().__init__(name, entry.config.effective_stall_timeout_ms(broker.request_timeout_ms))
         self.metrics: KafkaSourceMetrics = metrics or KafkaSourceMetrics()
         self._entry = entry
         self._config: KafkaSourceConfig = entry.config
@@ -143,9 +145,9 @@ class SourcePipeline(Pipeline):
         )
         interval_ms = config.auto_commit_interval_ms if config.enable_auto_commit else 0
         self._guarantee = self._make_guarantee(consumer, self._publisher)
-        self._commits = OffsetCommits(
-            self._publisher.take_positions, self._guarantee.position, interval_ms, self.metrics
-        )
+        moved = self.watchdog.noting(self._publisher.take_positions)
+        self._commits = OffsetCommits(moved, self._guarantee.position, interval_ms, self.metrics)
+        self._watch = SourceWatch(self.watchdog, consumer, self._publisher, self._entry)
         self._destinations = Destinations(
             self._client,
             self._entry,
@@ -182,12 +184,14 @@ class SourcePipeline(Pipeline):
         for block in self._guarantee.admit(blocks):
             records += len(block)
             size += block.size_bytes
+            self._watch.takes(block)
             self._publisher.submit(block)
         self._guarantee.go_on()
         self._rate.spend(records)
         self.metrics.record_batch(records, size)
         self._publisher.check()
-        self._bad.handle()
+        with self.watchdog.doing("Rivven does not take a dead letter"):
+            self._bad.handle()
         self._commits.commit_if_due(consumer)
         self._look_around(consumer, self._publisher)
 
@@ -213,6 +217,12 @@ class SourcePipeline(Pipeline):
         if self._published.stuck(publisher.in_flight_records() > 0, self.delivered()):
             reason = "Rivven does not acknowledge what was sent"
         self._set_waiting(reason)
+        self._commits.positions()
+        self._watch.look(self.delivered(), self._paused)
+        self.watchdog.check()
+
+    def _stall_reason(self, partition: Partition) -> str:
+        return self._watch.reason(partition)
 
     def _look_at_topics(self, consumer: BlockConsumer, now: float) -> None:
         """Notices a topic that was deleted and created again: offsets then mean other records.
@@ -260,8 +270,8 @@ class SourcePipeline(Pipeline):
         self._leaving = partitions
         for topic, partition in partitions:
             self._publisher.cancel(topic, partition)
-        # Neither a closed publisher nor a failed one will get another answer.
-        ended = self._closed or self._publisher.error() is not None
+        # Neither a closed publisher nor a failed one will get another answer; one that stands still may not.
+        ended = self._closed or self._publisher.error() is not None or self.watchdog.error is not None
         if ended:
             return True
         waiting = any(self._publisher.in_flight_records(topic, partition) for topic, partition in partitions)
@@ -281,6 +291,7 @@ class SourcePipeline(Pipeline):
         """Drops all state of partitions that belong to someone else now."""
         assert self._publisher is not None
         self._set_assigned(False)
+        self.watchdog.forget(partitions)
         for topic, partition in partitions:
             self._publisher.forget(topic, partition)
         self._commits.forget(partitions)
@@ -293,10 +304,12 @@ class SourcePipeline(Pipeline):
         self._guarantee.assigned(partitions)
         self._new = [*self._new, *partitions]
         self._set_assigned(True)
+        self.watchdog.assign(partitions)
         self.metrics.record_rebalance()
         log.info("assigned partitions %s", sorted(p for _, p in partitions))
 
     def _commit_quietly(self, consumer: BlockConsumer) -> None:
+        self.watchdog.ends_run()
         if self._publisher is None:
             return
         try:

@@ -13,6 +13,7 @@ from rivven_kafka._native import KafkaSinkMetricsSnapshot, KafkaSourceMetricsSna
 from rivven_kafka.errors import ConfigError, RivvenKafkaError, TimeoutExpired
 from rivven_kafka.metrics import Direction
 from rivven_kafka.pipeline import SinkPipeline, SourcePipeline
+from rivven_kafka.pipeline.watchdog import Lag, Stall
 from rivven_kafka.runtime.backoff import RestartBackoff
 
 log = logging.getLogger(__name__)
@@ -50,6 +51,9 @@ class ConnectorStatus:
         next_restart: When it will be started again, None unless it is restarting.
         waiting_for: What keeps it from going on, None unless it is waiting.
         metrics: Its counters.
+        stalled: Its partitions that stand still, also while it is restarted because of them.
+        stalls: How often partitions were found to stand still.
+        lag: How far its partitions are behind; empty while it has none.
     """
 
     name: str
@@ -62,6 +66,14 @@ class ConnectorStatus:
     next_restart: datetime | None
     waiting_for: str | None
     metrics: KafkaSourceMetricsSnapshot | KafkaSinkMetricsSnapshot
+    stalled: tuple[Stall, ...] = ()
+    stalls: int = 0
+    lag: tuple[Lag, ...] = ()
+
+    @property
+    def healthy(self) -> bool:
+        """Whether it is running, and nothing of it stands still."""
+        return self.state is State.RUNNING and not self.stalled
 
 
 class Connector:
@@ -134,6 +146,7 @@ class Connector:
         assigned, waiting = self.pipeline.assigned_since, self.pipeline.waiting
         delivered = self.pipeline.delivered()
         metrics = self.pipeline.metrics.snapshot()
+        watchdog = self.pipeline.watchdog
         with self._lock:
             state, since = self._state, self._since
             if state is State.STARTING and assigned is not None:
@@ -151,6 +164,9 @@ class Connector:
                 next_restart=self._next_restart,
                 waiting_for=waiting[0] if waiting is not None and state is State.WAITING else None,
                 metrics=metrics,
+                stalled=tuple(watchdog.stalled),
+                stalls=watchdog.stalls,
+                lag=tuple(watchdog.lag),
             )
 
     def _set(self, state: State, *, restart_in_s: float | None = None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,6 +15,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 import rivven_kafka
+from rivven_kafka.pipeline.watchdog import Lag, Stall
 from rivven_kafka.runtime.connector import ConnectorStatus, State
 from rivven_kafka.runtime.runner import Runner
 
@@ -24,8 +25,8 @@ Report = dict[str, Any]
 class Reports:
     """Reports about the connectors of a runner. May be used by several threads at once.
 
-    A process is healthy when all its connectors are running. Nothing here holds a part of the configuration
-    other than names, so no secrets.
+    A process is healthy when all its connectors are running, and no partition of theirs stands still.
+    Nothing here holds a part of the configuration other than names, so no secrets.
 
     Args:
         runner: The connectors.
@@ -37,12 +38,12 @@ class Reports:
         self._start = time.monotonic()
 
     def ready(self) -> tuple[bool, Report]:
-        """Whether every connector is running, and why not."""
-        reasons = [_reason(status) for status in self._runner.status() if status.state is not State.RUNNING]
+        """Whether every connector is running and makes progress, and why not."""
+        reasons = [_reason(status) for status in self._runner.status() if not status.healthy]
         return not reasons, {"ready": not reasons, "reasons": reasons}
 
     def health(self) -> tuple[bool, Report]:
-        """Whether every connector is running, and how each of them stands."""
+        """Whether every connector is running and makes progress, and how each of them stands."""
         statuses = self._runner.status()
         return _healthy(statuses), {
             "status": _word(statuses),
@@ -80,7 +81,7 @@ class Reports:
 
 
 class _States(Collector):
-    """Whether the connectors are running, and how often they were restarted."""
+    """Whether the connectors are running, how often they were restarted, and how far they are behind."""
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
@@ -93,15 +94,33 @@ class _States(Collector):
         restarts = CounterMetricFamily(
             "rivven_kafka_connector_restarts", "Restarts after an error", labels=labels
         )
+        stalled = GaugeMetricFamily(
+            "rivven_kafka_connector_stalled_partitions",
+            "Partitions that have records to deliver and make no progress",
+            labels=labels,
+        )
+        stalls = CounterMetricFamily(
+            "rivven_kafka_connector_stalls", "Times a partition was found to make no progress", labels=labels
+        )
+        lag = GaugeMetricFamily(
+            "rivven_kafka_connector_lag_records",
+            "Offsets between the delivered position of a partition and the end of its log",
+            labels=[*labels, "topic", "partition"],
+        )
         for status in self._runner.status():
             values = [status.name, status.direction]
             running.add_metric(values, status.state is State.RUNNING)
             restarts.add_metric(values, status.restarts)
-        return running, restarts
+            stalled.add_metric(values, len(status.stalled))
+            stalls.add_metric(values, status.stalls)
+            for each in status.lag:
+                if each.records is not None:
+                    lag.add_metric([*values, each.topic, str(each.partition)], each.records)
+        return running, restarts, stalled, stalls, lag
 
 
 def _healthy(statuses: Iterable[ConnectorStatus]) -> bool:
-    return all(status.state is State.RUNNING for status in statuses)
+    return all(status.healthy for status in statuses)
 
 
 def _word(statuses: Iterable[ConnectorStatus]) -> str:
@@ -124,6 +143,7 @@ def _summary(status: ConnectorStatus) -> Report:
         "errors_count": status.metrics.errors,
         "last_error": status.last_error,
         "restarts": status.restarts,
+        "stalled": [_stall(stall) for stall in status.stalled],
     }
 
 
@@ -133,7 +153,37 @@ def _detail(status: ConnectorStatus) -> Report:
         "since": _time(status.since),
         "next_restart": None if status.next_restart is None else _time(status.next_restart),
         "waiting_for": status.waiting_for,
+        "lag": _lag(status.lag),
         "metrics": status.metrics.to_dict(),
+    }
+
+
+def _stall(stall: Stall) -> Report:
+    return {
+        "topic": stall.topic,
+        "partition": stall.partition,
+        "position": stall.position,
+        "end": stall.end,
+        "since": _time(stall.since),
+        "reason": stall.reason,
+    }
+
+
+def _lag(lag: Sequence[Lag]) -> Report:
+    """The total leaves out what is not known; it is None where nothing is."""
+    known = [each.records for each in lag if each.records is not None]
+    return {
+        "total": sum(known) if known else None,
+        "partitions": [
+            {
+                "topic": each.topic,
+                "partition": each.partition,
+                "position": each.position,
+                "end": each.end,
+                "records": each.records,
+            }
+            for each in lag
+        ],
     }
 
 
@@ -141,6 +191,11 @@ def _reason(status: ConnectorStatus) -> str:
     text = f"{status.direction} {status.name}: {status.state} since {_time(status.since)}"
     if status.next_restart is not None:
         text += f", next start {_time(status.next_restart)}"
+    if status.stalled:
+        first, more = status.stalled[0], len(status.stalled) - 1
+        text += f", {first.topic}:{first.partition} stalled since {_time(first.since)}"
+        text += f" and {more} more partitions" if more else ""
+        return f"{text}: {first.reason}"
     if status.waiting_for is not None:
         return f"{text}: {status.waiting_for}"
     unsettled = status.state is not State.STOPPED and status.last_error is not None

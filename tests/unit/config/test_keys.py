@@ -66,6 +66,7 @@ SOURCE_DEFAULTS = {
     "max_request_size": MIB,
     "max_in_flight_bytes": 64 * MIB,
     "shutdown_timeout_ms": 30000,
+    "stall_timeout_ms": None,
 }
 SINK_DEFAULTS = {
     "kafka_options": {},
@@ -96,6 +97,7 @@ SINK_DEFAULTS = {
     "heartbeat_interval_ms": 500,
     "max_in_flight_bytes": 64 * MIB,
     "shutdown_timeout_ms": 30000,
+    "stall_timeout_ms": None,
 }
 SECURITY_DEFAULTS = {
     "protocol": SecurityProtocol.PLAINTEXT,
@@ -131,6 +133,7 @@ RANGES = [
     ("source", "max_request_size", 1024, 10485760),
     ("source", "max_in_flight_bytes", MIB, INT64),
     ("source", "shutdown_timeout_ms", 0, INT32),
+    ("source", "stall_timeout_ms", 0, INT32),
     ("sink", "batch_size_bytes", 1, 64 * MIB),
     ("sink", "linger_ms", 0, 90000),
     ("sink", "request_timeout_ms", 1, 119995),
@@ -146,6 +149,7 @@ RANGES = [
     ("sink", "heartbeat_interval_ms", 10, 9999),
     ("sink", "max_in_flight_bytes", MIB, INT64),
     ("sink", "shutdown_timeout_ms", 0, INT32),
+    ("sink", "stall_timeout_ms", 0, INT32),
 ]
 INTEGER_KEYS = [(part, key) for part, key, _, _ in RANGES]
 BOOLEAN_KEYS = [

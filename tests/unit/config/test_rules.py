@@ -120,6 +120,10 @@ def test_a_key_from_a_reference_is_refused_and_not_shown(tmp_path):
             "max_in_flight_bytes: got 1048576: expected at",
         ),
         ({"on_tombstone": "skip"}, "on_tombstone: not used with value_format event"),
+        (
+            {"stall_timeout_ms": 30000},
+            "stall_timeout_ms: got 30000: expected 0, or more than request_timeout_ms (30000)",
+        ),
     ],
 )
 def test_source_options_that_do_not_fit(options, message):
@@ -148,6 +152,10 @@ def test_tombstones_have_a_rule_in_raw_format():
         (
             {"batch_size_bytes": 2**22, "max_in_flight_bytes": 2**20},
             "max_in_flight_bytes: got 1048576: expected at",
+        ),
+        (
+            {"stall_timeout_ms": 60000},
+            "stall_timeout_ms: got 60000: expected 0, or more than delivery_timeout_ms (120000)",
         ),
         ({"transactional_id": "t-1", "idempotent": False}, "idempotent: got false: transactional_id"),
         ({"transactional_id": "t-1", "acks": "leader"}, "acks: got leader: idempotent and transactional_id"),
@@ -184,3 +192,42 @@ def test_partitioning_follows_key_field(options, expected):
 )
 def test_request_size_follows_batch_size(options, expected):
     assert KafkaSinkConfig(**REQUIRED, **options).effective_max_request_size == expected
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "rivven_timeout_ms", "expected"),
+    [
+        (KafkaSourceConfig, {}, 30_000, 300_000),
+        (KafkaSourceConfig, {"request_timeout_ms": 200_000}, 30_000, 400_000),
+        (KafkaSourceConfig, {}, 400_000, 800_000),
+        (KafkaSourceConfig, {"stall_timeout_ms": 31_000}, 30_000, 31_000),
+        (KafkaSourceConfig, {"stall_timeout_ms": 0}, 30_000, 0),
+        (KafkaSinkConfig, {}, 30_000, 300_000),
+        (KafkaSinkConfig, {"delivery_timeout_ms": 600_000}, 30_000, 1_200_000),
+        (KafkaSinkConfig, {"stall_timeout_ms": 121_000}, 30_000, 121_000),
+        (KafkaSinkConfig, {"stall_timeout_ms": 0}, 30_000, 0),
+    ],
+)
+def test_the_stall_timeout_follows_those_that_have_to_pass_first(model, options, rivven_timeout_ms, expected):
+    config = model(**REQUIRED, **options)
+    assert config.effective_stall_timeout_ms(rivven_timeout_ms) == expected
+
+
+@pytest.mark.parametrize("single", [True, False])
+def test_the_stall_timeout_is_more_than_that_of_requests_to_rivven(tmp_path, single):
+    entry = "topic: t\n{0}config:\n{0}  brokers: k:1\n{0}  topic: t\n{0}  request_timeout_ms: 1000\n"
+    entry += "{0}  stall_timeout_ms: 5000\n"
+    head = "broker: {bootstrap_servers: r:1, request_timeout_ms: 5000}\n"
+    if single:
+        text = f"type: kafka-source\n{head}{entry.format('')}"
+    else:
+        text = f"version: '1.0'\n{head}sources:\n  in:\n    connector: kafka\n    {entry.format('    ')}"
+    file = tmp_path / "connect.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigError) as raised:
+        load_connect_file(file)
+    assert str(raised.value).endswith(
+        "config.stall_timeout_ms: got 5000: expected 0, or more than broker.request_timeout_ms (5000)"
+    )
+    file.write_text(text.replace("stall_timeout_ms: 5000", "stall_timeout_ms: 5001"))
+    load_connect_file(file)

@@ -1,0 +1,113 @@
+"""What the loop of a sink tells its watchdog, and why a partition of Rivven may stand still."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from rivven_kafka._native import Fetcher, RivvenClient, SinkEncoder
+from rivven_kafka.config import SinkEntry
+from rivven_kafka.errors import RivvenKafkaError
+from rivven_kafka.kafka import BatchProducer
+from rivven_kafka.pipeline.watchdog import Partition, Positions, Watchdog
+
+_LONGEST_ASK_S = 5.0
+
+
+class SinkWatch:
+    """The watch over one run of a sink. `reason` may be called from any thread.
+
+    Args:
+        watchdog: Who is told.
+        client: Connection to Rivven, to ask for the ends of logs.
+        fetcher: Where records come from.
+        encoder: What holds those that are on their way.
+        producer: Where they go.
+        entry: The sink's section.
+        take_positions: Returns the positions that moved since its last call.
+    """
+
+    def __init__(
+        self,
+        watchdog: Watchdog,
+        client: RivvenClient,
+        fetcher: Fetcher,
+        encoder: SinkEncoder,
+        producer: BatchProducer,
+        entry: SinkEntry,
+        take_positions: Callable[[], Positions],
+    ) -> None:
+        self._watchdog = watchdog
+        self._client = client
+        self._fetcher = fetcher
+        self._encoder = encoder
+        self._producer = producer
+        self._entry = entry
+        self._moved = watchdog.noting(take_positions)
+        self._waiting: dict[Partition, int] = {}
+        eighth_s = watchdog.timeout_s / 8
+        self._ask_every_s = min(eighth_s, _LONGEST_ASK_S) if eighth_s else _LONGEST_ASK_S
+        self._next_ask = 0.0
+        self._seen = (-1, 0)
+        self._full = False
+
+    def full(self) -> None:
+        """Nothing is read now, since too much is on its way or the rate is used up."""
+        self._full = True
+
+    def take_positions(self) -> Positions:
+        """The positions that moved since the last call: topic, partition, next offset."""
+        self._collect()
+        waiting, self._waiting = self._waiting, {}
+        return [(topic, partition, offset) for (topic, partition), offset in waiting.items()]
+
+    def look(self, delivered: int) -> None:
+        """Tells how far everything is.
+
+        Args:
+            delivered: Records that Kafka has acknowledged.
+        """
+        self._collect()
+        now = time.monotonic()
+        if now >= self._next_ask:
+            self._ask()
+            self._next_ask = time.monotonic() + self._ask_every_s
+        if delivered != self._seen[0]:
+            self._seen = (delivered, self._fetcher.stats()["retries"])
+        full, self._full = self._full, False
+        self._watchdog.look(delivered, self._encoder.in_flight_records(), lambda _: full)
+
+    def reason(self, partition: Partition) -> str:
+        """What is known of why the partition stands still."""
+        stats = self._fetcher.stats()
+        if self._producer.in_flight:
+            return f"Kafka does not acknowledge what was sent ({self._producer.in_flight} batches)"
+        if self._encoder.records_held():
+            return "a record that cannot be delivered is held back"
+        if self._crowded():
+            return "reading is paused: what is in flight has used up max_in_flight_bytes"
+        if stats["retries"] > self._seen[1]:
+            return "Rivven does not answer, or refuses, what is fetched"
+        if stats["stalls"]:
+            return "the Rivven log goes on, but its next record cannot be read"
+        if self._entry.rate_limit.events_per_second:
+            return "Rivven returns no records, or rate_limit.events_per_second lets none pass"
+        return "Rivven does not answer, or returns no records; nothing else is known"
+
+    def _collect(self) -> None:
+        for topic, partition, offset in self._moved():
+            self._waiting[topic, partition] = offset
+
+    def _ask(self) -> None:
+        ends: dict[Partition, int] = {}
+        with self._watchdog.doing("Rivven does not tell where its logs end"):
+            for lag in self._watchdog.lag:
+                try:
+                    ends[lag.topic, lag.partition] = self._client.offset_bounds(lag.topic, lag.partition)[1]
+                except RivvenKafkaError:
+                    # Whoever reads the partition finds out more; without an answer the end counts as unknown.
+                    break
+        self._watchdog.ends(ends)
+
+    def _crowded(self) -> bool:
+        return self._encoder.in_flight_bytes() >= self._entry.config.max_in_flight_bytes // 2

@@ -1,0 +1,269 @@
+"""When a partition counts as stalled, with the time told by hand."""
+
+from contextlib import contextmanager
+
+import pytest
+from rivven_kafka.errors import StalledError
+from rivven_kafka.pipeline.watchdog import Watchdog
+
+A, B = ("orders", 0), ("orders", 1)
+
+
+class Time:
+    """A loop that looks, and a judge, twice a second."""
+
+    def __init__(self, timeout_ms=10_000):
+        self.now = 100.0
+        self.dog = Watchdog(timeout_ms, lambda: self.now)
+        self.done = self.in_flight = 0
+        self.held = set()
+        self.reasons = []
+
+    def pass_(self, seconds, *, looking=True):
+        """Returns what was found to be stalled meanwhile, at the first time."""
+        for _ in range(int(seconds * 2)):
+            self.now += 0.5
+            if looking:
+                self.dog.look(self.done, self.in_flight, self.held.__contains__)
+            found = self.dog.judge(lambda partition: f"reason of {partition[1]}")
+            if found:
+                return found
+        return []
+
+    def hear(self, **ends):
+        self.dog.ends({A: ends.get("a", 0), B: ends.get("b", 0)})
+
+
+@pytest.fixture
+def time():
+    made = Time()
+    made.dog.assign([A, B])
+    for partition in (A, B):
+        made.dog.starts(partition, 0)
+    made.hear()
+    return made
+
+
+def test_what_is_behind_and_does_not_move_is_stalled(time):
+    time.hear(a=5)
+    assert not time.pass_(9.5)
+    time.hear(a=5)
+    [stall] = time.pass_(0.5)
+    assert (stall.topic, stall.partition, stall.position, stall.end) == ("orders", 0, 0, 5)
+    assert stall.reason == "reason of 0"
+    assert time.dog.stalled == [stall]
+    with pytest.raises(StalledError) as error:
+        time.dog.check()
+    assert str(error.value) == "no progress for 10 s at position 0, log end 5: reason of 0 [orders:0@0]"
+    assert error.value.retriable
+
+
+def test_what_moves_is_not_however_slowly(time):
+    time.hear(a=100)
+    for position in range(1, 6):
+        time.hear(a=100)
+        assert not time.pass_(9)
+        time.dog.moved([(*A, position)])
+    time.hear(a=100)
+    assert not time.pass_(9.5)
+    assert time.pass_(0.5)
+
+
+def test_what_has_nothing_to_deliver_is_not(time):
+    for _ in range(10):
+        time.hear()
+        assert not time.pass_(5)
+    # It falls behind now: the time before does not count.
+    time.hear(b=1)
+    assert not time.pass_(9.5)
+    time.hear(b=1)
+    assert [stall.partition for stall in time.pass_(0.5)] == [1]
+
+
+def test_an_end_that_cannot_be_learned_counts_as_being_behind(time):
+    assert not time.pass_(9.5)
+    found = time.pass_(0.5)
+    assert [(stall.position, stall.end) for stall in found] == [(0, 0), (0, 0)]
+    time.pass_(1)
+    assert len(time.dog.stalled) == 2
+    time.hear()
+    time.pass_(1)
+    assert time.dog.stalled == []
+    assert "; and 1 more partitions" in str(time.dog.error)
+
+
+def test_a_position_that_was_never_learned():
+    time = Time()
+    time.dog.assign([A])
+    assert not time.pass_(9.5)
+    [stall] = time.pass_(0.5)
+    assert (stall.position, stall.end) == (None, None)
+    assert "at position unknown, log end unknown" in str(time.dog.error)
+
+
+def test_nothing_is_stalled_before_its_time_since_the_assignment(time):
+    time.hear(a=5)
+    time.pass_(9)
+    time.dog.forget([A])
+    time.dog.assign([A])
+    time.dog.starts(A, 0)
+    time.hear(a=5)
+    assert not time.pass_(9.5)
+
+
+def test_zero_turns_it_off():
+    time = Time(0)
+    time.dog.assign([A])
+    assert not time.pass_(100)
+    time.dog.check()
+
+
+def test_one_that_waits_its_turn_behind_others_is_not_stalled(time):
+    """A thousand records were on their way at a time: so many may come first."""
+    time.hear(a=5, b=10_000)
+    time.in_flight = 1_000
+    for _ in range(99):
+        time.hear(a=5, b=10_000)
+        time.done += 10
+        time.dog.moved([(*B, time.done)])
+        assert not time.pass_(1)
+    time.done += 20
+    time.dog.moved([(*B, time.done)])
+    assert [stall.partition for stall in time.pass_(1)] == [0]
+
+
+def test_one_that_waits_its_turn_is_stalled_when_nothing_moves(time):
+    time.hear(a=5, b=10_000)
+    time.in_flight = 1_000
+    time.done = 1
+    time.dog.moved([(*B, 1)])
+    assert not time.pass_(9.5)
+    time.hear(a=5, b=10_000)
+    assert {stall.partition for stall in time.pass_(1.5)} == {0, 1}
+
+
+def test_one_that_a_limit_holds_back_is_not_stalled_while_others_move(time):
+    time.held = {A}
+    for _ in range(100):
+        time.hear(a=5, b=10_000)
+        time.done += 1
+        time.dog.moved([(*B, time.done)])
+        assert not time.pass_(1)
+    assert [stall.partition for stall in time.pass_(12)] == [1]
+    assert {stall.partition for stall in time.pass_(1)} == {0, 1}
+
+
+def test_records_of_earlier_runs_do_not_count_as_a_turn():
+    time = Time()
+    time.done = 1_000_000
+    time.dog.assign([A, B])
+    for partition in (A, B):
+        time.dog.starts(partition, 0)
+    time.in_flight = 500
+    for position in range(1, 15):
+        time.hear(a=5, b=10_000)
+        time.done += 10
+        time.dog.moved([(*B, position)])
+        assert not time.pass_(1)
+
+
+def test_a_process_that_was_stopped_itself_has_seen_no_stall(time):
+    time.hear(a=5)
+    time.pass_(5)
+    time.now += 3_600
+    assert not time.pass_(4.5)
+    time.hear(a=5)
+    assert [stall.partition for stall in time.pass_(1)] == [0]
+
+
+def test_what_keeps_the_loop_is_the_reason(time):
+    time.hear(a=5)
+
+    @contextmanager
+    def inside():
+        with time.dog.doing("outer"), time.dog.doing("Rivven does not take a dead letter"):
+            yield
+
+    with inside():
+        [stall, _] = time.pass_(10, looking=False)
+    assert stall.reason == "Rivven does not take a dead letter"
+
+
+def test_a_stall_lasts_beyond_the_run_until_the_partition_moves(time):
+    time.hear(a=5)
+    time.pass_(9)
+    time.hear(a=5)
+    [first] = time.pass_(1)
+    time.dog.reset()
+    assert time.dog.stalled == [first]
+    assert time.dog.lag == []
+    time.dog.check()
+
+    time.dog.assign([A, B])
+    time.dog.starts(A, 0)
+    time.pass_(1)
+    time.hear(a=6)
+    time.pass_(1)
+    assert time.dog.stalled == [first]
+    time.dog.moved([(*A, 1)])
+    time.pass_(1)
+    assert time.dog.stalled == []
+    assert time.dog.stalls == 1
+
+
+def test_what_stands_still_after_another_error_is_not_its_cause(time):
+    time.hear(a=5)
+    time.pass_(9)
+    time.dog.ends_run()
+    assert not time.pass_(20)
+    time.dog.check()
+    time.dog.reset()
+    time.dog.assign([A])
+    assert time.pass_(10)
+
+
+def test_a_stall_goes_on_counting_from_its_beginning(time):
+    time.hear(a=5)
+    time.pass_(9)
+    time.hear(a=5)
+    [first] = time.pass_(1)
+    time.dog.reset()
+    time.dog.assign([A])
+    time.dog.starts(A, 0)
+    time.hear(a=5)
+    time.pass_(9)
+    time.hear(a=5)
+    [second] = time.pass_(1)
+    assert second.since == first.since
+    assert time.dog.stalls == 2
+
+
+@pytest.mark.parametrize("how", ["nothing to deliver", "someone else's"])
+def test_a_stall_ends_without_a_move(time, how):
+    time.hear(a=5)
+    time.pass_(9)
+    time.hear(a=5)
+    time.pass_(1)
+    time.dog.reset()
+    if how == "nothing to deliver":
+        time.dog.assign([A, B])
+        time.dog.starts(A, 5)
+        time.hear(a=5)
+    else:
+        time.dog.assign([])
+    time.pass_(1)
+    assert time.dog.stalled == []
+
+
+def test_lag(time):
+    time.dog.ends({A: 7})
+    time.dog.moved([(*A, 3)])
+    time.dog.reaches(B, 9)
+    time.dog.reaches(B, 4)
+    time.dog.moved([(*B, 12), ("others", 0, 1)])
+    assert [(lag.topic, lag.partition, lag.position, lag.end, lag.records) for lag in time.dog.lag] == [
+        ("orders", 0, 3, 7, 4),
+        ("orders", 1, 12, 12, 0),
+    ]
+    time.dog.assign([("more", 0)])
+    assert time.dog.lag[0].records is None
