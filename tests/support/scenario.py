@@ -33,7 +33,6 @@ COMMIT_INTERVAL_S = 0.1
 # A commit starts when the loop comes round to it, and takes its way to a broker and back on a busy machine.
 COMMIT_DELAY_S = 0.9
 FULL = 0.8
-_WINDOW_S = 1.0
 _STEADY_S = 2.0
 _SETTLED = 1.2
 _START_S = 60.0
@@ -278,12 +277,7 @@ class Flow:
 
     def _recovery(self, fault: Fault, until: float) -> float | None:
         """Seconds from the end of `fault` to the first whole second at the full rate, None if not reached."""
-        timeline, begin = self.observer.timeline, fault.end
-        while begin + _WINDOW_S <= min(until, timeline.last):
-            if timeline.rate(begin, begin + _WINDOW_S) >= FULL * fault.before:
-                return begin - fault.end
-            begin += 0.05
-        return None
+        return self.observer.timeline.time_to(FULL * fault.before, fault.end, until)
 
     def _weigh(self) -> None:
         """Looks at the memory of the connectors that run now."""
