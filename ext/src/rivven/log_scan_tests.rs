@@ -149,6 +149,7 @@ fn a_sound_tail_gives_the_bounds() {
         ((7, 7), None, None),
         ((0, 1), Some(0), Some(0)),
         ((0, 40), None, Some(39)),
+        ((0, 4000), None, Some(3999)),
         ((0, 40), Some(40), Some(39)),
         ((0, 40), Some(20), Some(19)),
         ((30, 40), Some(20), Some(30)),
@@ -185,6 +186,20 @@ fn a_tail_that_is_gone_or_unreadable_is_damage() {
         let mut link = log((0, 1000), move |_, _| messages(answer.to_vec()));
         assert_damaged(check_tail(&mut link, "t", 3, None), 999, seen);
         assert_damaged(check_tail(&mut link, "t", 3, Some(1000)), 999, seen);
+    }
+}
+
+#[test]
+fn a_small_log_is_read_from_its_start_as_well() {
+    let cases: [(&[u64], &str); 2] =
+        [(&[0, 1, 2, 0, 0], "offset 0 comes behind offset 2;"), (&[0, 0], "offset 0 comes behind offset 0;")];
+    for (answer, seen) in cases {
+        let end = *answer.iter().max().unwrap() + 1;
+        let mut link = log((0, end), move |offset, _| {
+            messages(answer.iter().copied().filter(|at| *at >= offset).collect::<Vec<_>>())
+        });
+        assert_damaged(check_tail(&mut link, "t", 3, Some(end as i64)), 0, seen);
+        assert_damaged(scan(&mut link, "t", 3, 0, end as i64, &mut |_| Ok(())), 0, seen);
     }
 }
 
