@@ -266,6 +266,7 @@ class Fetcher:
         max_wait_ms: int = 500,
         max_messages: int = 2000,
         max_buffered_bytes: int = 67_108_864,
+        on_log_damage: str = "fail",
         client_id: str = ...,
         connect_timeout_ms: int = 10_000,
         request_timeout_ms: int = 30_000,

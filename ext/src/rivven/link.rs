@@ -32,13 +32,14 @@ pub struct Link {
     config: LinkConfig,
     stop: Arc<Stop>,
     open: Option<(usize, Connection)>,
+    opened: u64,
     failures: u32,
 }
 
 impl Link {
     /// A link that is not connected yet.
     pub fn new(config: LinkConfig, stop: Arc<Stop>) -> Self {
-        Self { config, stop, open: None, failures: 0 }
+        Self { config, stop, open: None, opened: 0, failures: 0 }
     }
 
     /// The connection, opened if there is none that can be used. Does not retry.
@@ -48,7 +49,11 @@ impl Link {
         }
         let server = match self.open.take() {
             Some(open) if open.1.usable() && open.1.idle() < STALE_AFTER => open,
-            _ => self.connect()?,
+            _ => {
+                let server = self.connect()?;
+                self.opened += 1;
+                server
+            }
         };
         Ok(&mut self.open.insert(server).1)
     }
@@ -67,6 +72,12 @@ impl Link {
     /// Whether a connection is open (the broker may have closed it without our knowing).
     pub fn connected(&self) -> bool {
         self.open.is_some()
+    }
+
+    /// Connections opened so far: the number of the present one. Another number may be another broker, or one
+    /// that was restarted.
+    pub fn opened(&self) -> u64 {
+        self.opened
     }
 
     /// Closes the connection.

@@ -104,6 +104,13 @@ class OnError(StrEnum):
     DEAD_LETTER = "dead_letter"
 
 
+class OnLogDamage(StrEnum):
+    """What becomes of a sink whose Rivven log shows damage."""
+
+    FAIL = "fail"
+    CONTINUE = "continue"
+
+
 class LogLevel(StrEnum):
     """The least severe messages that are logged."""
 

@@ -118,6 +118,7 @@ class SinkPipeline(Pipeline):
                 connections=self._config.connections,
                 max_messages=min(self._rate.burst, _FETCH_RECORDS) if self._rate.limited else _FETCH_RECORDS,
                 max_buffered_bytes=self._config.max_in_flight_bytes // 4,
+                on_log_damage=self._config.on_log_damage,
             )
             stack.callback(self._fetcher.close)
             self._damage = dict.fromkeys(_DAMAGE, 0)

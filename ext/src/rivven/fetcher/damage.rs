@@ -1,0 +1,56 @@
+//! What a damaged log shows to a reader, and what becomes of the reading then.
+
+use crate::error::{Error, Kind, Result};
+
+/// What becomes of the reading when the log shows damage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnDamage {
+    /// It ends before the answer that shows it, so that nothing behind the damage is handed on.
+    Fail,
+    /// It is counted, and reading goes on with what comes.
+    Continue,
+}
+
+impl OnDamage {
+    /// Reads the option.
+    pub fn from_name(name: &str) -> Result<Self> {
+        match name {
+            "fail" => Ok(Self::Fail),
+            "continue" => Ok(Self::Continue),
+            other => {
+                let text = format!("on_log_damage: got {other:?}: expected fail or continue");
+                Err(Error::new(Kind::Config, text))
+            }
+        }
+    }
+}
+
+/// A sign of damage. Offsets are those of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sign {
+    /// The log ends here, before the offset to read from.
+    Shrunk(u64),
+    /// The answer starts here, above the offset asked for, and the log starts lower.
+    Gap(i64),
+    /// The answer holds this offset below the one asked for, or below the record before it.
+    Rewind(i64),
+    /// Nothing came, though the log ends here.
+    Stall(u64),
+}
+
+impl Sign {
+    /// The error for the sign; the place is added by the caller.
+    pub fn error(self) -> Error {
+        let seen = match self {
+            Self::Shrunk(end) => format!("it ends at {end}, before the offset to read from"),
+            Self::Gap(first) => format!("the answer starts at {first}, above the offset asked for"),
+            Self::Rewind(offset) => format!("the answer goes back to offset {offset}"),
+            Self::Stall(end) => format!("nothing can be read, although it ends at {end}"),
+        };
+        let text = format!(
+            "the Rivven log is damaged: {seen}; stop rivvend, delete <data-dir>/wal/*.wal before it starts again, see \
+             docs/delivery.md"
+        );
+        Error::new(Kind::LogDamaged, text)
+    }
+}
