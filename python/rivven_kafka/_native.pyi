@@ -1,6 +1,6 @@
 """Types of the native module; the docstrings are in the binary (`help(rivven_kafka._native)`)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Self, final
 
 from typing_extensions import Buffer
@@ -150,6 +150,17 @@ class RivvenClient:
         self, topic: str, partition: int, offset: int, max_messages: int = 1000, max_wait_ms: int = 0
     ) -> RecordBlock:
         """Reads records from `offset` on, waiting up to `max_wait_ms` for the first."""
+    def scan(
+        self,
+        topic: str,
+        partition: int,
+        start: int,
+        stop: int,
+        visit: Callable[[int, bytes | None, bytes], object],
+    ) -> tuple[int, int]:
+        """Calls `visit(offset, key, value)` for every record from `start` to `stop`; how many, how many bytes."""
+    def check_tail(self, topic: str, partition: int, known_end: int | None = None) -> tuple[int, int]:
+        """Proves that the last known record can be read; the first offset, and the next record's."""
     def join_group(
         self,
         group: str,
@@ -171,6 +182,8 @@ class RivvenClient:
         """Says that the member is alive. 0: the group is stable; 27: a rebalance is under way."""
     def leave_group(self, group: str, member_id: str) -> None:
         """Leaves a group."""
+    def fence(self, producer_ids: Sequence[int]) -> None:
+        """Has the broker refuse what the present owners of these producer ids send from now on."""
     def close(self) -> None:
         """Closes the connection. A call that is under way in another thread ends with an error."""
 

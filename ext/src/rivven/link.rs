@@ -45,7 +45,7 @@ impl Link {
     /// The connection, opened if there is none that can be used. Does not retry.
     pub fn connection(&mut self) -> Result<&mut Connection> {
         if self.stop.stopped() {
-            return Err(Error::new(Kind::Connect, "the client is closed"));
+            return Err(closed());
         }
         let server = match self.open.take() {
             Some(open) if open.1.usable() && open.1.idle() < STALE_AFTER => open,
@@ -95,6 +95,14 @@ impl Link {
         self.failures = 0;
     }
 
+    /// Sleeps because the broker asked for it; fails if a stop ended the sleep.
+    pub fn pause(&self, duration: Duration) -> Result<()> {
+        if self.stop.sleep(duration) {
+            return Err(closed());
+        }
+        Ok(())
+    }
+
     /// After a failure: replaces what is broken and sleeps. Returns the error if it is final, that is, not
     /// retriable, one too many, or the wait was ended by a stop.
     pub fn recover(&mut self, error: Error) -> Result<()> {
@@ -129,4 +137,8 @@ impl Link {
             }
         }
     }
+}
+
+fn closed() -> Error {
+    Error::new(Kind::Connect, "the client is closed")
 }

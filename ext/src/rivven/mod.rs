@@ -5,6 +5,7 @@ pub mod connection;
 pub mod error_map;
 pub mod fetcher;
 pub mod link;
+pub mod log_scan;
 pub mod postcard;
 pub mod publisher;
 pub mod retry;

@@ -1,4 +1,4 @@
-//! Frames of the Rivven protocol, and its two hot messages encoded and decoded by hand.
+//! Frames of the Rivven protocol, and its hot messages encoded and decoded by hand.
 //!
 //! A frame is a big-endian u32 length and a body; a body is a format byte (0 for postcard), a big-endian u32
 //! correlation id and the postcard encoding of `Request` or `Response`. Source: `rivven-protocol` 0.0.22,
@@ -26,6 +26,9 @@ const ID_AT: usize = LENGTH_SIZE + 1;
 
 /// Position of `Request::PublishBatch` in the enum, which is its number on the wire.
 const PUBLISH_BATCH: u8 = 38;
+
+/// Position of `Request::IdempotentPublishBatch`.
+const IDEMPOTENT_PUBLISH_BATCH: u8 = 39;
 
 /// Position of `Response::Messages` in the enum.
 const MESSAGES: u8 = 4;
@@ -188,10 +191,34 @@ fn span((start, len): (usize, usize)) -> Span {
 /// Memory that an empty batch keeps: a few large records must not pin 10 MiB in each of many connections.
 const KEEP: usize = 1024 * 1024;
 
-/// One `PublishBatch` request under construction, in a buffer that is used again and again.
+/// Who sends an idempotent batch, and as which one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Producer {
+    /// Producer id.
+    pub id: u64,
+    /// Which owner of the id; an older one is refused.
+    pub epoch: u16,
+    /// Sequence number of the first record.
+    pub sequence: i32,
+}
+
+impl Producer {
+    /// The most bytes that the three numbers take.
+    const LONGEST: usize = 10 + 3 + 5;
+
+    fn write(self, out: &mut Vec<u8>) {
+        write_unsigned(out, self.id);
+        write_unsigned(out, u64::from(self.epoch));
+        varint::write_i32(out, self.sequence);
+    }
+}
+
+/// One `PublishBatch` or `IdempotentPublishBatch` request under construction, in a buffer that is used again
+/// and again.
 ///
 /// What stands before the records has a length that is only known at the end (it contains their number), so
-/// the records start after a gap, and the head is written into the end of that gap.
+/// the records start after a gap, and the head is written into the end of that gap. The producer stands behind
+/// the records and can change at any time.
 #[derive(Debug)]
 pub struct PublishFrame {
     buffer: Vec<u8>,
@@ -203,12 +230,25 @@ pub struct PublishFrame {
     last: usize,
     /// First byte of the sealed frame.
     start: usize,
+    /// Where the records of the sealed frame end.
+    sealed: Option<usize>,
+    /// Set for an idempotent batch.
+    producer: Option<Producer>,
 }
 
 impl PublishFrame {
     /// An empty batch.
     pub fn new(topic: &str, partition: u32) -> Self {
-        let mut frame = Self { buffer: Vec::new(), target: Vec::new(), gap: 0, count: 0, last: 0, start: 0 };
+        let mut frame = Self {
+            buffer: Vec::new(),
+            target: Vec::new(),
+            gap: 0,
+            count: 0,
+            last: 0,
+            start: 0,
+            sealed: None,
+            producer: None,
+        };
         frame.reset(topic, partition);
         frame
     }
@@ -227,6 +267,23 @@ impl PublishFrame {
         self.buffer.resize(self.gap, 0);
         self.last = self.gap;
         self.count = 0;
+        self.sealed = None;
+        self.producer = None;
+    }
+
+    /// Empties the batch, for `topic` and `partition`, and makes it an idempotent one.
+    pub fn reset_idempotent(&mut self, topic: &str, partition: u32, producer: Producer) {
+        self.reset(topic, partition);
+        self.producer = Some(producer);
+    }
+
+    /// Makes it an idempotent batch of `producer`, whatever it was; the records stay. A sealed batch is sealed
+    /// again.
+    pub fn set_producer(&mut self, producer: Producer) {
+        self.producer = Some(producer);
+        if self.sealed.is_some() {
+            self.seal();
+        }
     }
 
     /// Records in the batch.
@@ -234,10 +291,16 @@ impl PublishFrame {
         self.count
     }
 
-    /// Size of the request body if it were sent now.
+    /// Size of the request body if it were sent now; of an idempotent one, with the longest numbers that a
+    /// producer can have, so that no later `set_producer` makes it larger.
     pub fn body_len(&self) -> usize {
-        let head = WIRE_HEADER_SIZE + 1 + self.target.len() + unsigned_len(self.count as u64);
-        head + self.buffer.len() - self.gap + 1
+        let records = self.sealed.unwrap_or(self.buffer.len()) - self.gap;
+        self.head_len() + records + self.producer.map_or(0, |_| Producer::LONGEST) + 1
+    }
+
+    /// Bytes of the body before the records.
+    fn head_len(&self) -> usize {
+        WIRE_HEADER_SIZE + 1 + self.target.len() + unsigned_len(self.count as u64)
     }
 
     /// Appends a record whose value is written by `value`; on an error the batch stays as it was.
@@ -278,19 +341,24 @@ impl PublishFrame {
         self.count = self.count.saturating_sub(1);
     }
 
-    /// Completes the request and returns the frame. Called once: a batch that is sent again is `sealed` already.
+    /// Completes the request and returns the frame. Takes no more records then; may be sent again as `sealed`.
     pub fn seal(&mut self) -> &mut [u8] {
-        let body = self.body_len();
-        let head = body - 1 - (self.buffer.len() - self.gap) + LENGTH_SIZE;
-        self.start = self.gap - head;
-        let mut out = Vec::with_capacity(head);
+        let end = *self.sealed.get_or_insert(self.buffer.len());
+        self.buffer.truncate(end);
+        if let Some(producer) = self.producer {
+            producer.write(&mut self.buffer);
+        }
+        self.buffer.push(0); // leader_epoch: None
+        let head = self.head_len();
+        self.start = self.gap - head - LENGTH_SIZE;
+        let body = head + self.buffer.len() - self.gap;
+        let mut out = Vec::with_capacity(LENGTH_SIZE + head);
         out.extend_from_slice(&(body as u32).to_be_bytes());
         out.extend_from_slice(&[0; WIRE_HEADER_SIZE]);
-        out.push(PUBLISH_BATCH);
+        out.push(if self.producer.is_some() { IDEMPOTENT_PUBLISH_BATCH } else { PUBLISH_BATCH });
         out.extend_from_slice(&self.target);
         write_unsigned(&mut out, self.count as u64);
         self.buffer[self.start..self.gap].copy_from_slice(&out);
-        self.buffer.push(0); // leader_epoch: None
         &mut self.buffer[self.start..]
     }
 

@@ -26,6 +26,28 @@ fn publish(topic: &str, partition: u32, records: &[KeyValue]) -> Vec<u8> {
         .unwrap()
 }
 
+fn producer() -> impl Strategy<Value = Producer> {
+    any::<(u64, u16, i32)>().prop_map(|(id, epoch, sequence)| Producer { id, epoch, sequence })
+}
+
+fn idempotent(topic: &str, partition: u32, records: &[KeyValue], producer: Producer) -> Vec<u8> {
+    let Request::PublishBatch { topic, partition, records, leader_epoch } =
+        Request::from_wire(&publish(topic, partition, records)[LENGTH_SIZE..]).unwrap().0
+    else {
+        unreachable!()
+    };
+    request_frame(&Request::IdempotentPublishBatch {
+        topic,
+        partition,
+        records,
+        producer_id: producer.id,
+        producer_epoch: producer.epoch,
+        base_sequence: producer.sequence,
+        leader_epoch,
+    })
+    .unwrap()
+}
+
 fn message() -> impl Strategy<Value = MessageData> {
     let header = ("[a-zé]{0,9}", vec(any::<u8>(), 0..20));
     let headers = prop_oneof![9 => Just(Vec::new()), 1 => vec(header, 1..4)];
@@ -79,6 +101,31 @@ proptest! {
         prop_assert_eq!(&*frame.seal(), &expected[..]);
         prop_assert_eq!(&*frame.sealed(), &expected[..]);
         prop_assert_eq!(len + LENGTH_SIZE, expected.len());
+    }
+
+    #[test]
+    fn an_idempotent_frame_equals_the_crates_for_every_producer(
+        topic in "[a-z]{1,150}", partition: u32, records in vec(record(), 0..200),
+        first in producer(), later in vec(producer(), 0..4),
+    ) {
+        let mut frame = PublishFrame::new("other", 0);
+        frame.push(None, |out| { out.push(1); Ok(()) }).unwrap();
+        frame.seal();
+        frame.reset_idempotent(&topic, partition, first);
+        for (key, value) in &records {
+            frame.push(key.as_deref(), |out| { out.extend_from_slice(value); Ok(()) }).unwrap();
+        }
+        let most = frame.body_len() + LENGTH_SIZE;
+        prop_assert_eq!(&*frame.seal(), &idempotent(&topic, partition, &records, first)[..]);
+        for producer in later {
+            frame.set_producer(producer);
+            let expected = idempotent(&topic, partition, &records, producer);
+            prop_assert_eq!(&*frame.sealed(), &expected[..]);
+            prop_assert!(expected.len() <= most);
+            prop_assert_eq!(frame.body_len() + LENGTH_SIZE, most);
+        }
+        frame.reset(&topic, partition);
+        prop_assert_eq!(&*frame.seal(), &publish(&topic, partition, &[])[..]);
     }
 
     #[test]
@@ -154,6 +201,33 @@ fn a_record_can_be_taken_out_or_fail() {
         .unwrap_err();
     assert_eq!(frame.count(), 1);
     assert_eq!(&*frame.seal(), &publish("t", 1, &[(None, b"one".to_vec())])[..]);
+}
+
+#[test]
+fn the_longest_producer_is_counted_in_the_size() {
+    let longest = Producer { id: u64::MAX, epoch: u16::MAX, sequence: i32::MIN };
+    let mut frame = PublishFrame::new("t", 1);
+    frame.reset_idempotent("t", 1, Producer { id: 0, epoch: 0, sequence: 0 });
+    let most = frame.body_len();
+    frame.set_producer(longest);
+    assert_eq!(frame.seal().len(), LENGTH_SIZE + most);
+    assert_eq!(&*frame.sealed(), &idempotent("t", 1, &[], longest)[..]);
+}
+
+#[test]
+fn a_plain_frame_can_become_an_idempotent_one() {
+    let producer = Producer { id: 7, epoch: 1, sequence: 300 };
+    let mut frame = PublishFrame::new("t", 1);
+    frame
+        .push(Some(b"k"), |out| {
+            out.push(b'v');
+            Ok(())
+        })
+        .unwrap();
+    frame.seal();
+    frame.set_producer(producer);
+    let records = [(Some(b"k".to_vec()), b"v".to_vec())];
+    assert_eq!(&*frame.sealed(), &idempotent("t", 1, &records, producer)[..]);
 }
 
 #[test]

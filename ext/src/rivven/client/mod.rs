@@ -2,14 +2,16 @@
 
 mod groups;
 mod offsets;
+mod producers;
 mod python;
 mod topics;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rivven_protocol::{Request, Response};
 
 pub use groups::Joined;
+pub use producers::init_producer;
 pub use python::RivvenClient;
 
 use super::connection::Connection;
@@ -53,6 +55,11 @@ impl Client {
         self.stop.stop();
     }
 
+    /// The link, when it is our turn.
+    fn link(&self) -> MutexGuard<'_, Link> {
+        self.link.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Sends `request` until it is answered, refused for good, or out of retries.
     pub fn request(&self, request: &Request, repeat: Repeat) -> Result<Response> {
         self.attempt(repeat, |connection| connection.call(request))
@@ -64,7 +71,7 @@ impl Client {
         repeat: Repeat,
         mut send: impl FnMut(&mut Connection) -> Result<Response>,
     ) -> Result<Response> {
-        let mut link = self.link.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut link = self.link();
         link.succeeded(); // what happened to the request before this one does not count
         loop {
             let connection = match link.connection() {
@@ -76,9 +83,7 @@ impl Client {
             };
             match send(connection) {
                 Ok(Response::Throttled { throttle_time_ms, .. }) => {
-                    if self.stop.sleep(super::throttle_pause(throttle_time_ms)) {
-                        return Err(Error::new(Kind::Connect, "the client is closed"));
-                    }
+                    link.pause(super::throttle_pause(throttle_time_ms))?;
                 }
                 Ok(response) => return Ok(response),
                 Err(error) => {
@@ -96,19 +101,19 @@ impl Client {
 }
 
 /// The answer was of a type that does not belong to the request.
-fn unexpected(response: &Response) -> Error {
+pub(super) fn unexpected(response: &Response) -> Error {
     let text = format!("{response:?}");
     let name = text.split([' ', '{']).next().unwrap_or_default();
     Error::new(Kind::Protocol, format!("unexpected answer of type {name}"))
 }
 
 /// The protocol counts offsets in u64, we in i64 as Kafka does.
-fn offset_in(offset: i64) -> Result<u64> {
+pub(super) fn offset_in(offset: i64) -> Result<u64> {
     u64::try_from(offset)
         .map_err(|_| Error::new(Kind::InvalidRequest, format!("offset {offset} is negative")))
 }
 
 /// No log comes near the end of the range.
-fn offset_out(offset: u64) -> i64 {
+pub(super) fn offset_out(offset: u64) -> i64 {
     i64::try_from(offset).unwrap_or(i64::MAX)
 }

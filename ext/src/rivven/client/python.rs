@@ -5,7 +5,7 @@ use pyo3::types::PyBytes;
 use rivven_protocol::SyncGroupAssignments;
 
 use super::Client;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::kafka::py::RecordBlock;
 use crate::rivven::arguments::Arguments;
 use crate::rivven::retry::Backoff;
@@ -148,6 +148,55 @@ impl RivvenClient {
         py.detach(|| self.0.fetch(topic, partition, offset, max_messages, max_wait_ms)).map(RecordBlock)
     }
 
+    /// Calls `visit(offset, key or None, value)` for every record from offset `start` to `stop` (exclusive, at most
+    /// the end of the log), and returns how many there were and the bytes of their keys and values.
+    ///
+    /// Raises `LogDamagedError` when the log does not answer as a sound one does. Other calls wait until the end;
+    /// `visit` may not use this client.
+    fn scan(
+        &self,
+        py: Python<'_>,
+        topic: &str,
+        partition: u32,
+        start: i64,
+        stop: i64,
+        visit: Py<PyAny>,
+    ) -> PyResult<(u64, u64)> {
+        let mut raised = None;
+        let result = py.detach(|| {
+            self.0.scan(topic, partition, start, stop, &mut |record| {
+                Python::attach(|py| {
+                    let key = record.key.map(|key| PyBytes::new(py, key));
+                    visit.call1(py, (record.offset, key, PyBytes::new(py, record.value))).map(drop)
+                })
+                .map_err(|error| {
+                    raised = Some(error);
+                    Error::new(Kind::Delivery, "the visitor raised an exception")
+                })
+            })
+        });
+        match (result, raised) {
+            (_, Some(error)) => Err(error),
+            (result, None) => Ok(result.map(|end| (end.records, end.bytes))?),
+        }
+    }
+
+    /// Proves that the last known record of a partition can be read, and returns its first offset and the one that
+    /// its next record will get. `known_end` is the offset behind the last record that is known to be stored.
+    ///
+    /// Raises `LogDamagedError` if the log ends before that, or does not answer as a sound one does. Without
+    /// `known_end` the last record of the log must not be the marker of a transaction.
+    #[pyo3(signature = (topic, partition, known_end=None))]
+    fn check_tail(
+        &self,
+        py: Python<'_>,
+        topic: &str,
+        partition: u32,
+        known_end: Option<i64>,
+    ) -> Result<(i64, i64)> {
+        py.detach(|| self.0.check_tail(topic, partition, known_end))
+    }
+
     /// Joins a group (an empty `member_id`: as a new member), without waiting for others. Returns generation,
     /// own member id, leader id, and the members known so far with their topics.
     #[allow(clippy::type_complexity)] // a plain tuple in Python
@@ -187,6 +236,11 @@ impl RivvenClient {
     /// Leaves a group.
     fn leave_group(&self, py: Python<'_>, group: &str, member_id: &str) -> Result<()> {
         py.detach(|| self.0.leave_group(group, member_id))
+    }
+
+    /// Has the broker refuse what the present owners of these producer ids send from now on.
+    fn fence(&self, py: Python<'_>, producer_ids: Vec<u64>) -> Result<()> {
+        py.detach(|| self.0.fence(&producer_ids))
     }
 
     /// Closes the connection. A call that is under way in another thread ends with an error.

@@ -8,6 +8,7 @@ use rivven_protocol::{Request, Response};
 use super::{offset_in, offset_out, unexpected, Client, Repeat};
 use crate::error::{Error, Kind, Result};
 use crate::record::Block;
+use crate::rivven::log_scan::{self, LogRecord, ScanEnd};
 use crate::rivven::wire::{self, PublishFrame};
 
 /// The broker waits no longer, whatever is asked (`rivvend/src/handler/consume.rs`).
@@ -150,5 +151,23 @@ impl Client {
         let mut block = block.ok_or_else(|| unexpected(&response))?;
         block.next_offset = block.next_offset.max(offset);
         Ok(block)
+    }
+
+    /// Visits the records of a partition from one offset to another; see `log_scan::scan`. Other requests wait.
+    pub fn scan(
+        &self,
+        topic: &str,
+        partition: u32,
+        from: i64,
+        until: i64,
+        visit: &mut dyn FnMut(LogRecord<'_>) -> Result<()>,
+    ) -> Result<ScanEnd> {
+        log_scan::scan(&mut self.link(), topic, partition, from, until, visit)
+    }
+
+    /// Proves that the last known record of a partition can be read, and returns the bounds of the log; see
+    /// `log_scan::check_tail`.
+    pub fn check_tail(&self, topic: &str, partition: u32, known_end: Option<i64>) -> Result<(i64, i64)> {
+        log_scan::check_tail(&mut self.link(), topic, partition, known_end)
     }
 }

@@ -4,9 +4,10 @@ use std::sync::atomic::Ordering;
 
 use super::damage::{OnDamage, Sign};
 use super::worker::{Answer, Worker};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::record::Block;
 use crate::rivven::error_map;
+use crate::rivven::log_scan::damaged;
 
 /// How many records are looked at behind one that has to be there.
 const LOOK_AT_RECORDS: u32 = 20;
@@ -19,7 +20,7 @@ impl Worker {
         let (earliest, latest) = self.bounds(index)?;
         let offset = self.positions[index].offset as u64;
         if offset > latest {
-            return Err(Sign::Shrunk(latest).error());
+            return Err(self.damaged(index, offset, Sign::Shrunk(latest)));
         }
         if self.on_damage == OnDamage::Fail && latest > earliest {
             self.check_at(index, latest - 1)?;
@@ -33,6 +34,12 @@ impl Worker {
         Ok(())
     }
 
+    /// The error for a sign of damage at an offset.
+    pub(super) fn damaged(&self, index: usize, offset: u64, sign: Sign) -> Error {
+        let position = &self.positions[index];
+        damaged(&position.topic, position.partition, offset as i64, &sign.seen())
+    }
+
     /// Whether the log holds the record at `offset`, and rising offsets behind it.
     fn check_at(&mut self, index: usize, offset: u64) -> Result<()> {
         let mut again = true;
@@ -42,9 +49,7 @@ impl Worker {
                 Ok(Answer::Block(block)) => block,
                 Ok(Answer::Throttled(pause)) => {
                     self.stats.throttled_ms.fetch_add(pause.as_millis() as u64, Ordering::Relaxed);
-                    if self.stop.sleep(pause) {
-                        return Err(Error::new(Kind::Connect, "the client is closed"));
-                    }
+                    self.link.pause(pause)?;
                     continue;
                 }
                 Err(error) if error_map::is_response_too_large(&error) && most > 1 => {
@@ -62,11 +67,7 @@ impl Worker {
                 return Ok(());
             }
             if !again {
-                return Err(sign.unwrap_or(Sign::Stall(latest)).error().at(
-                    &self.positions[index].topic,
-                    self.positions[index].partition as i32,
-                    Some(offset as i64),
-                ));
+                return Err(self.damaged(index, offset, sign.unwrap_or(Sign::Stall(latest))));
             }
             again = false;
         }

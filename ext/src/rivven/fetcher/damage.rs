@@ -39,18 +39,15 @@ pub enum Sign {
 }
 
 impl Sign {
-    /// The error for the sign; the place is added by the caller.
-    pub fn error(self) -> Error {
-        let seen = match self {
-            Self::Shrunk(end) => format!("it ends at {end}, before the offset to read from"),
-            Self::Gap(first) => format!("the answer starts at {first}, above the offset asked for"),
-            Self::Rewind(offset) => format!("the answer goes back to offset {offset}"),
-            Self::Stall(end) => format!("nothing can be read, although it ends at {end}"),
-        };
-        let text = format!(
-            "the Rivven log is damaged: {seen}; stop rivvend, delete <data-dir>/wal/*.wal before it starts again, see \
-             docs/delivery.md"
-        );
-        Error::new(Kind::LogDamaged, text)
+    /// What was seen, for a person.
+    pub fn seen(self) -> String {
+        match self {
+            Self::Shrunk(end) => {
+                format!("the log ends at {end}, before the offset to read from: it has shrunk")
+            }
+            Self::Gap(first) => format!("an answer starts at {first}, above the offset asked for"),
+            Self::Rewind(offset) => format!("an answer goes back to offset {offset}"),
+            Self::Stall(end) => format!("nothing can be read, although the log ends at {end}"),
+        }
     }
 }

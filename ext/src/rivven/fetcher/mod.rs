@@ -3,7 +3,7 @@
 mod buffer;
 mod check;
 mod damage;
-mod limit;
+pub(super) mod limit;
 mod position;
 mod python;
 mod worker;

@@ -125,7 +125,7 @@ fn an_answer_that_shows_damage_is_not_handed_on() {
         20 => messages(25..30),
         _ => intact(offset),
     });
-    assert_damage(&gap, 0..20, 20, "the answer starts at 25");
+    assert_damage(&gap, 0..20, 20, "an answer starts at 25");
     assert_eq!(gap.stats().gaps.load(Ordering::Relaxed), 1);
     for (again, seen) in
         [(vec![20, 21, 20], "goes back to offset 20"), (vec![20, 0, 0], "goes back to offset 0")]
@@ -143,7 +143,7 @@ fn an_answer_that_shows_damage_is_not_handed_on() {
         20..99 => messages(0..0),
         _ => intact(offset),
     });
-    assert_damage(&stall, 0..20, 20, "nothing can be read, although it ends at 100");
+    assert_damage(&stall, 0..20, 20, "nothing can be read, although the log ends at 100");
 }
 
 #[test]
@@ -157,9 +157,9 @@ fn the_end_of_the_log_and_what_was_read_last_are_looked_at_first() {
         0..90 => messages(90..100),
         _ => intact(offset),
     });
-    assert_damage(&middle, 0..0, 29, "the answer starts at 90");
+    assert_damage(&middle, 0..0, 29, "an answer starts at 90");
     let shrunk = careful(OnDamage::Continue, 0, 101, |_, _| messages(0..0));
-    assert_damage(&shrunk, 0..0, 101, "it ends at 100");
+    assert_damage(&shrunk, 0..0, 101, "the log ends at 100");
     let deleted = careful(OnDamage::Fail, 50, 30, |offset, _| intact(offset.max(50)));
     assert_eq!(offsets(&deleted)[..2], [50, 51], "deleted records are no damage");
 }

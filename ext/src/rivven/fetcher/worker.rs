@@ -192,7 +192,7 @@ impl Worker {
         if odd.below + odd.out_of_order > 0 {
             add(&self.stats.rewinds, (odd.below + odd.out_of_order) as u64);
             if self.on_damage == OnDamage::Fail {
-                return Err(Sign::Rewind(lowest_again(asked, block)).error());
+                return Err(self.damaged(index, asked as u64, Sign::Rewind(lowest_again(asked, block))));
             }
         }
         if odd.missing > 0 {
@@ -204,7 +204,7 @@ impl Worker {
                 _ => {
                     add(&self.stats.gaps, 1);
                     if self.on_damage == OnDamage::Fail {
-                        return Err(Sign::Gap(asked + odd.missing).error());
+                        return Err(self.damaged(index, asked as u64, Sign::Gap(asked + odd.missing)));
                     }
                 }
             }
@@ -233,7 +233,7 @@ impl Worker {
         if let Some(latest) = self.positions[index].stall.nothing(offset) {
             add(&self.stats.stalls, 1);
             if self.on_damage == OnDamage::Fail {
-                return Err(Sign::Stall(latest).error());
+                return Err(self.damaged(index, offset as u64, Sign::Stall(latest)));
             }
         } else if self.positions[index].stall.look_due() {
             // Without an answer there is nothing to compare; the next fetch finds out why.
