@@ -134,10 +134,10 @@ class KafkaSinkConfig(Model):
 
     on_log_damage: OnLogDamage = Field(
         OnLogDamage.FAIL,
-        description="What to do when a Rivven log skips offsets, goes back, or cannot be read up to its end, as "
-        "after a crash of rivvend: stop before anything of it is written to Kafka, or warn, count and go on. A "
-        "compacted Rivven topic, or one written in Rivven transactions, skips offsets by right: it needs "
-        "continue. A log that ends before the position always stops the sink.",
+        description="What to do when a Rivven log skips offsets, goes back, or cannot be read up to its end, "
+        "as after a crash of rivvend: stop before anything behind it is written to Kafka, or warn, count and "
+        "go on. A compacted Rivven topic, or one written in Rivven transactions, skips offsets by right: it "
+        "needs continue. A log that ends before the position always stops the sink.",
     )
 
     connections: int = Field(

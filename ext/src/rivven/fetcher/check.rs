@@ -40,7 +40,7 @@ impl Worker {
         damaged(&position.topic, position.partition, offset as i64, &sign.seen())
     }
 
-    /// Whether the log holds the record at `offset`, and rising offsets behind it.
+    /// Whether the log holds the record at `offset`, and the next ones behind it.
     fn check_at(&mut self, index: usize, offset: u64) -> Result<()> {
         let mut again = true;
         let mut most = LOOK_AT_RECORDS;
@@ -83,7 +83,11 @@ fn sign_at(offset: u64, block: &Block) -> Option<Option<Sign>> {
     if !rises || first.offset < asked {
         return Some(Some(Sign::Rewind(lowest_again(asked, block))));
     }
-    (first.offset > asked).then_some(Some(Sign::Gap(first.offset)))
+    if first.offset > asked {
+        return Some(Some(Sign::Gap(first.offset)));
+    }
+    let jump = block.records.windows(2).find(|pair| pair[1].offset > pair[0].offset + 1)?;
+    Some(Some(Sign::Jump(jump[0].offset, jump[1].offset)))
 }
 
 /// The first offset that is below the one asked for, or not above the one before it.

@@ -32,6 +32,8 @@ pub enum Sign {
     Shrunk(u64),
     /// The answer starts here, above the offset asked for, and the log starts lower.
     Gap(i64),
+    /// The answer goes from one of these offsets to the other, and the log holds what is between them.
+    Jump(i64, i64),
     /// The answer holds this offset below the one asked for, or below the record before it.
     Rewind(i64),
     /// Nothing came, though the log ends here.
@@ -46,6 +48,7 @@ impl Sign {
                 format!("the log ends at {end}, before the offset to read from: it has shrunk")
             }
             Self::Gap(first) => format!("an answer starts at {first}, above the offset asked for"),
+            Self::Jump(before, after) => format!("an answer jumps from offset {before} to {after}"),
             Self::Rewind(offset) => format!("an answer goes back to offset {offset}"),
             Self::Stall(end) => format!("nothing can be read, although the log ends at {end}"),
         }

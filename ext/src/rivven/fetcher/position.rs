@@ -65,6 +65,8 @@ impl Stall {
 pub struct Oddities {
     /// Offsets between the one asked for and the first that came.
     pub missing: i64,
+    /// Two offsets of the answer that follow each other, and between which some are missing; the first two.
+    pub jump: Option<(i64, i64)>,
     /// Records below the offset asked for, which are dropped.
     pub below: usize,
     /// Records at or above it, but not above the one before: a damaged log. They are kept.
@@ -77,9 +79,11 @@ impl Position {
         let below = block.records.iter().filter(|record| record.offset < self.offset).count();
         let above =
             || block.records.iter().map(|record| record.offset).filter(|offset| *offset >= self.offset);
-        let out_of_order = above().zip(above().skip(1)).filter(|(before, after)| after <= before).count();
+        let pairs = || above().zip(above().skip(1));
+        let out_of_order = pairs().filter(|(before, after)| after <= before).count();
+        let jump = pairs().find(|(before, after)| *after > before + 1);
         let missing = above().min().map_or(0, |first| first - self.offset);
-        Oddities { missing, below, out_of_order }
+        Oddities { missing, jump, below, out_of_order }
     }
 
     /// Moves on behind `block`; returns what is left of it.
@@ -126,13 +130,19 @@ mod tests {
     fn it_steps_behind_the_highest_offset_not_the_last() {
         let (position, block, odd) = advance(5, &[5, 6, 7, 0, 0]);
         assert_eq!((position.offset, block.records.len()), (8, 3));
-        assert_eq!(odd, Oddities { missing: 0, below: 2, out_of_order: 0 });
+        assert_eq!(odd, Oddities { missing: 0, jump: None, below: 2, out_of_order: 0 });
     }
 
     #[test]
     fn a_gap_is_seen_and_passed() {
         let (position, _, odd) = advance(5, &[9, 10]);
         assert_eq!((position.offset, odd.missing), (11, 4));
+    }
+
+    #[test]
+    fn a_jump_within_an_answer_is_seen() {
+        let (position, _, odd) = advance(5, &[5, 6, 9, 10, 20]);
+        assert_eq!((position.offset, odd.missing, odd.jump), (21, 0, Some((6, 9))));
     }
 
     #[test]

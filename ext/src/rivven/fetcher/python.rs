@@ -13,7 +13,7 @@ use crate::rivven::retry::Backoff;
 
 /// Reads partitions of Rivven topics ahead, in native threads.
 ///
-/// Signs of a damaged log are answers that skip offsets the log should hold (`gaps`), records that come again
+/// Signs of a damaged log are answers that skip offsets (`gaps`), records that come again
 /// (`rewinds`), and positions that get nothing although the log goes on (`stalls`). With `on_log_damage` of "fail"
 /// the first one ends the fetching with `LogDamagedError`, before the answer that shows it; the end of each log is
 /// looked at, too, on every new connection. With "continue" they are counted, reads go on behind the highest

@@ -139,6 +139,14 @@ fn an_answer_that_shows_damage_is_not_handed_on() {
         });
         assert_damage(&rewind, 0..20, 20, seen);
     }
+    let jump = careful(OnDamage::Fail, 0, 0, |offset, _| match offset {
+        20 => {
+            let messages = [20, 90, 91].map(|offset| MessageData::new(offset, &b"v"[..], 0)).to_vec();
+            Reply::Answer(Response::Messages { messages })
+        }
+        _ => intact(offset),
+    });
+    assert_damage(&jump, 0..20, 20, "jumps from offset 20 to 90");
     let stall = careful(OnDamage::Fail, 0, 0, |offset, _| match offset {
         20..99 => messages(0..0),
         _ => intact(offset),

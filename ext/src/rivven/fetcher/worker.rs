@@ -209,6 +209,13 @@ impl Worker {
                 }
             }
         }
+        if let Some((before, after)) = odd.jump {
+            // As after a replay, where the first copy of a record is followed by what came later.
+            add(&self.stats.gaps, 1);
+            if self.on_damage == OnDamage::Fail {
+                return Err(self.damaged(index, asked as u64, Sign::Jump(before, after)));
+            }
+        }
         if block.records.is_empty() {
             self.watch_for_stall(index)?;
         }
