@@ -18,6 +18,8 @@ from typing import Self
 _CONSUME, _CREATE_TOPIC, _GET_METADATA, _PING, _GET_OFFSET_BOUNDS, _PUBLISH_BATCH = 5, 6, 11, 13, 14, 38
 _MESSAGES, _TOPIC_CREATED, _METADATA, _PONG = 4, 5, 10, 12
 _OFFSET_BOUNDS, _ERROR, _PUBLISHED_BATCH = 13, 18, 40
+_INIT_PRODUCER_ID, _IDEMPOTENT_PUBLISH_BATCH = 19, 39
+_PRODUCER_ID_INITIALIZED, _IDEMPOTENT_PUBLISHED_BATCH = 20, 41
 _NONE = b"\x00"
 
 
@@ -79,20 +81,37 @@ class RivvenWire:
 
     def publish(self, topic: str, records: list[tuple[bytes | None, bytes]], partition: int = 0) -> int:
         """Append (key, value) pairs and return the offset of the first."""
-        items = b"".join(_optional(key) + _prefixed(value) for key, value in records)
-        request = (
-            _varint(_PUBLISH_BATCH)
-            + _text(topic)
-            + _some(_varint(partition))
-            + _varint(len(records))
-            + items
-            + _NONE  # leader_epoch
-        )
+        leader_epoch = _NONE
+        request = _varint(_PUBLISH_BATCH) + _batch(topic, partition, records) + leader_epoch
         answer = self._ask(request, _PUBLISHED_BATCH)
         base_offset, _, count = answer.varint(), answer.varint(), answer.varint()
         if count != len(records):
             raise RivvenWireError(f"{count} of {len(records)} records were stored")
         return base_offset
+
+    def init_producer(self, producer_id: int | None = None) -> tuple[int, int]:
+        """Return a new producer id with its epoch, or the next epoch of one."""
+        known = _NONE if producer_id is None else _some(_varint(producer_id))
+        answer = self._ask(_varint(_INIT_PRODUCER_ID) + known, _PRODUCER_ID_INITIALIZED)
+        return answer.varint(), answer.varint()
+
+    def publish_idempotent(
+        self,
+        topic: str,
+        records: list[tuple[bytes | None, bytes]],
+        *,
+        producer: tuple[int, int],
+        sequence: int,
+        partition: int = 0,
+    ) -> bool:
+        """Append (key, value) pairs as ``producer`` (id, epoch); False if they count as duplicates."""
+        producer_id, epoch = producer
+        numbers = _varint(producer_id) + _varint(epoch) + _varint(2 * sequence)
+        leader_epoch = _NONE
+        request = _varint(_IDEMPOTENT_PUBLISH_BATCH) + _batch(topic, partition, records)
+        answer = self._ask(request + numbers + leader_epoch, _IDEMPOTENT_PUBLISHED_BATCH)
+        _base_offset, _partition, _count, duplicate = (answer.varint() for _ in range(4))
+        return not duplicate
 
     def fetch(
         self, topic: str, offset: int = 0, partition: int = 0, max_messages: int = 1000
@@ -188,6 +207,11 @@ def _varint(value: int) -> bytes:
         value >>= 7
     out.append(value)
     return bytes(out)
+
+
+def _batch(topic: str, partition: int, records: list[tuple[bytes | None, bytes]]) -> bytes:
+    items = b"".join(_optional(key) + _prefixed(value) for key, value in records)
+    return _text(topic) + _some(_varint(partition)) + _varint(len(records)) + items
 
 
 def _some(encoded: bytes) -> bytes:

@@ -4,6 +4,7 @@ pub mod bad_record;
 pub mod encoder;
 pub mod event_decode;
 pub mod event_encode;
+pub mod event_position;
 pub mod json;
 pub mod outgoing;
 pub mod publisher;

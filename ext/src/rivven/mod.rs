@@ -6,6 +6,7 @@ pub mod error_map;
 pub mod fetcher;
 pub mod link;
 pub mod log_scan;
+pub mod offset_set;
 pub mod postcard;
 pub mod publisher;
 pub mod retry;

@@ -11,7 +11,7 @@ mod edit;
 mod parse;
 mod path;
 pub mod python;
-mod scan;
+pub(super) mod scan;
 #[cfg(test)]
 mod tests;
 

@@ -1,6 +1,7 @@
 //! Finding members in JSON text that is known to be valid. Malformed text is not recognised as such; it only ends
 //! the search early.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// A member of an object.
@@ -77,6 +78,15 @@ pub fn string_is(string: &[u8], text: &str) -> bool {
         return inner == text.as_bytes() && !inner.contains(&b'\\');
     }
     inner.contains(&b'\\') && serde_json::from_slice::<String>(string).is_ok_and(|decoded| decoded == text)
+}
+
+/// The text of `string`, a JSON string with its quotes; None if it is none.
+pub fn string_text(string: &[u8]) -> Option<Cow<'_, str>> {
+    let inner = string.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+    if inner.contains(&b'\\') {
+        return serde_json::from_slice(string).ok().map(Cow::Owned);
+    }
+    std::str::from_utf8(inner).ok().map(Cow::Borrowed)
 }
 
 /// The first byte from `at` that is not white space.
