@@ -1,6 +1,6 @@
 """Types of the native module; the docstrings are in the binary (`help(rivven_kafka._native)`)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Self, final
 
 from typing_extensions import Buffer
@@ -17,6 +17,7 @@ __all__ = [
     "KafkaSourceMetrics",
     "KafkaSourceMetricsSnapshot",
     "OutgoingBatch",
+    "PositionIndex",
     "Publisher",
     "RecordBlock",
     "RivvenClient",
@@ -296,6 +297,33 @@ class Fetcher:
         """Counters."""
     def close(self) -> None:
         """Ends the connections and drops what was not polled."""
+
+@final
+class PositionIndex:
+    """Which records of a source's Kafka topics its Rivven topic holds."""
+
+    def __new__(
+        cls,
+        destination: str,
+        topics: Mapping[str, str | None],
+        *,
+        value_format: str = "event",
+        on_tombstone: str = "fail",
+        transforms: str = "[]",
+        include_headers: bool = True,
+        include_key: bool = True,
+    ) -> Self: ...
+    def feed(self, block: RecordBlock) -> None:
+        """Notes what a block of the Rivven topic holds."""
+    def compare(self, block: RecordBlock) -> tuple[RecordBlock, list[tuple[int, int]], int, int, int]:
+        """Compares a block of Kafka: missing records, their offset ranges, present, left out, bad."""
+    def doubled(self, topic: str, partition: int) -> int:
+        """How many records of a Kafka partition the Rivven topic holds beyond the first copies."""
+    def lowest(self, topic: str, partition: int) -> int | None:
+        """The lowest Kafka offset that the Rivven topic holds, None if there is none or it is not known."""
+    @property
+    def foreign(self) -> int:
+        """Records of the Rivven topic that are of none of the Kafka topics."""
 
 def apply_transforms(transforms: str, event: bytes, *, value_format: str = "event") -> bytes | None:
     """What becomes of one event (raw: of one value); None if a filter drops it."""

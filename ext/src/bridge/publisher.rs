@@ -20,7 +20,7 @@ use crate::rivven::publisher::{Partitioning, Publisher, PublisherConfig, ValueEn
 use crate::rivven::retry::Backoff;
 
 /// The encoder of a value format.
-fn encoder_for(
+pub(super) fn encoder_for(
     value_format: &str,
     on_tombstone: &str,
     transforms: &str,
