@@ -84,7 +84,8 @@ impl Index {
                     let position = block.value(record).and_then(event_position);
                     let Some(position) = position.filter(|position| {
                         let id = self.topics.get(position.topic.as_ref());
-                        position.offset >= 0 && id.is_some_and(|id| same_topic(id, position.topic_id))
+                        position.offset >= 0
+                            && id.is_some_and(|id| same_topic(id.as_deref(), position.topic_id))
                     }) else {
                         self.foreign += 1;
                         continue;
@@ -110,16 +111,16 @@ impl Index {
 }
 
 /// Older events carry no id.
-fn same_topic(now: &Option<String>, then: Option<&str>) -> bool {
+fn same_topic(now: Option<&str>, then: Option<&str>) -> bool {
     match (now, then) {
         (Some(now), Some(then)) => now == then,
         _ => true,
     }
 }
 
-fn digest(hashes: &[RandomState; 2], key: Option<&[u8]>, value: &[u8]) -> [u64; 2] {
+fn digest(states: &[RandomState; 2], key: Option<&[u8]>, value: &[u8]) -> [u64; 2] {
     [0, 1].map(|index| {
-        let mut hasher = hashes[index].build_hasher();
+        let mut hasher = states[index].build_hasher();
         // The length separates key and value; null is not empty.
         hasher.write_i64(key.map_or(-1, |key| key.len() as i64));
         hasher.write(key.unwrap_or_default());
@@ -318,8 +319,8 @@ mod tests {
 
     #[test]
     fn ids_matter_where_both_are_known() {
-        let now = Some("new".to_owned());
-        assert!(same_topic(&now, Some("new")) && same_topic(&now, None) && same_topic(&None, Some("old")));
-        assert!(!same_topic(&now, Some("old")));
+        let now = Some("new");
+        assert!(same_topic(now, now) && same_topic(now, None) && same_topic(None, Some("old")));
+        assert!(!same_topic(now, Some("old")));
     }
 }
