@@ -1,6 +1,6 @@
 """Types of the native module; the docstrings are in the binary (`help(rivven_kafka._native)`)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Self, final
 
 from typing_extensions import Buffer
@@ -17,6 +17,7 @@ __all__ = [
     "KafkaSourceMetrics",
     "KafkaSourceMetricsSnapshot",
     "OutgoingBatch",
+    "PositionIndex",
     "Publisher",
     "RecordBlock",
     "RivvenClient",
@@ -158,7 +159,7 @@ class RivvenClient:
         stop: int,
         visit: Callable[[int, bytes | None, bytes], object],
     ) -> tuple[int, int]:
-        """Calls `visit(offset, key, value)` for each record from `start` to `stop`; how many, how many bytes."""
+        """Calls `visit(offset, key, value)` for every record from `start` to `stop`; the records and bytes read."""
     def check_tail(self, topic: str, partition: int, known_end: int | None = None) -> tuple[int, int]:
         """Proves that the last known record can be read; the first offset, and the next record's."""
     def join_group(
@@ -307,6 +308,7 @@ class Fetcher:
         max_wait_ms: int = 500,
         max_messages: int = 2000,
         max_buffered_bytes: int = 67_108_864,
+        on_log_damage: str = "fail",
         client_id: str = ...,
         connect_timeout_ms: int = 10_000,
         request_timeout_ms: int = 30_000,
@@ -323,6 +325,33 @@ class Fetcher:
         """Counters."""
     def close(self) -> None:
         """Ends the connections and drops what was not polled."""
+
+@final
+class PositionIndex:
+    """Which records of a source's Kafka topics its Rivven topic holds."""
+
+    def __new__(
+        cls,
+        destination: str,
+        topics: Mapping[str, str | None],
+        *,
+        value_format: str = "event",
+        on_tombstone: str = "fail",
+        transforms: str = "[]",
+        include_headers: bool = True,
+        include_key: bool = True,
+    ) -> Self: ...
+    def feed(self, block: RecordBlock) -> None:
+        """Notes what a block of the Rivven topic holds."""
+    def compare(self, block: RecordBlock) -> tuple[RecordBlock, list[tuple[int, int]], int, int, int]:
+        """Compares a block of Kafka: missing records, their offset ranges, present, left out, bad."""
+    def doubled(self, topic: str, partition: int) -> int:
+        """How many records of a Kafka partition the Rivven topic holds beyond the first copies."""
+    def lowest(self, topic: str, partition: int) -> int | None:
+        """The lowest Kafka offset that the Rivven topic holds, None if there is none or it is not known."""
+    @property
+    def foreign(self) -> int:
+        """Records of the Rivven topic that are of none of the Kafka topics."""
 
 def apply_transforms(transforms: str, event: bytes, *, value_format: str = "event") -> bytes | None:
     """What becomes of one event (raw: of one value); None if a filter drops it."""

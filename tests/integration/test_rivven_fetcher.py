@@ -9,7 +9,7 @@ from rivven_kafka.errors import (
     ConfigError,
     ConnectError,
     InvalidRequestError,
-    OffsetOutOfRangeError,
+    LogDamagedError,
     RivvenKafkaError,
     UnknownTopicError,
 )
@@ -159,9 +159,9 @@ def test_what_cannot_be_read_is_an_error(
     # rivvend would answer with nothing, forever.
     fetcher.assign([(name, 0, 4)])
     error = error_of(fetcher)
-    assert isinstance(error, OffsetOutOfRangeError)
+    assert isinstance(error, LogDamagedError)
     assert error.offset == 4
-    assert isinstance(error_of(fetcher), OffsetOutOfRangeError), "until the next assignment"
+    assert isinstance(error_of(fetcher), LogDamagedError), "until the next assignment"
     with pytest.raises(InvalidRequestError):
         fetcher.assign([(name, 0, -1)])
     fetcher.assign([(name, 0, 3)])
@@ -203,7 +203,14 @@ def test_a_log_damaged_by_a_replay_does_not_pass_for_an_intact_one() -> None:
         client.publish("t", 0, [(None, f"{n}".encode()) for n in range(300)])
         broker.kill()
         broker.start(keep_wal=True).wait_ready()
-        fetcher = Fetcher([broker.bootstrap], max_messages=50)
+        careful = Fetcher([broker.bootstrap], max_messages=50)
+        careful.assign([("t", 0, 0)])
+        error = error_of(careful)
+        assert isinstance(error, LogDamagedError)
+        assert (error.topic, error.partition, error.offset) == ("t", 0, 299)
+        assert careful.stats()["records_fetched"] == 0
+        careful.close()
+        fetcher = Fetcher([broker.bootstrap], max_messages=50, on_log_damage="continue")
         fetcher.assign([("t", 0, 0)])
         assert fetcher.poll(1000) != []
         assert fetcher.stats()["rewinds"] > 0, "several records with one offset"

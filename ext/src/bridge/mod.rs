@@ -7,6 +7,7 @@ pub mod event_encode;
 pub mod event_position;
 pub mod json;
 pub mod outgoing;
+pub mod position_index;
 pub mod publisher;
 pub mod sink_encoder;
 pub mod transform;

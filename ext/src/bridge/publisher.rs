@@ -29,7 +29,7 @@ type Preparation = (String, i32, i64, Option<Vec<(String, u32, i64)>>);
 type PyAnchors = (Vec<(String, u32, i64)>, bool);
 
 /// The encoder of a value format.
-fn encoder_for(
+pub(super) fn encoder_for(
     value_format: &str,
     on_tombstone: &str,
     transforms: &str,

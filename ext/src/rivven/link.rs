@@ -32,17 +32,16 @@ pub struct Link {
     config: LinkConfig,
     stop: Arc<Stop>,
     open: Option<(usize, Connection)>,
+    opened: u64,
     failures: u32,
     /// Whether `recover` waits.
     patient: bool,
-    /// How many connections were opened.
-    generation: u64,
 }
 
 impl Link {
     /// A link that is not connected yet.
     pub fn new(config: LinkConfig, stop: Arc<Stop>) -> Self {
-        Self { config, stop, open: None, failures: 0, patient: true, generation: 0 }
+        Self { config, stop, open: None, opened: 0, failures: 0, patient: true }
     }
 
     /// The connection, opened if there is none that can be used. Does not retry.
@@ -54,7 +53,7 @@ impl Link {
             Some(open) if open.1.usable() && open.1.idle() < STALE_AFTER => open,
             _ => {
                 let server = self.connect()?;
-                self.generation += 1;
+                self.opened += 1;
                 server
             }
         };
@@ -77,9 +76,10 @@ impl Link {
         self.open.is_some()
     }
 
-    /// A number that no other connection of this link has.
-    pub fn generation(&self) -> u64 {
-        self.generation
+    /// Connections opened so far: the number of the present one. Another number may be another broker, or one
+    /// that was restarted.
+    pub fn opened(&self) -> u64 {
+        self.opened
     }
 
     /// Closes the connection.

@@ -18,6 +18,7 @@ from rivven_kafka.cli import (
     discover,
     exit_codes,
     logs,
+    repair,
     run,
     spec,
     status,
@@ -46,6 +47,7 @@ COMMANDS: tuple[Command, ...] = (
     status,
     check,
     discover,
+    repair,
     validate,
     spec,
     completion,
@@ -97,7 +99,8 @@ def build_parser() -> argparse.ArgumentParser:
         prog="rivven-kafka",
         formatter_class=_HelpFormatter,
         description="Move records between Apache Kafka and Rivven, both ways.",
-        epilog="Exit codes: 0 ok, 1 failure, 2 wrong arguments, 78 wrong configuration, 130 interrupted. "
+        epilog="Exit codes: 0 ok, 1 failure, 2 wrong arguments, 3 records are missing (repair), 78 wrong "
+        "configuration, 130 interrupted. "
         "Results go to standard output, the log to standard error.",
     )
     parser.set_defaults(parser=parser)

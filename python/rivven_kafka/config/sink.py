@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from rivven_kafka.config.aliases import SINK
-from rivven_kafka.config.choices import Acks, Compression, OnError, Partitioning, ValueFormat
+from rivven_kafka.config.choices import Acks, Compression, OnError, OnLogDamage, Partitioning, ValueFormat
 from rivven_kafka.config.kafka_options import PRODUCER, KafkaOptions, broken_rules, options_schema
 from rivven_kafka.config.model import BrokenRule, Model
 from rivven_kafka.config.security import SecurityConfig
@@ -131,6 +131,14 @@ class KafkaSinkConfig(Model):
         OnError.FAIL,
         description="What to do with a record that can never be delivered: stop, count and skip it, or send "
         "it to the dead letter topic. Default: dead_letter when dead_letter_topic is given.",
+    )
+
+    on_log_damage: OnLogDamage = Field(
+        OnLogDamage.FAIL,
+        description="What to do when a Rivven log skips offsets, goes back, or cannot be read up to its end, "
+        "as after a crash of rivvend: stop before anything behind it is written to Kafka, or warn, count and "
+        "go on. A compacted Rivven topic, or one written in Rivven transactions, skips offsets by right: it "
+        "needs continue. A log that ends before the position always stops the sink.",
     )
 
     connections: int = Field(

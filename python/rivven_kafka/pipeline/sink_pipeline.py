@@ -44,8 +44,10 @@ _FINAL_FLUSH_S = 5.0
 _ABORT_S = 0.5
 _START_RETRY_S = 0.1
 _LOOK_EVERY_S = 0.1
+_REPORT_EVERY_S = 5.0
+"""Time between two reports of damage: a compacted topic has gaps in every answer."""
 _DAMAGE = {
-    "gaps": "the log skipped offsets, records are missing",
+    "gaps": "the log skips offsets, records are missing",
     "stalls": "the log goes on, but its next record cannot be read",
     "rewinds": "the log returned records again, it was damaged by a crash",
 }
@@ -120,9 +122,11 @@ class SinkPipeline(Pipeline):
                 connections=self._config.connections,
                 max_messages=min(self._rate.burst, _FETCH_RECORDS) if self._rate.limited else _FETCH_RECORDS,
                 max_buffered_bytes=self._config.max_in_flight_bytes // 4,
+                on_log_damage=self._config.on_log_damage,
             )
             stack.callback(self._fetcher.close)
             self._damage = dict.fromkeys(_DAMAGE, 0)
+            self._next_report = 0.0
             group_client = RivvenClient(**self._arguments)
             stack.callback(group_client.close)
             self._on_abort(group_client.close)
@@ -249,11 +253,15 @@ class SinkPipeline(Pipeline):
 
     def _report_damage(self) -> None:
         """Tells of what a Rivven log that was damaged by a crash does not give back."""
+        now = time.monotonic()
+        if now < self._next_report:
+            return
         stats = self._fetcher.stats()
         for name, text in _DAMAGE.items():
             if stats[name] > self._damage[name]:
                 count, self._damage[name] = stats[name] - self._damage[name], stats[name]
                 self.metrics.record_error(count)
+                self._next_report = now + _REPORT_EVERY_S
                 log.warning("%s (%d times)", text, count, extra={"connector": self.name})
 
     def _read(self, timeout_ms: int, max_records: int) -> None:

@@ -10,7 +10,13 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from rivven_kafka._native import KafkaSinkMetricsSnapshot, KafkaSourceMetricsSnapshot
-from rivven_kafka.errors import ConfigError, RivvenKafkaError, TimeoutExpired
+from rivven_kafka.errors import (
+    ConfigError,
+    ForeignWriterError,
+    LogDamagedError,
+    RivvenKafkaError,
+    TimeoutExpired,
+)
 from rivven_kafka.metrics import Direction
 from rivven_kafka.pipeline import SinkPipeline, SourcePipeline
 from rivven_kafka.pipeline.watchdog import Lag, Stall
@@ -112,7 +118,7 @@ class Connector:
         return self._thread is not None and self._thread.is_alive()
 
     def start(self, stop: threading.Event) -> None:
-        """Starts the thread. It ends after `stop` is set, or when the configuration turns out to be wrong."""
+        """Starts the thread. It ends after `stop` is set, or when another run cannot do better."""
         # A daemon: one that does not come back from a broker must not hold up the end of the process.
         self._thread = threading.Thread(target=self._supervise, args=(stop,), name=self.name, daemon=True)
         self._thread.start()
@@ -206,7 +212,8 @@ class Connector:
         try:
             self.pipeline.run(stop)
             self.error = None
-        except ConfigError as error:
+        except (ConfigError, ForeignWriterError, LogDamagedError) as error:
+            # Only a person can change either; a restart would move more records past the damage.
             self._note(error)
             log.error("gave up: %s", error, extra=extra)
             return False

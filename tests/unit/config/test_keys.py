@@ -16,6 +16,7 @@ from rivven_kafka.config import (
     KafkaSinkConfig,
     KafkaSourceConfig,
     OnError,
+    OnLogDamage,
     OnTombstone,
     Ordering,
     Partitioning,
@@ -91,6 +92,7 @@ SINK_DEFAULTS = {
     "value_format": ValueFormat.RAW,
     "partitioning": None,
     "on_error": OnError.FAIL,
+    "on_log_damage": OnLogDamage.FAIL,
     "connections": 16,
     "commit_interval_ms": 100,
     "session_timeout_ms": 10000,
@@ -172,6 +174,7 @@ CHOICES = [
     ("sink", "value_format", ["raw", "event"]),
     ("sink", "partitioning", ["preserve", "key"]),
     ("sink", "on_error", ["fail", "skip", "dead_letter"]),
+    ("sink", "on_log_damage", ["fail", "continue"]),
 ]
 
 

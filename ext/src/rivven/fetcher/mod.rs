@@ -1,6 +1,8 @@
 //! Reading partitions ahead, over one connection or several.
 
 mod buffer;
+mod check;
+mod damage;
 pub(super) mod limit;
 mod position;
 mod python;
@@ -11,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
+pub use damage::OnDamage;
 pub use python::PyFetcher;
 pub use worker::Stats;
 
@@ -38,6 +41,8 @@ pub struct FetcherConfig {
     /// Bytes of blocks that wait for `poll`. The answers that the connections hold besides share as much, but
     /// each may have one record beyond its share, and one answer when large records follow small ones.
     pub max_buffered_bytes: usize,
+    /// What becomes of the reading when the log shows damage.
+    pub on_damage: OnDamage,
 }
 
 impl FetcherConfig {
@@ -122,6 +127,7 @@ impl Fetcher {
             stop: Arc::clone(&run.stop),
             stats: Arc::clone(&self.stats),
             max_wait_ms: self.config.max_wait_ms,
+            on_damage: self.config.on_damage,
         }
     }
 
@@ -138,7 +144,7 @@ impl Fetcher {
                 partition,
                 offset,
                 limit,
-                checked: false,
+                checked: None,
                 stall: Stall::default(),
             });
         }

@@ -17,8 +17,8 @@ pub struct Position {
     pub offset: i64,
     /// Messages to ask for.
     pub limit: Limit,
-    /// Whether the offset was compared with the bounds of the log on this connection.
-    pub checked: bool,
+    /// Number of the connection on which the log was looked at, see `Link::opened`.
+    pub checked: Option<u64>,
     /// Watches for records that the log claims and never delivers.
     pub stall: Stall,
 }
@@ -30,8 +30,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone)]
 pub struct Stall {
     looked: Instant,
-    /// The log went on at this offset; an empty answer to a later question proves a stall.
-    suspected: Option<i64>,
+    /// The log went on at this offset, to that end; an empty answer to a later question proves a stall.
+    suspected: Option<(i64, u64)>,
     counted: Option<i64>,
 }
 
@@ -50,16 +50,13 @@ impl Stall {
     /// The log ends at `latest` and `offset` is asked for.
     pub fn looked(&mut self, offset: i64, latest: u64) {
         self.looked = Instant::now();
-        self.suspected = (latest > offset as u64).then_some(offset);
+        self.suspected = (latest > offset as u64).then_some((offset, latest));
     }
 
-    /// Nothing came for `offset`. True when a stall is proven, once for each offset.
-    pub fn nothing(&mut self, offset: i64) -> bool {
-        let proven = self.suspected == Some(offset) && self.counted != Some(offset);
-        if proven {
-            self.counted = Some(offset);
-        }
-        proven
+    /// Nothing came for `offset`. The end of the log when a stall is proven, once for each offset.
+    pub fn nothing(&mut self, offset: i64) -> Option<u64> {
+        let (_, latest) = self.suspected.filter(|(suspect, _)| *suspect == offset)?;
+        (self.counted.replace(offset) != Some(offset)).then_some(latest)
     }
 }
 
@@ -68,6 +65,8 @@ impl Stall {
 pub struct Oddities {
     /// Offsets between the one asked for and the first that came.
     pub missing: i64,
+    /// Two offsets of the answer that follow each other, and between which some are missing; the first two.
+    pub jump: Option<(i64, i64)>,
     /// Records below the offset asked for, which are dropped.
     pub below: usize,
     /// Records at or above it, but not above the one before: a damaged log. They are kept.
@@ -75,18 +74,28 @@ pub struct Oddities {
 }
 
 impl Position {
-    /// Moves on behind `block`; returns what is left of it and what was odd.
-    pub fn advance(&mut self, block: Block) -> (Block, Oddities) {
+    /// What is odd about an answer to a question for the present offset.
+    pub fn examine(&self, block: &Block) -> Oddities {
+        let below = block.records.iter().filter(|record| record.offset < self.offset).count();
+        let above =
+            || block.records.iter().map(|record| record.offset).filter(|offset| *offset >= self.offset);
+        let pairs = || above().zip(above().skip(1));
+        let out_of_order = pairs().filter(|(before, after)| after <= before).count();
+        let jump = pairs().find(|(before, after)| *after > before + 1);
+        let missing = above().min().map_or(0, |first| first - self.offset);
+        Oddities { missing, jump, below, out_of_order }
+    }
+
+    /// Moves on behind `block`; returns what is left of it.
+    pub fn advance(&mut self, block: Block) -> Block {
         let asked = self.offset;
-        let below = block.records.iter().filter(|record| record.offset < asked).count();
-        let block = if below == 0 { block } else { without_below(block, asked) };
+        let below = block.records.iter().any(|record| record.offset < asked);
+        let block = if below { without_below(block, asked) } else { block };
         if let Some(largest) = block.records.iter().map(Block::payload_len).max() {
             self.limit.grow(largest);
         }
-        let first = block.records.iter().map(|record| record.offset).min().unwrap_or(asked);
-        let out_of_order = block.records.windows(2).filter(|pair| pair[1].offset <= pair[0].offset).count();
         self.offset = asked.max(block.next_offset);
-        (block, Oddities { missing: first - asked, below, out_of_order })
+        block
     }
 }
 
@@ -111,8 +120,9 @@ mod tests {
         let block = wire::decode_messages(&Bytes::from(body), &topic, 0).unwrap();
         let limit = Limit::new(100, usize::MAX);
         let mut position =
-            Position { topic, partition: 0, offset: asked, limit, checked: true, stall: Stall::default() };
-        let (block, oddities) = position.advance(block);
+            Position { topic, partition: 0, offset: asked, limit, checked: None, stall: Stall::default() };
+        let oddities = position.examine(&block);
+        let block = position.advance(block);
         (position, block, oddities)
     }
 
@@ -120,13 +130,19 @@ mod tests {
     fn it_steps_behind_the_highest_offset_not_the_last() {
         let (position, block, odd) = advance(5, &[5, 6, 7, 0, 0]);
         assert_eq!((position.offset, block.records.len()), (8, 3));
-        assert_eq!(odd, Oddities { missing: 0, below: 2, out_of_order: 0 });
+        assert_eq!(odd, Oddities { missing: 0, jump: None, below: 2, out_of_order: 0 });
     }
 
     #[test]
     fn a_gap_is_seen_and_passed() {
         let (position, _, odd) = advance(5, &[9, 10]);
         assert_eq!((position.offset, odd.missing), (11, 4));
+    }
+
+    #[test]
+    fn a_jump_within_an_answer_is_seen() {
+        let (position, _, odd) = advance(5, &[5, 6, 9, 10, 20]);
+        assert_eq!((position.offset, odd.missing, odd.jump), (21, 0, Some((6, 9))));
     }
 
     #[test]
@@ -138,13 +154,13 @@ mod tests {
     #[test]
     fn a_stall_is_proven_by_an_answer_that_came_after_the_look() {
         let mut stall = Stall::default();
-        assert!(!stall.nothing(5), "nothing may be right");
+        assert_eq!(stall.nothing(5), None, "nothing may be right");
         stall.looked(5, 5);
-        assert!(!stall.nothing(5), "at the end");
+        assert_eq!(stall.nothing(5), None, "at the end");
         stall.looked(5, 9);
-        assert!(stall.nothing(5));
-        assert!(!stall.nothing(5), "once");
-        assert!(!stall.nothing(6), "moved on");
+        assert_eq!(stall.nothing(5), Some(9));
+        assert_eq!(stall.nothing(5), None, "once");
+        assert_eq!(stall.nothing(6), None, "moved on");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::{Fetcher, FetcherConfig};
+use super::{Fetcher, FetcherConfig, OnDamage};
 use crate::error::Result;
 use crate::kafka::py::RecordBlock;
 use crate::rivven::arguments::{timeout, Arguments};
@@ -13,9 +13,12 @@ use crate::rivven::retry::Backoff;
 
 /// Reads partitions of Rivven topics ahead, in native threads.
 ///
-/// Reads go on behind the highest offset seen. Counted, not hidden: answers that skip offsets the log should
-/// hold (`gaps`), records that come again (`rewinds`; those below the offset asked for are dropped), and
-/// positions that get nothing although the log goes on (`stalls`): the signs of a damaged log.
+/// Signs of a damaged log are answers that skip offsets (`gaps`), records that come again
+/// (`rewinds`), and positions that get nothing although the log goes on (`stalls`). With `on_log_damage` of "fail"
+/// the first one ends the fetching with `LogDamagedError`, before the answer that shows it; the end of each log is
+/// looked at, too, on every new connection. With "continue" they are counted, reads go on behind the highest
+/// offset seen, and records below the offset asked for are dropped. A log that ends before the offset to read
+/// from is an error in either case.
 #[pyclass(frozen, name = "Fetcher", module = "rivven_kafka._native")]
 pub struct PyFetcher(Fetcher);
 
@@ -23,7 +26,7 @@ pub struct PyFetcher(Fetcher);
 impl PyFetcher {
     #[new]
     #[pyo3(signature = (servers, *, connections=4, max_wait_ms=500, max_messages=2000,
-        max_buffered_bytes=67_108_864, client_id="rivven-kafka".to_owned(), connect_timeout_ms=10_000,
+        max_buffered_bytes=67_108_864, on_log_damage="fail", client_id="rivven-kafka".to_owned(), connect_timeout_ms=10_000,
         request_timeout_ms=30_000, retry_initial_ms=100, retry_max_ms=30_000, retry_multiplier=2.0,
         max_retries=10))]
     #[allow(clippy::too_many_arguments)] // keyword arguments in Python
@@ -33,6 +36,7 @@ impl PyFetcher {
         max_wait_ms: u64,
         max_messages: usize,
         max_buffered_bytes: usize,
+        on_log_damage: &str,
         client_id: String,
         connect_timeout_ms: u64,
         request_timeout_ms: u64,
@@ -49,7 +53,9 @@ impl PyFetcher {
         };
         let arguments = Arguments { servers, client_id, connect_timeout_ms, request_timeout_ms, backoff };
         let link = arguments.check()?;
-        let config = FetcherConfig { link, connections, max_wait_ms, max_messages, max_buffered_bytes };
+        let on_damage = OnDamage::from_name(on_log_damage)?;
+        let config =
+            FetcherConfig { link, connections, max_wait_ms, max_messages, max_buffered_bytes, on_damage };
         Fetcher::new(config).map(Self)
     }
 

@@ -5,8 +5,19 @@ use rivven_protocol::{MessageData, Request, Response};
 use super::*;
 use crate::rivven::mock::{broker, error, link, Reply};
 
-/// A fetcher of one partition from offset 0; the log starts at `earliest` and `consume` answers fetches.
-fn fetcher(earliest: u64, mut consume: impl FnMut(u64, u32) -> Reply + Send + 'static) -> Fetcher {
+/// A fetcher of one partition from offset 0 that goes on over damage; the log starts at `earliest` and `consume`
+/// answers fetches.
+fn fetcher(earliest: u64, consume: impl FnMut(u64, u32) -> Reply + Send + 'static) -> Fetcher {
+    careful(OnDamage::Continue, earliest, 0, consume)
+}
+
+/// The same with a choice, and from `start`.
+fn careful(
+    on_damage: OnDamage,
+    earliest: u64,
+    start: i64,
+    mut consume: impl FnMut(u64, u32) -> Reply + Send + 'static,
+) -> Fetcher {
     let address = broker(move |request| match request {
         Request::GetOffsetBounds { .. } => Reply::Answer(Response::OffsetBounds { earliest, latest: 100 }),
         Request::Consume { offset, max_messages, .. } => consume(offset, max_messages),
@@ -18,9 +29,10 @@ fn fetcher(earliest: u64, mut consume: impl FnMut(u64, u32) -> Reply + Send + 's
         max_wait_ms: 10,
         max_messages: 64,
         max_buffered_bytes: 1 << 20,
+        on_damage,
     });
     let fetcher = fetcher.unwrap();
-    fetcher.assign(vec![("t".into(), 0, 0)]).unwrap();
+    fetcher.assign(vec![("t".into(), 0, start)]).unwrap();
     fetcher
 }
 
@@ -76,4 +88,101 @@ fn failures_are_retried_and_then_reported() {
     let error = fetcher.poll(Duration::from_secs(5), 1).unwrap_err();
     assert_eq!((error.kind, error.offset), (Kind::Connect, Some(2)));
     assert!(error.message.ends_with("(after 3 retries)"), "{error}");
+}
+
+/// What an intact log of 100 records answers.
+fn intact(offset: u64) -> Reply {
+    messages(offset..100.min(offset + 10))
+}
+
+/// The error that ends a fetcher, and the offsets that came out before.
+fn end(fetcher: &Fetcher) -> (Vec<i64>, Error) {
+    let mut before = Vec::new();
+    loop {
+        match fetcher.poll(Duration::from_secs(5), usize::MAX) {
+            Ok(blocks) => {
+                assert!(!blocks.is_empty(), "no error within 5 s");
+                before
+                    .extend(blocks.iter().flat_map(|block| block.records.iter().map(|record| record.offset)));
+            }
+            Err(error) => return (before, error),
+        }
+    }
+}
+
+#[track_caller]
+fn assert_damage(fetcher: &Fetcher, before: std::ops::Range<i64>, at: i64, seen: &str) {
+    let (offsets, error) = end(fetcher);
+    assert_eq!(offsets, before.collect::<Vec<_>>());
+    assert_eq!((error.kind, error.offset, error.topic.as_deref()), (Kind::LogDamaged, Some(at), Some("t")));
+    assert!(error.message.contains(seen), "{error}");
+    assert!(error.message.contains("delete <data-dir>/wal/*.wal before it starts again"), "{error}");
+}
+
+#[test]
+fn an_answer_that_shows_damage_is_not_handed_on() {
+    let gap = careful(OnDamage::Fail, 0, 0, |offset, _| match offset {
+        20 => messages(25..30),
+        _ => intact(offset),
+    });
+    assert_damage(&gap, 0..20, 20, "an answer starts at 25");
+    assert_eq!(gap.stats().gaps.load(Ordering::Relaxed), 1);
+    for (again, seen) in
+        [(vec![20, 21, 20], "goes back to offset 20"), (vec![20, 0, 0], "goes back to offset 0")]
+    {
+        let rewind = careful(OnDamage::Fail, 0, 0, move |offset, _| match offset {
+            20 => {
+                let messages = again.iter().map(|offset| MessageData::new(*offset, &b"v"[..], 0)).collect();
+                Reply::Answer(Response::Messages { messages })
+            }
+            _ => intact(offset),
+        });
+        assert_damage(&rewind, 0..20, 20, seen);
+    }
+    let jump = careful(OnDamage::Fail, 0, 0, |offset, _| match offset {
+        20 => {
+            let messages = [20, 90, 91].map(|offset| MessageData::new(offset, &b"v"[..], 0)).to_vec();
+            Reply::Answer(Response::Messages { messages })
+        }
+        _ => intact(offset),
+    });
+    assert_damage(&jump, 0..20, 20, "jumps from offset 20 to 90");
+    let stall = careful(OnDamage::Fail, 0, 0, |offset, _| match offset {
+        20..99 => messages(0..0),
+        _ => intact(offset),
+    });
+    assert_damage(&stall, 0..20, 20, "nothing can be read, although the log ends at 100");
+}
+
+#[test]
+fn the_end_of_the_log_and_what_was_read_last_are_looked_at_first() {
+    let tail = careful(OnDamage::Fail, 0, 0, |offset, _| match offset {
+        80.. => messages(0..0),
+        _ => intact(offset),
+    });
+    assert_damage(&tail, 0..0, 99, "nothing can be read");
+    let middle = careful(OnDamage::Fail, 0, 30, |offset, _| match offset {
+        0..90 => messages(90..100),
+        _ => intact(offset),
+    });
+    assert_damage(&middle, 0..0, 29, "an answer starts at 90");
+    let shrunk = careful(OnDamage::Continue, 0, 101, |_, _| messages(0..0));
+    assert_damage(&shrunk, 0..0, 101, "the log ends at 100");
+    let deleted = careful(OnDamage::Fail, 50, 30, |offset, _| intact(offset.max(50)));
+    assert_eq!(offsets(&deleted)[..2], [50, 51], "deleted records are no damage");
+}
+
+#[test]
+fn a_new_connection_looks_again() {
+    let mut came_back = false;
+    let fetcher = careful(OnDamage::Fail, 0, 0, move |offset, _| match offset {
+        20 if !came_back => {
+            came_back = true;
+            Reply::Hang
+        }
+        // What the next question would not show.
+        99 if came_back => messages(0..0),
+        _ => intact(offset),
+    });
+    assert_damage(&fetcher, 0..20, 99, "nothing can be read");
 }

@@ -7,6 +7,8 @@ use std::time::Duration;
 use rivven_protocol::{Request, Response};
 
 use super::buffer::Buffer;
+use super::check::lowest_again;
+use super::damage::{OnDamage, Sign};
 use super::position::Position;
 use crate::error::{Error, Kind, Result};
 use crate::record::Block;
@@ -53,6 +55,8 @@ pub struct Worker {
     pub stats: Arc<Stats>,
     /// Longest poll of a single partition.
     pub max_wait_ms: u64,
+    /// What becomes of the reading when a log shows damage.
+    pub on_damage: OnDamage,
 }
 
 impl Worker {
@@ -95,7 +99,7 @@ impl Worker {
             if !self.buffer.wait_for_room() {
                 return Ok(false);
             }
-            match self.attempt(index, wait_ms) {
+            match self.attempt(index, wait_ms).and_then(|answer| self.accept(index, answer)) {
                 Ok(Answer::Block(block)) => {
                     self.link.succeeded();
                     return Ok(self.deliver(index, block));
@@ -117,10 +121,6 @@ impl Worker {
                     let error = self.locate(index, error);
                     self.link.recover(error)?;
                     add(&self.stats.retries, 1);
-                    if !self.link.connected() {
-                        // The broker may have come back with another log.
-                        self.positions.iter_mut().for_each(|position| position.checked = false);
-                    }
                 }
             }
         }
@@ -132,15 +132,28 @@ impl Worker {
     }
 
     fn attempt(&mut self, index: usize, wait_ms: u64) -> Result<Answer> {
-        if !self.positions[index].checked {
-            self.check_bounds(index)?;
+        // A new connection may lead to a broker that has come back with another log.
+        self.link.connection()?;
+        if self.positions[index].checked != Some(self.link.opened()) {
+            self.check_log(index)?;
         }
+        let position = &self.positions[index];
+        self.consume(index, position.offset as u64, position.limit.get(), wait_ms)
+    }
+
+    pub(super) fn consume(
+        &mut self,
+        index: usize,
+        offset: u64,
+        max_messages: u32,
+        wait_ms: u64,
+    ) -> Result<Answer> {
         let position = &self.positions[index];
         let request = Request::Consume {
             topic: position.topic.to_string(),
             partition: position.partition,
-            offset: position.offset as u64,
-            max_messages: position.limit.get(),
+            offset,
+            max_messages,
             isolation_level: None,
             max_wait_ms: (wait_ms > 0).then_some(wait_ms),
         };
@@ -160,19 +173,7 @@ impl Worker {
         }
     }
 
-    /// An offset behind the end would be answered with nothing, forever: the log has shrunk.
-    fn check_bounds(&mut self, index: usize) -> Result<()> {
-        let (_, latest) = self.bounds(index)?;
-        let position = &mut self.positions[index];
-        if position.offset as u64 > latest {
-            let text = format!("the log ends at {latest}, before the offset to read from: it has shrunk");
-            return Err(Error::new(Kind::OffsetOutOfRange, text).with_code("OFFSET_OUT_OF_RANGE"));
-        }
-        position.checked = true;
-        Ok(())
-    }
-
-    fn bounds(&mut self, index: usize) -> Result<(u64, u64)> {
+    pub(super) fn bounds(&mut self, index: usize) -> Result<(u64, u64)> {
         let position = &self.positions[index];
         let request =
             Request::GetOffsetBounds { topic: position.topic.to_string(), partition: position.partition };
@@ -183,17 +184,49 @@ impl Worker {
         }
     }
 
-    /// Hands the records of an answer over; true if there were any.
-    fn deliver(&mut self, index: usize, block: Block) -> bool {
+    /// Passes on what shows no damage, or all of it where reading is to go on: counted then.
+    fn accept(&mut self, index: usize, answer: Answer) -> Result<Answer> {
+        let Answer::Block(block) = &answer else { return Ok(answer) };
         let asked = self.positions[index].offset;
-        let (block, odd) = self.positions[index].advance(block);
-        add(&self.stats.rewinds, (odd.below + odd.out_of_order) as u64);
-        if odd.missing > 0 && !self.starts_at(index, asked + odd.missing) {
+        let odd = self.positions[index].examine(block);
+        if odd.below + odd.out_of_order > 0 {
+            add(&self.stats.rewinds, (odd.below + odd.out_of_order) as u64);
+            if self.on_damage == OnDamage::Fail {
+                return Err(self.damaged(index, asked as u64, Sign::Rewind(lowest_again(asked, block))));
+            }
+        }
+        if odd.missing > 0 {
+            match self.bounds(index) {
+                // It starts there, or later by now, so that nothing is missing that should be there.
+                Ok((earliest, _)) if earliest >= (asked + odd.missing) as u64 => {}
+                // The question comes again, and the answer with it.
+                Err(error) if self.on_damage == OnDamage::Fail => return Err(error),
+                _ => {
+                    add(&self.stats.gaps, 1);
+                    if self.on_damage == OnDamage::Fail {
+                        return Err(self.damaged(index, asked as u64, Sign::Gap(asked + odd.missing)));
+                    }
+                }
+            }
+        }
+        if let Some((before, after)) = odd.jump {
+            // As after a replay, where the first copy of a record is followed by what came later.
             add(&self.stats.gaps, 1);
+            if self.on_damage == OnDamage::Fail {
+                return Err(self.damaged(index, asked as u64, Sign::Jump(before, after)));
+            }
         }
         if block.records.is_empty() {
+            self.watch_for_stall(index)?;
+        }
+        Ok(answer)
+    }
+
+    /// Hands the records of an answer over; true if there were any.
+    fn deliver(&mut self, index: usize, block: Block) -> bool {
+        let block = self.positions[index].advance(block);
+        if block.records.is_empty() {
             add(&self.stats.empty, 1);
-            self.watch_for_stall(index);
             return false;
         }
         add(&self.stats.records_fetched, block.records.len() as u64);
@@ -202,22 +235,20 @@ impl Worker {
     }
 
     /// A fetch that gets nothing while the log goes on must not look like one that is up to date.
-    fn watch_for_stall(&mut self, index: usize) {
+    fn watch_for_stall(&mut self, index: usize) -> Result<()> {
         let offset = self.positions[index].offset;
-        if self.positions[index].stall.nothing(offset) {
+        if let Some(latest) = self.positions[index].stall.nothing(offset) {
             add(&self.stats.stalls, 1);
+            if self.on_damage == OnDamage::Fail {
+                return Err(self.damaged(index, offset as u64, Sign::Stall(latest)));
+            }
         } else if self.positions[index].stall.look_due() {
             // Without an answer there is nothing to compare; the next fetch finds out why.
             if let Ok((_, latest)) = self.bounds(index) {
                 self.positions[index].stall.looked(offset, latest);
             }
         }
-    }
-
-    /// Whether the log starts at `first` (or later, by now), so that nothing is missing that should be there.
-    /// Where the broker does not say, the gap counts.
-    fn starts_at(&mut self, index: usize, first: i64) -> bool {
-        self.bounds(index).is_ok_and(|(earliest, _)| earliest >= first as u64)
+        Ok(())
     }
 }
 
@@ -230,7 +261,8 @@ impl Drop for Worker {
     }
 }
 
-enum Answer {
+/// What a question for records gets.
+pub(super) enum Answer {
     Block(Block),
     Throttled(Duration),
 }

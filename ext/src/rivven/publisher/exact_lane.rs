@@ -174,7 +174,7 @@ impl Lane {
     /// The producer id for a partition, made known over this connection.
     fn writer(&mut self, exact: &Exact, place: &Place) -> Result<Writer> {
         self.link.connection()?;
-        let connection = self.link.generation();
+        let connection = self.link.opened();
         let identity = exact.identity.get();
         if let Some(writer) = self.writers.get(&place.number) {
             let current = writer.connection == connection && writer.identity == identity;

@@ -145,12 +145,12 @@ impl Lane {
     pub(super) fn look(&mut self) -> Result<()> {
         self.link.connection()?;
         let Some(place) = self.batch.place().filter(|_| self.shared.config.check_log) else { return Ok(()) };
-        let connection = self.link.generation();
+        let connection = self.link.opened();
         if self.looked.get(&place.number) != Some(&connection) {
             let known_end = Some(place.end()).filter(|end| *end >= 0);
             let (_, end) = log_scan::check_tail(&mut self.link, &place.topic, place.partition, known_end)?;
             place.raise_end(end);
-            self.looked.insert(place.number, self.link.generation());
+            self.looked.insert(place.number, self.link.opened());
         }
         Ok(())
     }

@@ -1,0 +1,6 @@
+"""Comparing the Kafka topics of a source with the Rivven topics it fills, and publishing what they lack."""
+
+from rivven_kafka.repair.repair import repair_source
+from rivven_kafka.repair.report import OffsetRange, PartitionReport, Report
+
+__all__ = ["OffsetRange", "PartitionReport", "Report", "repair_source"]

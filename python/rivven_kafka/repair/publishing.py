@@ -1,0 +1,82 @@
+"""Publishing missing records as the source would."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rivven_kafka._native import Publisher, RecordBlock, RivvenClient
+from rivven_kafka.config import OnTombstone, SourceEntry, TopicSettings, transforms_json
+from rivven_kafka.pipeline.destination import Destinations
+
+_WAIT_MS = 200
+
+
+class MissingRecords:
+    """Publishes records with the options of a source.
+
+    Records go out in the order in which they are submitted, as far as `ordering` promises. The Rivven topics
+    are made sure of as the source does it.
+
+    Args:
+        arguments: Arguments of the native clients, see `client_arguments`.
+        entry: The source.
+        settings: Defaults for the creation of topics.
+        topics: Partitions of the Kafka topics, by name.
+
+    Raises:
+        UnknownTopicError: A Rivven topic does not exist and is not to be created.
+        ConfigError: A Rivven topic does not fit.
+        ConnectError: Rivven cannot be reached.
+    """
+
+    def __init__(
+        self,
+        arguments: dict[str, Any],
+        entry: SourceEntry,
+        settings: TopicSettings,
+        topics: Mapping[str, int],
+    ) -> None:
+        config = entry.config
+        self._most_bytes = config.max_in_flight_bytes
+        self._client = RivvenClient(**arguments)
+        self._publisher = Publisher(
+            **arguments,
+            value_format=config.value_format,
+            partitioning=config.partitioning,
+            connections=config.connections,
+            max_batch_records=config.max_batch_records,
+            max_request_bytes=config.max_request_size,
+            include_headers=config.include_headers,
+            include_key=config.include_key,
+            on_tombstone="fail" if config.on_tombstone is OnTombstone.DEAD_LETTER else config.on_tombstone,
+            on_bad="skip",
+            transforms=transforms_json(entry.transforms),
+        )
+        Destinations(self._client, entry, settings, self._publisher).add(topics)
+
+    def submit(self, block: RecordBlock) -> None:
+        """Takes records of a Kafka partition, behind those before; waits while too many are on the way.
+
+        Raises:
+            RivvenKafkaError: Rivven has refused records, or cannot be reached any more.
+        """
+        self._publisher.submit(block)
+        while self._publisher.in_flight_bytes() >= self._most_bytes:
+            self._publisher.wait(_WAIT_MS)
+
+    def finish(self) -> int:
+        """Waits until Rivven has acknowledged everything; returns how many records it took.
+
+        Raises:
+            RivvenKafkaError: Rivven has refused records, or cannot be reached any more.
+        """
+        while self._publisher.in_flight_records():
+            self._publisher.wait(_WAIT_MS)
+        self._publisher.check()
+        return int(self._publisher.stats()["records_published"])
+
+    def close(self) -> None:
+        """Ends the connections; what is not acknowledged by then may or may not be stored."""
+        self._publisher.close(0)
+        self._client.close()

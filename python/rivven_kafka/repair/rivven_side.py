@@ -1,0 +1,126 @@
+"""Reading all of a Rivven partition, also of a damaged one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from rivven_kafka._native import Fetcher, RecordBlock, RivvenClient
+from rivven_kafka.errors import LogDamagedError, RecordTooLargeError
+from rivven_kafka.repair.report import OffsetRange
+
+_POLL_MS = 300
+_PROBES = 10_000
+"""Offsets that are tried one by one behind what cannot be read (about 60 us each), before larger steps."""
+
+
+class LogReader:
+    """Reads Rivven partitions from their first record to their present end.
+
+    Args:
+        arguments: Arguments of the native clients, see `client_arguments`.
+        max_buffered_bytes: Most bytes that wait to be looked at.
+    """
+
+    def __init__(self, arguments: dict[str, Any], max_buffered_bytes: int) -> None:
+        self._client = RivvenClient(**arguments)
+        self._fetcher = Fetcher(
+            **arguments, connections=1, max_buffered_bytes=max_buffered_bytes, on_log_damage="continue"
+        )
+
+    def partition_count(self, topic: str) -> int | None:
+        """How many partitions a topic has, None if it does not exist."""
+        return self._client.partition_count(topic)
+
+    def require_sound(self, topic: str, partition: int) -> None:
+        """Makes sure that what is written next can be read.
+
+        Raises:
+            LogDamagedError: The end of the log cannot be read, or lies before records that it holds.
+        """
+        self._client.check_tail(topic, partition)
+        beyond = self.beyond_end(topic, partition)
+        if beyond is not None:
+            raise LogDamagedError(
+                "the log holds records behind its end, and new ones would hide behind them; fill another "
+                "Rivven topic, see docs/delivery.md",
+                topic=topic,
+                partition=partition,
+                offset=beyond.first,
+            )
+
+    def beyond_end(self, topic: str, partition: int) -> OffsetRange | None:
+        """The first record at or behind the end of the log, which can only be what a replay has left."""
+        _, end = self._client.offset_bounds(topic, partition)
+        offset = self._client.fetch(topic, partition, end, 1).first_offset
+        # What was appended in between moved the end.
+        if offset is None or offset < self._client.offset_bounds(topic, partition)[1]:
+            return None
+        return OffsetRange(topic, partition, offset, offset)
+
+    def read(self, topic: str, partition: int, take: Callable[[RecordBlock], None]) -> list[OffsetRange]:
+        """Hands every record that can be read to `take`.
+
+        Returns:
+            What cannot be read: answers start behind the offset that was asked for, or hold nothing.
+
+        Raises:
+            ConnectError: Rivven cannot be reached any more.
+        """
+        offset, end = self._client.offset_bounds(topic, partition)
+        unreadable: list[OffsetRange] = []
+
+        def skip(start: int, to: int) -> None:
+            if unreadable and unreadable[-1].last + 1 == start:
+                start = unreadable.pop().first
+            unreadable.append(OffsetRange(topic, partition, start, to - 1))
+
+        while offset < end:
+            self._fetcher.assign([(topic, partition, offset)])
+            try:
+                while offset < end:
+                    blocks = self._fetcher.poll(_POLL_MS)
+                    if not blocks and not len(self._client.fetch(topic, partition, offset, 1)):
+                        break
+                    for block in blocks:
+                        for start, to in _gaps(block, offset):
+                            skip(start, to)
+                        take(block)
+                        offset = block.next_offset
+            except RecordTooLargeError:
+                # Stored, and in no answer ever: the next one may be there.
+                skip(offset, offset + 1)
+                offset += 1
+                continue
+            if offset < end:
+                found = self._next_readable(topic, partition, offset, end)
+                skip(offset, found)
+                offset = found
+        self._fetcher.assign([])
+        return unreadable
+
+    def _next_readable(self, topic: str, partition: int, offset: int, end: int) -> int:
+        """The lowest offset above `offset` that gets an answer, or the end."""
+        tried, step = offset, 1
+        while (tried := tried + step) < end:
+            if tried - offset >= _PROBES:
+                step *= 2
+            block = self._client.fetch(topic, partition, tried, 1)
+            if block.first_offset is not None:
+                return max(block.first_offset, tried)
+        return end
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._fetcher.close()
+        self._client.close()
+
+
+def _gaps(block: RecordBlock, offset: int) -> Iterator[tuple[int, int]]:
+    """The offsets from `offset` on that a block jumps over: the first of each gap, and where it goes on."""
+    if len(block) == block.next_offset - offset == (block.last_offset or 0) + 1 - offset:
+        return
+    for at in block.offsets():
+        if at > offset:
+            yield offset, at
+        offset = max(offset, at + 1)
