@@ -190,12 +190,17 @@ fn print_rates() {
             }
             json.extend_from_slice(br#","metadata":{"position":"orders:3:1234567","kafka_partition":3}}"#);
         }
-        let rounds = 400_000_000 / json.len();
-        let start = Instant::now();
-        for _ in 0..rounds {
-            assert_eq!(event_position(std::hint::black_box(&json)).unwrap().offset, 1_234_567);
+        let rounds = 2_000_000 / json.len();
+        let mut best = f64::MAX;
+        // The best of many short runs: what a machine does that has nothing else to do.
+        for _ in 0..200 {
+            let start = Instant::now();
+            for _ in 0..rounds {
+                assert_eq!(event_position(std::hint::black_box(&json)).unwrap().offset, 1_234_567);
+            }
+            best = best.min(start.elapsed().as_secs_f64());
         }
-        let rate = (rounds * json.len()) as f64 / start.elapsed().as_secs_f64() / 1e6;
+        let rate = (rounds * json.len()) as f64 / best / 1e6;
         println!("{name:18} {:6} bytes  {rate:7.0} MB/s", json.len());
     }
 }
