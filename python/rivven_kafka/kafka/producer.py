@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Protocol
 
 from kafka import KafkaProducer, TopicPartition
@@ -17,12 +18,19 @@ from kafka import errors as kafka_errors
 from kafka.producer.producer_batch import ProducerBatch
 from kafka.producer.record_accumulator import RecordAccumulator
 
-from rivven_kafka.errors import DeliveryError, RivvenKafkaError
+from rivven_kafka._native import BadRecord
+from rivven_kafka.errors import DeliveryError, RecordTooLargeError, RivvenKafkaError, UnknownTopicError
 from rivven_kafka.kafka.connect import connected
 from rivven_kafka.kafka.errors import translate
 
 # The sender wakes up at once; only a connection attempt under way can hold it longer.
 _JOIN_TIMEOUT_S = 2.0
+_ASK_S = 1.0
+_LIMITS: dict[type[BaseException], str] = {
+    kafka_errors.MessageSizeTooLargeError: "max.message.bytes",
+    kafka_errors.RecordListTooLargeError: "segment.bytes",
+}
+"""Options of a Kafka topic that say how large a batch may be, by the error of one that is larger."""
 
 
 class SealedBatch(Protocol):
@@ -45,6 +53,13 @@ class SealedBatch(Protocol):
 
     def split(self) -> tuple[SealedBatch, SealedBatch]:
         """The batch in two halves."""
+
+    @property
+    def first_record(self) -> tuple[str, int, int]:
+        """Where its first record was read: topic, partition, offset."""
+
+    def refuse(self, reason: str) -> BadRecord:
+        """The only record of the batch, which Kafka will never take."""
 
     def acknowledge(self) -> None:
         """The batch is stored by Kafka."""
@@ -159,6 +174,17 @@ class _Accumulator(RecordAccumulator):  # type: ignore[misc]  # kafka-python is 
         return len(halves)
 
 
+def _too_large(sealed: SealedBatch, topic: str, error: BaseException) -> str | None:
+    """What to tell about a batch with one record when its size is what Kafka refused; else None."""
+    limit = _LIMITS.get(type(error))
+    if limit is None or sealed.record_count != 1:
+        return None
+    return (
+        f"Kafka topic {topic!r} does not take a record of {sealed.size_bytes} bytes "
+        f"({type(error).__name__}): its option {limit} is smaller"
+    )
+
+
 _Done = Callable[[SealedBatch, TopicPartition, BaseException | None], None]
 
 
@@ -182,6 +208,8 @@ class BatchProducer:
         options: Options of `kafka.KafkaProducer`; serializers, compression and batching are not used.
         on_delivery: Called from the sender thread with the records and bytes of every batch that Kafka has
             stored.
+        keep_refused: Whether a record that is too large for Kafka goes to `take_refused` and the others go
+            on; else it is a delivery failure.
 
     Raises:
         ConfigError: The options cannot work, whatever the brokers do.
@@ -190,8 +218,20 @@ class BatchProducer:
     """
 
     def __init__(
-        self, options: Mapping[str, Any], on_delivery: Callable[[int, int], None] = lambda *_: None
+        self,
+        options: Mapping[str, Any],
+        on_delivery: Callable[[int, int], None] = lambda *_: None,
+        *,
+        keep_refused: bool = False,
     ) -> None:
+        self._keep_refused = keep_refused
+        self._translate = partial(
+            translate,
+            right="WRITE",
+            user=options.get("sasl_plain_username"),
+            transactional_id=options.get("transactional_id"),
+        )
+        self._refused: list[BadRecord] = []
         self._brokers = ",".join(options["bootstrap_servers"])
         self._on_delivery = on_delivery
         self._error: RivvenKafkaError | None = None
@@ -215,6 +255,36 @@ class BatchProducer:
         # One batch per partition in flight, also without idempotence: no retry may overtake its successor.
         sender.config["guarantee_message_order"] = True
         sender._record_retries = self._count_retry
+        sender._dispatch_error = partial(self._dispatch_error, sender, sender._dispatch_error)
+
+    def _dispatch_error(
+        self,
+        sender: Any,
+        theirs: Callable[..., None],
+        batch: ProducerBatch,
+        exception: BaseException,
+        partition_response: Any,
+    ) -> None:
+        """Takes a record that is too large out of the way before kafka-python makes it a failure.
+
+        kafka-python has split the batch until it is alone by then.
+        """
+        sealed, tp = batch.records.sealed, batch.topic_partition
+        reason = _too_large(sealed, tp.topic, exception) if self._keep_refused else None
+        # An earlier attempt whose answer was lost may be stored. The sequence number would be used twice, and
+        # Kafka would take the next record for that one.
+        unknown = batch.has_sequence and batch.attempts > 0
+        if reason is None or batch.final_state is not None or unknown:
+            theirs(batch, exception, partition_response=partition_response)
+            return
+        if batch.has_sequence:
+            sender._transaction_manager.set_sequence_number(tp, batch.base_sequence)
+        sender._maybe_remove_from_inflight_batches(batch)
+        self._accumulator.deallocate(batch)
+        self._accumulator.muted.discard(tp)
+        with self._lock:
+            self._refused.append(sealed.refuse(reason))
+            self._in_flight -= 1
 
     def _count_retry(self, batch: ProducerBatch) -> None:
         with self._lock:
@@ -234,7 +304,8 @@ class BatchProducer:
         try:
             return set(self._producer.partitions_for(topic))
         except kafka_errors.KafkaError as error:
-            raise translate(error, f"cannot read metadata of topic {topic!r}", topic=topic) from error
+            context = f"cannot read metadata of topic {topic!r}"
+            raise self._translate(error, context, topic=topic) from error
 
     def send(self, topic: str, partition: int, sealed: SealedBatch) -> None:
         """Queues a batch. Its outcome reaches `on_delivery`, or `check` raises."""
@@ -260,7 +331,7 @@ class BatchProducer:
             sealed.acknowledge()
             self._on_delivery(sealed.record_count, sealed.size_bytes)
         else:
-            failure = translate(error, "Kafka did not take a batch", topic=tp.topic, partition=tp.partition)
+            failure = self._failure_of(sealed, tp, error)
             with self._lock:
                 first, self._error = self._error is None, self._error or failure
             if first:
@@ -268,6 +339,23 @@ class BatchProducer:
                 self._accumulator.abort_waiting(error)
         with self._lock:
             self._in_flight -= 1
+
+    def _failure_of(self, sealed: SealedBatch, tp: TopicPartition, error: BaseException) -> RivvenKafkaError:
+        reason = _too_large(sealed, tp.topic, error)
+        if reason is None:
+            gone = self._gone(tp.topic, tp.partition)
+            if isinstance(error, kafka_errors.KafkaTimeoutError) and gone is not None:
+                return gone
+            context = "Kafka did not take a batch"
+            return self._translate(error, context, topic=tp.topic, partition=tp.partition)
+        topic, number, offset = sealed.first_record
+        return RecordTooLargeError(
+            f"{reason}; raise it, or let on_error skip such records or send them to the dead letter topic",
+            code=type(error).__name__,
+            topic=topic,
+            partition=number,
+            offset=offset,
+        )
 
     def check(self) -> None:
         """Raises the first delivery failure.
@@ -281,6 +369,7 @@ class BatchProducer:
                 code=self._error.code,
                 topic=self._error.topic,
                 partition=self._error.partition,
+                offset=self._error.offset,
             ) from self._error
 
     @property
@@ -293,6 +382,34 @@ class BatchProducer:
         with self._lock:
             retries, self._retries = self._retries, 0
         return retries
+
+    def _gone(self, topic: str, partition: int | None = None) -> UnknownTopicError | None:
+        """What to tell when the metadata at hand do not know a topic that was there."""
+        known = self._producer._metadata.partitions_for_topic(topic)
+        if not known:
+            return UnknownTopicError(f"Kafka topic {topic!r} does not exist any more", topic=topic)
+        if partition is not None and partition not in known:
+            return UnknownTopicError(
+                f"partition {partition} of Kafka topic {topic!r} does not exist any more", topic=topic
+            )
+        return None
+
+    def ask_whether_gone(self, topic: str) -> UnknownTopicError | None:
+        """An error if Kafka answers within a second, and does not know the topic any more."""
+        update = self._producer._metadata.request_update()
+        self._producer._sender.wakeup()
+        deadline = time.monotonic() + _ASK_S
+        while not update.is_done and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return self._gone(topic) if update.is_done else None
+
+    def take_refused(self) -> list[BadRecord]:
+        """Records that are too large for Kafka, since the last call; with `keep_refused`."""
+        if not self._refused:
+            return []
+        with self._lock:
+            refused, self._refused = self._refused, []
+        return refused
 
     def flush(self, timeout_s: float) -> bool:
         """Waits until every batch has its outcome; False when `timeout_s` has passed before.

@@ -149,6 +149,7 @@ def test_tombstones_have_a_rule_in_raw_format():
             {"batch_size_bytes": 2**22, "max_in_flight_bytes": 2**20},
             "max_in_flight_bytes: got 1048576: expected at",
         ),
+        ({"on_missing_key_field": "error"}, "on_missing_key_field: got error: not used"),
         ({"transactional_id": "t-1", "idempotent": False}, "idempotent: got false: transactional_id"),
         ({"transactional_id": "t-1", "acks": "leader"}, "acks: got leader: idempotent and transactional_id"),
         ({"transactional_id": "t-1", "retries": 0}, "retries: got 0: idempotent and transactional_id"),
