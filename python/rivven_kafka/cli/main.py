@@ -16,6 +16,7 @@ from rivven_kafka.cli import (
     check,
     completion,
     discover,
+    dlq,
     exit_codes,
     logs,
     run,
@@ -46,6 +47,7 @@ COMMANDS: tuple[Command, ...] = (
     status,
     check,
     discover,
+    dlq,
     validate,
     spec,
     completion,
@@ -97,8 +99,8 @@ def build_parser() -> argparse.ArgumentParser:
         prog="rivven-kafka",
         formatter_class=_HelpFormatter,
         description="Move records between Apache Kafka and Rivven, both ways.",
-        epilog="Exit codes: 0 ok, 1 failure, 2 wrong arguments, 78 wrong configuration, 130 interrupted. "
-        "Results go to standard output, the log to standard error.",
+        epilog="Exit codes: 0 ok, 1 failure, 2 wrong arguments, 3 partly failed, 78 wrong configuration, "
+        "130 interrupted. Results go to standard output, the log to standard error.",
     )
     parser.set_defaults(parser=parser)
     _add_global_options(parser, top=True)
