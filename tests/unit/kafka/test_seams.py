@@ -28,7 +28,8 @@ from kafka.structs import OffsetAndMetadata
 from rivven_kafka._native import SinkEncoder, block_from_rows
 from rivven_kafka.errors import CorruptRecordError
 from rivven_kafka.kafka.consumer import _PartitionRecords
-from rivven_kafka.kafka.producer import BatchProducer, _Accumulator, _batch, _Records
+from rivven_kafka.kafka.producer import BatchProducer, _Accumulator, _batch
+from rivven_kafka.kafka.sealed import Records
 
 from .records import CODECS, Record, oracle_batch
 from .test_fetch_positions import logs
@@ -275,7 +276,7 @@ def test_the_accumulator_has_what_ours_uses():
     assert theirs._transaction_manager is None
     with theirs._tp_lock(TP):
         assert theirs._tp_lock(TP).locked()
-    batch = ProducerBatch(TP, _Records(sealed()))
+    batch = ProducerBatch(TP, Records(sealed()))
     theirs._incomplete.add(batch)
     assert list(theirs._incomplete.all()) == [batch]
     assert {
@@ -324,17 +325,17 @@ def test_a_batch_asks_of_its_records_only_what_ours_answer():
     )
     used = {piece.split("(")[0].split()[0].rstrip(",):") for piece in sources.split("batch.records.")[1:]}
     used |= {piece.split("(")[0].split()[0].rstrip(",):") for piece in sources.split("self.records.")[1:]}
-    ours = _Records(sealed())
+    ours = Records(sealed())
     # `append` fills a batch, which is never done with ours.
     assert {name for name in used if not hasattr(ours, name)} <= {"append"}
     public = {name for name in dir(MemoryRecordsBuilder) if not name.startswith("_")}
     assert "set_producer_state" in public
     theirs = parameters(MemoryRecordsBuilder.set_producer_state)
-    assert parameters(_Records.set_producer_state) == theirs
+    assert parameters(Records.set_producer_state) == theirs
 
 
 def test_a_batch_has_what_ours_sets_and_reads():
-    batch = ProducerBatch(TP, _Records(sealed()))
+    batch = ProducerBatch(TP, Records(sealed()))
     for attribute in ("max_record_size", "created", "attempts", "last_attempt", "produce_future"):
         assert hasattr(batch, attribute)
     assert (batch.record_count, batch.has_sequence, batch.base_sequence) == (4, False, -1)
@@ -362,7 +363,7 @@ def test_outcomes_arrive_as_ours_reads_them():
 
 
 def test_a_retried_batch_keeps_its_sequence_and_bytes():
-    records = _Records(sealed())
+    records = Records(sealed())
     records.set_producer_state(5, 1, 40, False)
     records.close()
     before = records.buffer()
