@@ -42,14 +42,7 @@ impl OnBad {
         if self == Self::Fail || (self == Self::HoldTombstones && !tombstone) {
             return Err(error);
         }
-        ticket.hold();
-        Ok(Bad {
-            block: block.clone(),
-            index,
-            reason: error.message,
-            ticket: Arc::clone(ticket),
-            settled: AtomicBool::new(false),
-        })
+        Ok(Bad::hold(block, index, ticket, error.message))
     }
 }
 
@@ -66,6 +59,18 @@ pub struct Bad {
 }
 
 impl Bad {
+    /// Holds record `index` of `block`: its position stays before it until it is settled.
+    pub fn hold(block: &Block, index: usize, ticket: &Arc<Ticket>, reason: String) -> Self {
+        ticket.hold();
+        Self {
+            block: block.clone(),
+            index,
+            reason,
+            ticket: Arc::clone(ticket),
+            settled: AtomicBool::new(false),
+        }
+    }
+
     /// The record.
     pub fn record(&self) -> &Record {
         &self.block.records[self.index]

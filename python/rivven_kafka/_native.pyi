@@ -159,7 +159,7 @@ class RivvenClient:
         stop: int,
         visit: Callable[[int, bytes | None, bytes], object],
     ) -> tuple[int, int]:
-        """Calls `visit(offset, key, value)` for every record from `start` to `stop`; the records and bytes read."""
+        """Calls `visit(offset, key, value)` for each record from `start` to `stop`; how many and how large."""
     def check_tail(self, topic: str, partition: int, known_end: int | None = None) -> tuple[int, int]:
         """Proves that the last known record can be read; the first offset, and the next record's."""
     def join_group(
@@ -360,8 +360,10 @@ def block_from_rows(
     topic: str,
     partition: int,
     rows: Sequence[tuple[int, bytes | None, bytes | None, Sequence[tuple[str, bytes | None]]]],
+    *,
+    first_offset: int = 0,
 ) -> RecordBlock:
-    """A block of (timestamp in ms, key, value, headers), with offsets from 0; a negative timestamp is now."""
+    """A block of (timestamp in ms, key, value, headers), offsets from `first_offset`; negative: now."""
 
 @final
 class SinkEncoder:
@@ -374,6 +376,7 @@ class SinkEncoder:
         value_format: str = "raw",
         partitioning: str = "preserve",
         key_field: str | None = None,
+        key_field_required: bool = False,
         include_headers: bool = True,
         custom_headers: Sequence[tuple[str, str]] = ...,
         compression: str = "none",
@@ -396,7 +399,9 @@ class SinkEncoder:
     def in_flight_records(self) -> int:
         """Records that Kafka has not stored."""
     def records_held(self) -> int:
-        """Records that cannot be converted, and are neither settled nor given up."""
+        """Records that cannot be converted or that Kafka refused, neither settled nor given up."""
+    def keys_missing(self) -> int:
+        """Records whose value lacks `key_field`, and that went out with their Rivven key."""
     def records_filtered(self) -> int:
         """Records that a filter of the transforms dropped."""
     def wait(self, timeout_ms: int) -> None:
@@ -418,6 +423,10 @@ class OutgoingBatch:
         self, producer_id: int, producer_epoch: int, base_sequence: int, transactional: bool
     ) -> bytes: ...
     def split(self) -> tuple[OutgoingBatch, OutgoingBatch]: ...
+    @property
+    def first_record(self) -> tuple[str, int, int]: ...
+    def refuse(self, reason: str) -> BadRecord:
+        """The only record, when Kafka will never take it: held until it is settled."""
     def acknowledge(self) -> None: ...
 
 @final

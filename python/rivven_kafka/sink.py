@@ -10,7 +10,7 @@ from typing import Any
 from rivven_kafka._events import SourceEvent, rows
 from rivven_kafka._native import BadRecord, KafkaSinkMetrics, SinkEncoder, block_from_rows
 from rivven_kafka.checks import CheckResult, Step, run_checks
-from rivven_kafka.config import Acks, KafkaSinkConfig, OnError
+from rivven_kafka.config import Acks, KafkaSinkConfig, OnError, OnMissingKeyField
 from rivven_kafka.errors import (
     ConfigError,
     DeliveryError,
@@ -91,7 +91,11 @@ def find_topic(config: KafkaSinkConfig, name: str) -> TopicDescription:
     """
     topic = describe_topics(admin_options(config, name)).get(config.topic)
     if topic is None:
-        raise UnknownTopicError(f"Kafka topic {config.topic!r} does not exist", topic=config.topic)
+        message = f"Kafka topic {config.topic!r} does not exist"
+        if config.security.sasl_username is not None:
+            # Kafka does not tell what it hides.
+            message += f", or user {config.security.sasl_username!r} needs WRITE on topic {config.topic!r}"
+        raise UnknownTopicError(message, topic=config.topic)
     return topic
 
 
@@ -111,6 +115,7 @@ def sink_encoder(
         value_format=config.value_format,
         partitioning=config.effective_partitioning,
         key_field=config.key_field,
+        key_field_required=config.on_missing_key_field is OnMissingKeyField.ERROR,
         include_headers=config.include_headers,
         custom_headers=list(config.custom_headers.items()),
         compression=config.compression,
@@ -219,6 +224,11 @@ class KafkaSink:
                 errors += _skipped(self.config.topic, partition, skipped)
         failed = bool(refused) and isinstance(producer, TransactionalProducer)
         failure = None if failed else self._deliver(producer, encoder)
+        too_large: dict[int, list[BadRecord]] = {}
+        for record in producer.take_refused():
+            too_large.setdefault(record.partition, []).append(record)
+        for partition, skipped in too_large.items():
+            errors += _skipped(self.config.topic, partition, skipped)
         errors = refused + errors
         if failure is not None:
             errors.append(failure)
@@ -279,5 +289,9 @@ class KafkaSink:
         if self._producer is None:
             self._partitions = find_topic(self.config, "rivven-kafka").partitions
             kind = BatchProducer if self.config.transactional_id is None else TransactionalProducer
-            self._producer = kind(producer_options(self.config, "rivven-kafka"), self.metrics.record_batch)
+            self._producer = kind(
+                producer_options(self.config, "rivven-kafka"),
+                self.metrics.record_batch,
+                keep_refused=self.config.on_error is OnError.SKIP,
+            )
         return self._producer

@@ -165,7 +165,10 @@ def test_a_rebalance_sends_no_letter_twice(kafka, rivven, topic_name):
     assert (count(rivven, copy), count(rivven, dlq)) == (6_000 - letters_wanted, letters_wanted)
 
 
-def test_a_sink_sends_what_it_cannot_deliver_to_the_dead_letter_topic(kafka, rivven, topic_name):
+@pytest.mark.parametrize("transactional", [False, True])
+def test_a_sink_sends_what_it_cannot_deliver_to_the_dead_letter_topic(
+    kafka, rivven, topic_name, transactional
+):
     origin, target, dlq = topic_name(), topic_name(), topic_name()
     client = RivvenClient([rivven.bootstrap])
     client.create_topic(origin, 1)
@@ -175,8 +178,9 @@ def test_a_sink_sends_what_it_cannot_deliver_to_the_dead_letter_topic(kafka, riv
         origin, 0, [(b"k%d" % i, value if i % 10 == 3 else event % value) for i, value in enumerate(values)]
     )
     create_topic(kafka.bootstrap, target, 1)
+    options = {"transactional_id": f"tx-{origin}"} if transactional else {}
     document = sink_file(
-        kafka.bootstrap, rivven.bootstrap, origin, target, f"g-{origin}", value_format="event"
+        kafka.bootstrap, rivven.bootstrap, origin, target, f"g-{origin}", value_format="event", **options
     )
     document["sinks"]["out"]["dead_letter_topic"] = dlq
     with Running(document) as running:
@@ -190,7 +194,7 @@ def test_a_sink_sends_what_it_cannot_deliver_to_the_dead_letter_topic(kafka, riv
         wait_until(lambda: client.committed_offset(f"g-{origin}", origin, 0) == 40, 20, running.describe)
     client.close()
     assert running.error is None
-    assert len(read_topic(kafka.bootstrap, target)[0]) == 36
+    assert len(read_topic(kafka.bootstrap, target, "read_committed")[0]) == 36
     key, letter = letters(rivven, dlq)[0]
     assert key == b"k3"
     assert letter["original_topic"] == target

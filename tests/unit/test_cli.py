@@ -133,7 +133,9 @@ def help_of(capsys, *argv):
 
 def test_the_help_tells_of_commands_and_exit_codes(capsys):
     text = help_of(capsys)
-    assert "Exit codes: 0 ok, 1 failure, 2 wrong arguments, 3 records are missing (repair)" in text
+    assert (
+        "Exit codes: 0 ok, 1 failure, 2 wrong arguments, 3 partly done, 78 wrong configuration, 130" in text
+    )
     assert "Move records between Apache Kafka and Rivven" in text
     for name in COMMANDS:
         assert f" {name} " in text

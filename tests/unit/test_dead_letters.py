@@ -4,9 +4,10 @@ import base64
 import json
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rivven_kafka.pipeline.dead_letters import envelope
+from rivven_kafka.pipeline.letter import envelope, parse
 
 RIVVEN_TAKES = 10_480_000
 
@@ -33,7 +34,9 @@ class Bad:
     ),
 )
 def test_a_letter_holds_the_record(value, key, headers):
-    letter = json.loads(envelope(Bad(value, key, headers), "in", "copy"))
+    stored_key, text = envelope(Bad(value, key, headers), "in", "copy")
+    assert stored_key == key
+    letter = json.loads(text)
     decoded = [
         None if text is None else base64.b64decode(text)
         for text in (letter["payload_b64"], letter["key_b64"])
@@ -46,6 +49,14 @@ def test_a_letter_holds_the_record(value, key, headers):
     # Readers refuse halves of characters.
     for name, _ in letter["headers"]:
         name.encode()
+    read = parse(stored_key, text)
+    assert (read.value, read.key, read.headers, read.timestamp) == (value, key, headers, 7)
+    assert (read.position, read.connector, read.original_topic) == (("orders", 3, 42), "in", "copy")
+    assert (read.reason, read.retry_count, read.omitted, read.notes) == ("why", 0, False, ())
+    later = parse(*read.again("still"))
+    assert (later.value, later.key, later.headers, later.position) == (value, key, headers, read.position)
+    assert (later.reason, later.retry_count) == ("still", 1)
+    assert later.written >= read.written
 
 
 def test_a_record_that_is_too_large_for_a_letter_is_named_in_one():
@@ -54,11 +65,48 @@ def test_a_record_that_is_too_large_for_a_letter_is_named_in_one():
         Bad(b"v", bytes(9_000_000)),
         Bad(b"v", None, [("h", bytes(9_000_000))]),
     ):
-        letter = envelope(bad, "in", "copy")
+        key, letter = envelope(bad, "in", "copy")
+        assert key is None
         assert len(letter) < 1_000
         parsed = json.loads(letter)
         assert (parsed["payload_b64"], parsed["key_b64"], parsed["headers"]) == (None, None, [])
         assert parsed["error"].startswith("why; the record is too large for a letter")
-    fits = envelope(Bad(bytes(7_000_000), bytes(100_000)), "in", "copy")
+        read = parse(key, letter)
+        assert (read.omitted, read.reason) == (True, "why")
+        assert parse(*read.again("why")).omitted
+    _, fits = envelope(Bad(bytes(7_000_000), bytes(100_000)), "in", "copy")
     assert json.loads(fits)["payload_b64"] is not None
     assert len(fits) + 100_000 < RIVVEN_TAKES
+
+
+def test_a_letter_of_rivven_connect_lacks_what_it_lacks():
+    letter = {
+        "original_topic": "orders",
+        "connector_name": "in",
+        "payload_b64": "eyJhIjoxfQ==",
+        "error": "Failed to publish",
+        "retry_count": 3,
+        "timestamp": "2026-01-31T12:00:00.123456789Z",
+    }
+    read = parse(None, json.dumps(letter).encode())
+    assert (read.value, read.key, read.headers, read.position) == (b'{"a":1}', None, [], None)
+    assert (read.timestamp, read.retry_count, read.written.year) == (-1, 3, 2026)
+    assert read.notes == ("the letter has no key, headers, timestamp, position",)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        b"",
+        b"text",
+        b"[]",
+        b"{}",
+        b'{"connector_name": "in", "original_topic": "t"}',
+        b'{"connector_name": "in", "original_topic": "t", "payload_b64": "?"}',
+        b'{"connector_name": "in", "original_topic": "t", "payload_b64": null, "position": "t"}',
+        b'{"connector_name": 1, "original_topic": "t", "payload_b64": null}',
+    ],
+)
+def test_what_is_no_letter_is_not_taken_for_one(value):
+    assert parse(None, value) is None

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use crate::bridge::event_decode::{decode_event, Event};
 use crate::bridge::event_encode::write_position;
 use crate::bridge::transform::Transforms;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::kafka::writer::encode_header;
 use crate::record::{Block, Record};
 
@@ -32,6 +32,8 @@ pub struct OutgoingOptions {
     pub transforms: Transforms,
     /// Member of the JSON value that becomes the key; where it is missing, the Rivven key stays.
     pub key_field: Option<String>,
+    /// Whether a value without that member cannot be delivered.
+    pub key_field_required: bool,
     /// Whether to add the `rivven_*` headers.
     pub include_headers: bool,
     /// Headers added to every record, encoded.
@@ -47,6 +49,8 @@ pub struct Outgoing<'a> {
     pub timestamp: i64,
     /// Key or null.
     pub key: Option<Cow<'a, [u8]>>,
+    /// Whether there is a `key_field` and the value lacks it. Null values are not meant to have it.
+    pub key_missing: bool,
     /// Value; null is a tombstone.
     pub value: Option<Cow<'a, [u8]>>,
     /// Number of encoded headers.
@@ -104,13 +108,18 @@ pub fn outgoing<'a>(
     if options.include_headers {
         header_count += write_rivven_headers(block, record, event.as_ref(), headers);
     }
-    let field = options.key_field.as_deref();
-    let key = field
-        .and_then(|field| value.as_deref().and_then(|value| json_member(value, field)))
-        .map(Cow::Owned)
-        .or_else(|| block.key(record).map(Cow::Borrowed));
+    let (mut key, mut key_missing) = (None, false);
+    if let (Some(field), Some(value)) = (options.key_field.as_deref(), value.as_deref()) {
+        key = json_member(value, field).map(Cow::Owned);
+        key_missing = key.is_none();
+        if key_missing && options.key_field_required {
+            let message = format!("the value has no field {field:?} for the key (key_field)");
+            return Err(Error::new(Kind::EventFormat, message));
+        }
+    }
+    let key = key.or_else(|| block.key(record).map(Cow::Borrowed));
     let timestamp = event.as_ref().and_then(|event| event.timestamp).unwrap_or(record.timestamp);
-    Ok(Some(Outgoing { timestamp, key, value, header_count }))
+    Ok(Some(Outgoing { timestamp, key, key_missing, value, header_count }))
 }
 
 fn transform(edited: &mut Vec<u8>, apply: impl FnOnce(&mut Vec<u8>) -> Result<bool>) -> Result<bool> {

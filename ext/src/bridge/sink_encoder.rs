@@ -22,35 +22,47 @@ use crate::kafka::writer::{encode_header, BatchWriter, SealedBatch};
 use crate::record::Block;
 use crate::tracker::{Ticket, Tracker};
 
+/// A block, and which of its records Kafka has stored.
+struct Origin {
+    block: Block,
+    ticket: Arc<Ticket>,
+}
+
 /// Which records of which blocks a batch holds, in the order of the batch.
 #[derive(Default)]
-struct Shares(Vec<(Arc<Ticket>, Range<usize>)>);
+struct Shares(Vec<(Arc<Origin>, Range<usize>)>);
 
 impl Shares {
-    fn push(&mut self, ticket: &Arc<Ticket>, records: Range<usize>) {
+    fn push(&mut self, origin: &Arc<Origin>, records: Range<usize>) {
         match self.0.last_mut() {
-            Some((last, range)) if Arc::ptr_eq(last, ticket) && range.end == records.start => {
+            Some((last, range)) if Arc::ptr_eq(last, origin) && range.end == records.start => {
                 range.end = records.end;
             }
             _ if records.is_empty() => {}
-            _ => self.0.push((Arc::clone(ticket), records)),
+            _ => self.0.push((Arc::clone(origin), records)),
         }
     }
 
+    /// The block of the first record, and its index there. A batch has one.
+    fn first(&self) -> (&Origin, usize) {
+        let (origin, records) = &self.0[0];
+        (origin, records.start)
+    }
+
     fn acknowledge(&self) {
-        for (ticket, records) in &self.0 {
-            ticket.acknowledge(records.clone());
+        for (origin, records) in &self.0 {
+            origin.ticket.acknowledge(records.clone());
         }
     }
 
     fn split(&self, at: usize) -> (Shares, Shares) {
         let (mut head, mut tail) = (Shares::default(), Shares::default());
         let mut wanted = at;
-        for (ticket, records) in &self.0 {
+        for (origin, records) in &self.0 {
             let middle = records.start + wanted.min(records.len());
             wanted -= middle - records.start;
-            head.push(ticket, records.start..middle);
-            tail.push(ticket, middle..records.end);
+            head.push(origin, records.start..middle);
+            tail.push(origin, middle..records.end);
         }
         (head, tail)
     }
@@ -85,6 +97,7 @@ pub struct SinkEncoder {
     batch_size_bytes: usize,
     on_bad: OnBad,
     records_filtered: AtomicU64,
+    keys_missing: AtomicU64,
     tracker: Tracker,
     state: Mutex<State>,
 }
@@ -93,14 +106,15 @@ pub struct SinkEncoder {
 impl SinkEncoder {
     #[new]
     #[pyo3(signature = (partitions, *, value_format = "raw", partitioning = "preserve", key_field = None,
-        include_headers = true, custom_headers = vec![], compression = "none", batch_size_bytes = 16384,
-        on_bad = "fail", transforms = "[]"))]
+        key_field_required = false, include_headers = true, custom_headers = vec![], compression = "none",
+        batch_size_bytes = 16384, on_bad = "fail", transforms = "[]"))]
     #[allow(clippy::too_many_arguments)] // keyword arguments in Python
     fn new(
         partitions: usize,
         value_format: &str,
         partitioning: &str,
         key_field: Option<String>,
+        key_field_required: bool,
         include_headers: bool,
         custom_headers: Vec<(String, String)>,
         compression: &str,
@@ -120,6 +134,7 @@ impl SinkEncoder {
             },
             transforms: Transforms::for_format(value_format, transforms)?,
             key_field,
+            key_field_required,
             include_headers,
             custom_header_count: custom_headers.len() as u32,
             custom_headers: encoded,
@@ -136,6 +151,7 @@ impl SinkEncoder {
             batch_size_bytes,
             on_bad: OnBad::from_name(on_bad)?,
             records_filtered: AtomicU64::new(0),
+            keys_missing: AtomicU64::new(0),
             tracker: Tracker::new(),
             state: Mutex::new(State {
                 open: (0..partitions).map(|_| None).collect(),
@@ -201,7 +217,12 @@ impl SinkEncoder {
         self.records_filtered.load(Ordering::Relaxed)
     }
 
-    /// Records that cannot be converted, and are neither settled nor given up.
+    /// Records whose value lacks `key_field`, and that went out with their Rivven key.
+    fn keys_missing(&self) -> u64 {
+        self.keys_missing.load(Ordering::Relaxed)
+    }
+
+    /// Records that cannot be converted, or that Kafka refused, and are neither settled nor given up.
     fn records_held(&self) -> usize {
         self.tracker.held_records()
     }
@@ -218,7 +239,8 @@ impl SinkEncoder {
     }
 
     fn add(&self, block: &Block) -> Result<Vec<Bad>> {
-        let ticket = self.tracker.register(block);
+        let origin = Arc::new(Origin { block: block.clone(), ticket: self.tracker.register(block) });
+        let ticket = &origin.ticket;
         let mut bad = Vec::new();
         let mut guard = self.lock();
         let state = &mut *guard;
@@ -250,13 +272,16 @@ impl SinkEncoder {
                     out.header_count,
                     &[&headers],
                 )?;
-                open.shares.push(&ticket, index..index + 1);
+                open.shares.push(&origin, index..index + 1);
+                if out.key_missing {
+                    self.keys_missing.fetch_add(1, Ordering::Relaxed);
+                }
                 Ok(())
             });
             state.headers = headers;
             state.edited = edited;
             if let Err(error) = result {
-                let refused = self.on_bad.judge(block, index, &ticket, error)?;
+                let refused = self.on_bad.judge(block, index, ticket, error)?;
                 if self.on_bad == OnBad::Skip {
                     refused.settle();
                 }
@@ -349,6 +374,24 @@ impl OutgoingBatch {
         let (head, tail) = self.shares.split(first.records());
         let half = |sealed, shares| OutgoingBatch { partition: self.partition, sealed, shares };
         Ok((half(first, head), half(second, tail)))
+    }
+
+    /// Where the first record was read: topic, partition, offset.
+    #[getter]
+    fn first_record(&self) -> (&str, i32, i64) {
+        let (origin, index) = self.shares.first();
+        (&origin.block.topic, origin.block.partition, origin.block.records[index].offset)
+    }
+
+    /// The record of a batch that has only one, when Kafka will never take it; the position stays before it until
+    /// it is settled. To be called once, and instead of `acknowledge`.
+    fn refuse(&self, reason: String) -> PyResult<BadRecord> {
+        if self.sealed.records() != 1 {
+            let message = format!("a batch of {} records is not one bad record", self.sealed.records());
+            return Err(Error::new(Kind::InvalidRequest, message).into());
+        }
+        let (origin, index) = self.shares.first();
+        Ok(Bad::hold(&origin.block, index, &origin.ticket, reason).into())
     }
 
     /// Kafka has stored the batch.

@@ -16,6 +16,7 @@ from rivven_kafka.cli import (
     check,
     completion,
     discover,
+    dlq,
     exit_codes,
     logs,
     repair,
@@ -48,6 +49,7 @@ COMMANDS: tuple[Command, ...] = (
     check,
     discover,
     repair,
+    dlq,
     validate,
     spec,
     completion,
@@ -99,9 +101,8 @@ def build_parser() -> argparse.ArgumentParser:
         prog="rivven-kafka",
         formatter_class=_HelpFormatter,
         description="Move records between Apache Kafka and Rivven, both ways.",
-        epilog="Exit codes: 0 ok, 1 failure, 2 wrong arguments, 3 records are missing (repair), 78 wrong "
-        "configuration, 130 interrupted. "
-        "Results go to standard output, the log to standard error.",
+        epilog="Exit codes: 0 ok, 1 failure, 2 wrong arguments, 3 partly done, 78 wrong configuration, "
+        "130 interrupted. Results go to standard output, the log to standard error.",
     )
     parser.set_defaults(parser=parser)
     _add_global_options(parser, top=True)

@@ -118,6 +118,13 @@ class OnError(StrEnum):
     DEAD_LETTER = "dead_letter"
 
 
+class OnMissingKeyField(StrEnum):
+    """What becomes of a record whose value lacks `key_field`."""
+
+    FALLBACK = "fallback"
+    ERROR = "error"
+
+
 class LogLevel(StrEnum):
     """The least severe messages that are logged."""
 

@@ -8,7 +8,15 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from rivven_kafka.config.aliases import SINK
-from rivven_kafka.config.choices import Acks, Compression, OnError, OnLogDamage, Partitioning, ValueFormat
+from rivven_kafka.config.choices import (
+    Acks,
+    Compression,
+    OnError,
+    OnLogDamage,
+    OnMissingKeyField,
+    Partitioning,
+    ValueFormat,
+)
 from rivven_kafka.config.kafka_options import PRODUCER, KafkaOptions, broken_rules, options_schema
 from rivven_kafka.config.model import BrokenRule, Model
 from rivven_kafka.config.security import SecurityConfig
@@ -100,6 +108,12 @@ class KafkaSinkConfig(Model):
     key_field: Text | None = Field(
         None,
         description="Field of the value's JSON that becomes the Kafka key; the Rivven key if it is absent.",
+    )
+    on_missing_key_field: OnMissingKeyField = Field(
+        OnMissingKeyField.FALLBACK,
+        description="What to do with a record whose value is no JSON object with key_field in it: fallback "
+        "uses the Rivven key and logs how many there are, error leaves it to on_error. Null values keep the "
+        "Rivven key.",
     )
     include_headers: bool = Field(True, description="Write the Rivven metadata as Kafka headers.")
     custom_headers: dict[Text, str] = Field(
@@ -211,6 +225,8 @@ class KafkaSinkConfig(Model):
         """Check the options that depend on each other."""
         yield from self._broken_delivery_rules()
         yield from broken_rules(self.kafka_options, PRODUCER)
+        if self.key_field is None and self.on_missing_key_field is OnMissingKeyField.ERROR:
+            yield "on_missing_key_field", "got error: not used without key_field: expected fallback"
         if self.heartbeat_interval_ms >= self.session_timeout_ms:
             yield (
                 "heartbeat_interval_ms",

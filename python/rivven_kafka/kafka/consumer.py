@@ -226,6 +226,7 @@ class BlockConsumer:
 
     def __init__(self, options: Mapping[str, Any], *, max_batch_bytes: int = 128 * 1024 * 1024) -> None:
         self._brokers = ",".join(options["bootstrap_servers"])
+        self._user = options.get("sasl_plain_username")
         self._by_pattern = False
         self._heard = -math.inf
         self._admin_options = {
@@ -339,7 +340,8 @@ class BlockConsumer:
         except RivvenKafkaError:
             raise
         except kafka_errors.KafkaError as error:
-            raise translate(error, f"cannot read from Kafka at {self._brokers}") from error
+            context = f"cannot read from Kafka at {self._brokers}"
+            raise translate(error, context, user=self._user) from error
         return [block for blocks in fetched.values() for block in blocks]
 
     @property

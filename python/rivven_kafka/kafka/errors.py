@@ -33,8 +33,33 @@ _CLASSES: tuple[tuple[type[BaseException], type[errors.RivvenKafkaError]], ...] 
 _NO_BROKER = "Unable to bootstrap"
 
 
+def _needed(error: BaseException, right: str, topic: str | None, transactional_id: str | None) -> str | None:
+    """The right whose lack an error is about, with its resource; None if it is about none."""
+    told = error.args[0] if error.args else None
+    names = sorted(told) if isinstance(told, set | frozenset | list | tuple) else [told]
+    known = [name for name in names if isinstance(name, str)]
+    match error:
+        case kafka_errors.TopicAuthorizationFailedError():
+            found = known or ([] if topic is None else [topic])
+            return ", ".join(f"{right} on topic {name!r}" for name in found) or f"{right} on the topic"
+        case kafka_errors.GroupAuthorizationFailedError():
+            return ", ".join(f"READ on group {name!r}" for name in known) or "READ on the group"
+        case kafka_errors.TransactionalIdAuthorizationFailedError():
+            return f"WRITE on transactional id {transactional_id!r}"
+        case kafka_errors.ClusterAuthorizationFailedError():
+            return "IDEMPOTENT_WRITE on the cluster"
+    return None
+
+
 def translate(
-    error: BaseException, context: str, *, topic: str | None = None, partition: int | None = None
+    error: BaseException,
+    context: str,
+    *,
+    topic: str | None = None,
+    partition: int | None = None,
+    right: str = "READ",
+    user: str | None = None,
+    transactional_id: str | None = None,
 ) -> errors.RivvenKafkaError:
     """The package's error for one of kafka-python's.
 
@@ -43,6 +68,9 @@ def translate(
         context: What was being done, for the message.
         topic: Topic concerned, if any.
         partition: Partition concerned, if any.
+        right: What the client has to be allowed to do with its topics, in Kafka's words.
+        user: Who it has logged in as; None if that is not known.
+        transactional_id: Its transactional id, if any.
 
     Returns:
         An error to be raised `from` the original. An error of the package itself is returned as it is.
@@ -56,4 +84,7 @@ def translate(
         chosen = errors.ConnectError
     name = type(error).__name__
     message = f"{context}: {detail}" if detail.startswith(name) else f"{context}: {name}: {detail}"
+    needed = _needed(error, right, topic, transactional_id)
+    if needed is not None:
+        message += f"; {'the user' if user is None else f'user {user!r}'} needs {needed}"
     return chosen(message, code=name, topic=topic, partition=partition)

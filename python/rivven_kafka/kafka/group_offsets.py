@@ -63,3 +63,30 @@ def committed_offsets(
         for tp, at in offsets.items()
         if at.offset >= 0
     }
+
+
+def write_committed(
+    options: Mapping[str, Any], group: str, offsets: Mapping[tuple[str, int], tuple[int, str]]
+) -> None:
+    """Commits offsets and their metadata, by topic and partition, for a group without members.
+
+    Raises:
+        RivvenKafkaError: Kafka has refused, because the group has members for instance.
+    """
+    if not offsets:
+        return
+    wanted = {
+        TopicPartition(*place): OffsetAndMetadata(offset, metadata, -1)
+        for place, (offset, metadata) in offsets.items()
+    }
+    try:
+        client = connected(KafkaAdminClient, options)
+        try:
+            answers = client.alter_group_offsets(group, wanted)
+        finally:
+            client.close()
+        for answer in answers.values():
+            if answer is not kafka_errors.NoError:
+                raise answer()
+    except kafka_errors.KafkaError as error:
+        raise translate(error, f"cannot commit offsets of group {group!r}") from error

@@ -10,96 +10,23 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from functools import partial
+from typing import Any
 
 from kafka import KafkaProducer, TopicPartition
 from kafka import errors as kafka_errors
 from kafka.producer.producer_batch import ProducerBatch
 from kafka.producer.record_accumulator import RecordAccumulator
 
-from rivven_kafka.errors import DeliveryError, RivvenKafkaError
+from rivven_kafka._native import BadRecord
+from rivven_kafka.errors import DeliveryError, RecordTooLargeError, RivvenKafkaError, UnknownTopicError
 from rivven_kafka.kafka.connect import connected
 from rivven_kafka.kafka.errors import translate
+from rivven_kafka.kafka.sealed import Records, SealedBatch, too_large
 
 # The sender wakes up at once; only a connection attempt under way can hold it longer.
 _JOIN_TIMEOUT_S = 2.0
-
-
-class SealedBatch(Protocol):
-    """A finished record batch, as the native encoders hand it out."""
-
-    @property
-    def record_count(self) -> int:
-        """Records in the batch."""
-
-    @property
-    def size_bytes(self) -> int:
-        """Bytes of the encoded batch."""
-
-    @property
-    def uncompressed_bytes(self) -> int:
-        """Bytes of the batch before compression."""
-
-    def build(self, producer_id: int, producer_epoch: int, base_sequence: int, transactional: bool) -> bytes:
-        """The batch with the producer's state and its checksum."""
-
-    def split(self) -> tuple[SealedBatch, SealedBatch]:
-        """The batch in two halves."""
-
-    def acknowledge(self) -> None:
-        """The batch is stored by Kafka."""
-
-
-class _Records:
-    """kafka-python's `MemoryRecordsBuilder`, around a batch that is complete already."""
-
-    def __init__(self, sealed: SealedBatch) -> None:
-        self.sealed = sealed
-        self.producer_id = -1
-        self.producer_epoch = -1
-        self.base_sequence = -1
-        self._transactional = False
-        self._buffer: bytes | None = None
-
-    def set_producer_state(
-        self, producer_id: int, producer_epoch: int, base_sequence: int, is_transactional: bool
-    ) -> None:
-        """Takes the sequence number that the accumulator assigns while draining."""
-        if self._buffer is not None:
-            # A retried batch must keep its sequence, or the broker could store it twice.
-            raise kafka_errors.IllegalStateError("producer state of a closed batch must not change")
-        self.producer_id = producer_id
-        self.producer_epoch = producer_epoch
-        self.base_sequence = base_sequence
-        self._transactional = is_transactional
-
-    def close(self) -> None:
-        """Writes the header; the records were encoded before."""
-        if self._buffer is None:
-            self._buffer = self.sealed.build(
-                self.producer_id, self.producer_epoch, self.base_sequence, self._transactional
-            )
-
-    def buffer(self) -> bytes:
-        """The bytes for the produce request."""
-        assert self._buffer is not None
-        return self._buffer
-
-    def size_in_bytes(self) -> int:
-        """Bytes of the batch on the wire."""
-        return self.sealed.size_bytes
-
-    def compression_rate(self) -> float:
-        """Compressed to uncompressed size."""
-        return self.sealed.size_bytes / self.sealed.uncompressed_bytes
-
-    def is_full(self) -> bool:
-        """Always: linger has passed before a batch comes here."""
-        return True
-
-    def next_offset(self) -> int:
-        """Records in the batch."""
-        return self.sealed.record_count
+_ASK_S = 1.0
 
 
 class _Accumulator(RecordAccumulator):  # type: ignore[misc]  # kafka-python is untyped
@@ -163,7 +90,7 @@ _Done = Callable[[SealedBatch, TopicPartition, BaseException | None], None]
 
 
 def _batch(tp: TopicPartition, sealed: SealedBatch, done: _Done) -> ProducerBatch:
-    batch = ProducerBatch(tp, _Records(sealed))
+    batch = ProducerBatch(tp, Records(sealed))
     batch.max_record_size = sealed.uncompressed_bytes
     batch.on_done = done
 
@@ -182,6 +109,8 @@ class BatchProducer:
         options: Options of `kafka.KafkaProducer`; serializers, compression and batching are not used.
         on_delivery: Called from the sender thread with the records and bytes of every batch that Kafka has
             stored.
+        keep_refused: Whether a record that is too large for Kafka goes to `take_refused` and the others go
+            on; else it is a delivery failure.
 
     Raises:
         ConfigError: The options cannot work, whatever the brokers do.
@@ -190,8 +119,20 @@ class BatchProducer:
     """
 
     def __init__(
-        self, options: Mapping[str, Any], on_delivery: Callable[[int, int], None] = lambda *_: None
+        self,
+        options: Mapping[str, Any],
+        on_delivery: Callable[[int, int], None] = lambda *_: None,
+        *,
+        keep_refused: bool = False,
     ) -> None:
+        self._keep_refused = keep_refused
+        self._translate = partial(
+            translate,
+            right="WRITE",
+            user=options.get("sasl_plain_username"),
+            transactional_id=options.get("transactional_id"),
+        )
+        self._refused: list[BadRecord] = []
         self._brokers = ",".join(options["bootstrap_servers"])
         self._on_delivery = on_delivery
         self._error: RivvenKafkaError | None = None
@@ -215,6 +156,36 @@ class BatchProducer:
         # One batch per partition in flight, also without idempotence: no retry may overtake its successor.
         sender.config["guarantee_message_order"] = True
         sender._record_retries = self._count_retry
+        sender._dispatch_error = partial(self._dispatch_error, sender, sender._dispatch_error)
+
+    def _dispatch_error(
+        self,
+        sender: Any,
+        theirs: Callable[..., None],
+        batch: ProducerBatch,
+        exception: BaseException,
+        partition_response: Any,
+    ) -> None:
+        """Takes a record that is too large out of the way before kafka-python makes it a failure.
+
+        kafka-python has split the batch until it is alone by then.
+        """
+        sealed, tp = batch.records.sealed, batch.topic_partition
+        reason = too_large(sealed, tp.topic, exception) if self._keep_refused else None
+        # An earlier attempt whose answer was lost may be stored. The sequence number would be used twice, and
+        # Kafka would take the next record for that one.
+        unknown = batch.has_sequence and batch.attempts > 0
+        if reason is None or batch.final_state is not None or unknown:
+            theirs(batch, exception, partition_response=partition_response)
+            return
+        if batch.has_sequence:
+            sender._transaction_manager.set_sequence_number(tp, batch.base_sequence)
+        sender._maybe_remove_from_inflight_batches(batch)
+        self._accumulator.deallocate(batch)
+        self._accumulator.muted.discard(tp)
+        with self._lock:
+            self._refused.append(sealed.refuse(reason))
+            self._in_flight -= 1
 
     def _count_retry(self, batch: ProducerBatch) -> None:
         with self._lock:
@@ -234,7 +205,8 @@ class BatchProducer:
         try:
             return set(self._producer.partitions_for(topic))
         except kafka_errors.KafkaError as error:
-            raise translate(error, f"cannot read metadata of topic {topic!r}", topic=topic) from error
+            context = f"cannot read metadata of topic {topic!r}"
+            raise self._translate(error, context, topic=topic) from error
 
     def send(self, topic: str, partition: int, sealed: SealedBatch) -> None:
         """Queues a batch. Its outcome reaches `on_delivery`, or `check` raises."""
@@ -260,7 +232,7 @@ class BatchProducer:
             sealed.acknowledge()
             self._on_delivery(sealed.record_count, sealed.size_bytes)
         else:
-            failure = translate(error, "Kafka did not take a batch", topic=tp.topic, partition=tp.partition)
+            failure = self._failure_of(sealed, tp, error)
             with self._lock:
                 first, self._error = self._error is None, self._error or failure
             if first:
@@ -268,6 +240,23 @@ class BatchProducer:
                 self._accumulator.abort_waiting(error)
         with self._lock:
             self._in_flight -= 1
+
+    def _failure_of(self, sealed: SealedBatch, tp: TopicPartition, error: BaseException) -> RivvenKafkaError:
+        reason = too_large(sealed, tp.topic, error)
+        if reason is None:
+            gone = self._gone(tp.topic, tp.partition)
+            if isinstance(error, kafka_errors.KafkaTimeoutError) and gone is not None:
+                return gone
+            context = "Kafka did not take a batch"
+            return self._translate(error, context, topic=tp.topic, partition=tp.partition)
+        topic, number, offset = sealed.first_record
+        return RecordTooLargeError(
+            f"{reason}; raise it, or let on_error skip such records or send them to the dead letter topic",
+            code=type(error).__name__,
+            topic=topic,
+            partition=number,
+            offset=offset,
+        )
 
     def check(self) -> None:
         """Raises the first delivery failure.
@@ -281,6 +270,7 @@ class BatchProducer:
                 code=self._error.code,
                 topic=self._error.topic,
                 partition=self._error.partition,
+                offset=self._error.offset,
             ) from self._error
 
     @property
@@ -293,6 +283,34 @@ class BatchProducer:
         with self._lock:
             retries, self._retries = self._retries, 0
         return retries
+
+    def _gone(self, topic: str, partition: int | None = None) -> UnknownTopicError | None:
+        """What to tell when the metadata at hand do not know a topic that was there."""
+        known = self._producer._metadata.partitions_for_topic(topic)
+        if not known:
+            return UnknownTopicError(f"Kafka topic {topic!r} does not exist any more", topic=topic)
+        if partition is not None and partition not in known:
+            return UnknownTopicError(
+                f"partition {partition} of Kafka topic {topic!r} does not exist any more", topic=topic
+            )
+        return None
+
+    def ask_whether_gone(self, topic: str) -> UnknownTopicError | None:
+        """An error if Kafka answers within a second, and does not know the topic any more."""
+        update = self._producer._metadata.request_update()
+        self._producer._sender.wakeup()
+        deadline = time.monotonic() + _ASK_S
+        while not update.is_done and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return self._gone(topic) if update.is_done else None
+
+    def take_refused(self) -> list[BadRecord]:
+        """Records that are too large for Kafka, since the last call; with `keep_refused`."""
+        if not self._refused:
+            return []
+        with self._lock:
+            refused, self._refused = self._refused, []
+        return refused
 
     def flush(self, timeout_s: float) -> bool:
         """Waits until every batch has its outcome; False when `timeout_s` has passed before.

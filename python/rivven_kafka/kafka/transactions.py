@@ -17,7 +17,6 @@ from kafka import errors as kafka_errors
 from kafka.structs import OffsetAndMetadata
 
 from rivven_kafka.errors import FencedError, RivvenKafkaError
-from rivven_kafka.kafka.errors import translate
 from rivven_kafka.kafka.producer import BatchProducer
 
 Offsets = Mapping[str, Mapping[int, tuple[int, str]]]
@@ -37,6 +36,7 @@ class TransactionalProducer(BatchProducer):
     Args:
         options: Options of `kafka.KafkaProducer`, `transactional_id` among them.
         on_delivery: Called with the records and bytes of every batch of a committed transaction.
+        keep_refused: As for `BatchProducer`.
 
     Raises:
         ConfigError: The options cannot work, whatever the brokers do.
@@ -47,7 +47,11 @@ class TransactionalProducer(BatchProducer):
     """
 
     def __init__(
-        self, options: Mapping[str, Any], on_delivery: Callable[[int, int], None] = lambda *_: None
+        self,
+        options: Mapping[str, Any],
+        on_delivery: Callable[[int, int], None] = lambda *_: None,
+        *,
+        keep_refused: bool = False,
     ) -> None:
         self._stored: list[tuple[int, int]] = []
         self._stored_lock = threading.Lock()
@@ -57,7 +61,7 @@ class TransactionalProducer(BatchProducer):
         self._offsets: list[tuple[str, str, Mapping[int, tuple[int, str]]]] = []
         self._sent: Any = None
         self._coordinators: dict[str, Any] = {}
-        super().__init__(options, self._keep)
+        super().__init__(options, self._keep, keep_refused=keep_refused)
         self._manager = self._producer._transaction_manager
         # After a sequence error kafka-python asks for a newer epoch, and where that is refused for a new id:
         # a producer that was fenced would fence its successor. Such errors end this producer instead.
@@ -199,7 +203,7 @@ class TransactionalProducer(BatchProducer):
             raise self._failure(cause, context) from error
 
     def _failure(self, error: BaseException, context: str) -> RivvenKafkaError:
-        failure = translate(error, context)
+        failure = self._translate(error, context)
         if isinstance(failure, FencedError):
             return FencedError(
                 f"{context}: another process uses transactional_id {self._id!r} or has taken over its "

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from rivven_kafka._native import SinkEncoder
+from rivven_kafka._native import BadRecord, SinkEncoder
 from rivven_kafka.errors import RivvenKafkaError
 from rivven_kafka.kafka import BatchProducer
 
@@ -15,6 +15,8 @@ Partition = tuple[str, int]
 """A Rivven topic and its partition."""
 Aborted = Callable[[], bool]
 """Whether waiting is over."""
+OnRefused = Callable[[Sequence[BadRecord]], None]
+"""Does what `on_error` says with records that Kafka will never take, and settles them."""
 
 _FLUSH_STEP_S = 0.1
 
@@ -35,7 +37,7 @@ class Delivery(Protocol):
         """How many records may be read now; None: any number."""
 
     def advance(self) -> None:
-        """Sends what is ready; never waits.
+        """Sends what is ready; waits for nothing but the dead letters of records that Kafka refused.
 
         Raises:
             DeliveryError: Kafka does not take a batch.
@@ -66,13 +68,22 @@ class DirectDelivery:
         encoder: Where from.
         topic: Destination topic.
         linger_ms: Longest wait for a batch to fill (ms).
+        on_refused: Takes the records that Kafka will never take.
     """
 
-    def __init__(self, producer: BatchProducer, encoder: SinkEncoder, topic: str, linger_ms: int) -> None:
+    def __init__(
+        self,
+        producer: BatchProducer,
+        encoder: SinkEncoder,
+        topic: str,
+        linger_ms: int,
+        on_refused: OnRefused,
+    ) -> None:
         self._producer = producer
         self._encoder = encoder
         self._topic = topic
         self._linger_ms = linger_ms
+        self._on_refused = on_refused
 
     def take_over(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
         """Kafka holds no positions."""
@@ -92,7 +103,7 @@ class DirectDelivery:
     def advance(self) -> None:
         """Sends what is ready."""
         self._send(self._linger_ms)
-        self._producer.check()
+        self._check()
 
     def skipped(self) -> None:
         """The next commit finds the positions."""
@@ -105,7 +116,7 @@ class DirectDelivery:
         """Sends the rest and waits for the acknowledgements."""
         self._send(0)
         flushed = self._flush(timeout_s, aborted)
-        self._producer.check()
+        self._check()
         return flushed
 
     def give_up(self, timeout_s: float, aborted: Aborted) -> None:
@@ -115,6 +126,12 @@ class DirectDelivery:
             with contextlib.suppress(RivvenKafkaError):
                 self._send(0)
         self._flush(timeout_s, aborted)
+
+    def _check(self) -> None:
+        self._producer.check()
+        refused = self._producer.take_refused()
+        if refused:
+            self._on_refused(refused)
 
     def _flush(self, timeout_s: float, aborted: Aborted) -> bool:
         deadline = time.monotonic() + timeout_s

@@ -125,7 +125,7 @@ class Destinations:
         entry: SourceEntry,
         settings: TopicSettings,
         publisher: Publisher,
-        topic_id: Callable[[str], str],
+        topic_id: Callable[[str], str | None],
     ) -> None:
         self._client = client
         self._entry = entry

@@ -13,6 +13,7 @@ from rivven_kafka._native import BadRecord, Fetcher, KafkaSinkMetrics, RivvenCli
 from rivven_kafka.config import (
     BrokerConfig,
     KafkaSinkConfig,
+    OnError,
     Settings,
     SinkEntry,
     StartOffsets,
@@ -24,6 +25,7 @@ from rivven_kafka.pipeline.base import Pipeline
 from rivven_kafka.pipeline.dead_letters import DeadLetters
 from rivven_kafka.pipeline.delivery import Delivery, DirectDelivery
 from rivven_kafka.pipeline.kafka_positions import KafkaPositions
+from rivven_kafka.pipeline.missing_keys import MissingKeys
 from rivven_kafka.pipeline.progress import Progress
 from rivven_kafka.pipeline.rate_limit import RateLimit
 from rivven_kafka.pipeline.sink_watch import SinkWatch
@@ -112,6 +114,7 @@ class SinkPipeline(Pipeline):
                 on_bad=None if letters is None else "hold",
                 transforms=transforms_json(self._entry.transforms),
             )
+            self._missing_keys = MissingKeys(self.name, self._config.key_field)
             self._filtered = 0
             self._delivery, self._producer = self._make_delivery(topic.partitions)
             stack.callback(self._producer.close, 0.0)
@@ -163,9 +166,12 @@ class SinkPipeline(Pipeline):
 
     def _make_delivery(self, partitions: int) -> tuple[Delivery, BatchProducer]:
         config, options = self._config, producer_options(self._config, self.name)
+        keep = self._entry.on_error is not OnError.FAIL
         if config.transactional_id is None:
-            producer = BatchProducer(options, self.metrics.record_batch)
-            return DirectDelivery(producer, self._encoder, config.topic, config.linger_ms), producer
+            producer = BatchProducer(options, self.metrics.record_batch, keep_refused=keep)
+            return DirectDelivery(
+                producer, self._encoder, config.topic, config.linger_ms, self._handle_bad
+            ), producer
         positions = KafkaPositions(
             admin_options(config, self.name),
             options,
@@ -174,8 +180,10 @@ class SinkPipeline(Pipeline):
             config.topic,
             partitions,
         )
-        transactional = TransactionalProducer(options, self.metrics.record_batch)
-        return TransactionalDelivery(transactional, self._encoder, positions, config), transactional
+        transactional = TransactionalProducer(options, self.metrics.record_batch, keep_refused=keep)
+        return TransactionalDelivery(
+            transactional, self._encoder, positions, config, self._handle_bad
+        ), transactional
 
     def delivered(self) -> int:
         """Records that Kafka has acknowledged, in all runs; with transactions, has committed."""
@@ -242,6 +250,7 @@ class SinkPipeline(Pipeline):
         self._next_look = now + _LOOK_EVERY_S
         stuck = self._stored.stuck(self._producer.in_flight > 0, self.delivered())
         self._set_waiting("Kafka does not acknowledge what was sent" if stuck else None)
+        self._missing_keys.look(self._encoder.keys_missing())
         self._report_damage()
         self._watch.look(self.delivered())
         self.watchdog.check()
@@ -272,15 +281,17 @@ class SinkPipeline(Pipeline):
                 self._filtered = self._encoder.records_filtered()
                 self._delivery.skipped()
             if bad:
-                self.metrics.record_error(len(bad))
                 with self.watchdog.doing("Rivven does not take a dead letter"):
                     self._handle_bad(bad)
 
     def _handle_bad(self, bad: Sequence[BadRecord]) -> None:
         """Does what `on_error` says with records that cannot be delivered."""
+        self.metrics.record_error(len(bad))
         if self._dead_letters is not None:
             self._dead_letters.send([(record, self._config.topic) for record in bad])
             return
+        for record in bad:
+            record.settle()
         first = bad[0]
         log.warning(
             "skipped %d records, the first because: %s",

@@ -13,10 +13,8 @@ from rivven_kafka.config import (
     DeliveryGuarantee,
     KafkaSourceConfig,
     OnLogDamage,
-    OnTombstone,
     Settings,
     SourceEntry,
-    transforms_json,
 )
 from rivven_kafka.errors import TimeoutExpired, UnknownTopicError
 from rivven_kafka.kafka import BlockConsumer, Position
@@ -28,6 +26,7 @@ from rivven_kafka.pipeline.destination import Destinations
 from rivven_kafka.pipeline.exactly_once import ExactlyOnce, topic_id
 from rivven_kafka.pipeline.guarantee import AtLeastOnce, Guarantee
 from rivven_kafka.pipeline.progress import Progress
+from rivven_kafka.pipeline.publisher_options import publisher_options
 from rivven_kafka.pipeline.rate_limit import RateLimit
 from rivven_kafka.pipeline.source_watch import SourceWatch
 from rivven_kafka.pipeline.watchdog import Partition
@@ -130,18 +129,10 @@ class SourcePipeline(Pipeline):
         self._client.ping()
         self._publisher = Publisher(
             **arguments,
-            value_format=config.value_format,
-            partitioning=config.partitioning,
-            connections=config.connections,
-            max_batch_records=config.max_batch_records,
-            max_request_bytes=config.max_request_size,
-            include_headers=config.include_headers,
-            include_key=config.include_key,
-            on_tombstone="fail" if config.on_tombstone is OnTombstone.DEAD_LETTER else config.on_tombstone,
+            **publisher_options(self._entry),
             on_bad=on_bad(self._entry),
             exactly_once=config.delivery_guarantee is DeliveryGuarantee.EXACTLY_ONCE,
             check_log=config.on_log_damage is OnLogDamage.FAIL,
-            transforms=transforms_json(self._entry.transforms),
         )
         interval_ms = config.auto_commit_interval_ms if config.enable_auto_commit else 0
         self._guarantee = self._make_guarantee(consumer, self._publisher)

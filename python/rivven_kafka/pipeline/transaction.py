@@ -11,7 +11,7 @@ from rivven_kafka._native import SinkEncoder
 from rivven_kafka.config import KafkaSinkConfig
 from rivven_kafka.errors import RivvenKafkaError, TimeoutExpired
 from rivven_kafka.kafka import TransactionalProducer
-from rivven_kafka.pipeline.delivery import Aborted, Partition
+from rivven_kafka.pipeline.delivery import Aborted, OnRefused, Partition
 from rivven_kafka.pipeline.kafka_positions import KafkaPositions
 
 log = logging.getLogger(__name__)
@@ -54,6 +54,7 @@ class TransactionalDelivery:
         encoder: Where from.
         positions: Where the positions lie in Kafka.
         config: Options of the sink.
+        on_refused: Takes the records that Kafka will never take.
     """
 
     def __init__(
@@ -62,8 +63,10 @@ class TransactionalDelivery:
         encoder: SinkEncoder,
         positions: KafkaPositions,
         config: KafkaSinkConfig,
+        on_refused: OnRefused,
     ) -> None:
         self._producer = producer
+        self._on_refused = on_refused
         self._encoder = encoder
         self._places = positions
         self._topic = config.topic
@@ -111,7 +114,7 @@ class TransactionalDelivery:
         return max(self._read_ahead - self._encoder.in_flight_records(), 0)
 
     def advance(self) -> None:
-        """Sends what is ready, and takes the transaction as far as it goes without waiting."""
+        """Sends what is ready, and takes the transaction as far as it goes."""
         self._producer.check()
         if self._state not in _ENDING:
             self._send(self._linger_ms)
@@ -186,6 +189,10 @@ class TransactionalDelivery:
         if self._state is _State.SEALED and not self._producer.in_flight:
             # An outcome may have been a failure, and kafka-python would commit without the lost batch.
             self._producer.check()
+            refused = self._producer.take_refused()
+            if refused:
+                # Before the positions are taken: they may not stop in front of what this transaction holds.
+                self._on_refused(refused)
             self._wanted = False
             moved = self._encoder.take_positions()
             self._pending = {(topic, partition): offset for topic, partition, offset in moved}
@@ -198,4 +205,8 @@ class TransactionalDelivery:
             rate = self._records / (time.monotonic() - self._begun)
             self._read_ahead = max(int(rate * _READ_AHEAD_S), _LEAST_READ_AHEAD)
         if self._state in _ENDING and time.monotonic() - self._since > self._timeout_s:
-            raise TimeoutExpired("Kafka has not committed a transaction before delivery_timeout_ms")
+            # kafka-python asks for ever to add partitions of a topic that was deleted.
+            gone = self._producer.ask_whether_gone(self._topic)
+            raise gone or TimeoutExpired(
+                "Kafka has not committed a transaction before delivery_timeout_ms", topic=self._topic
+            )

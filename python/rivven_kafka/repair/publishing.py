@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from rivven_kafka._native import Publisher, RecordBlock, RivvenClient
-from rivven_kafka.config import OnTombstone, SourceEntry, TopicSettings, transforms_json
+from rivven_kafka.config import SourceEntry, TopicSettings
 from rivven_kafka.pipeline.destination import Destinations
+from rivven_kafka.pipeline.publisher_options import publisher_options
 
 _WAIT_MS = 200
 
@@ -23,6 +24,7 @@ class MissingRecords:
         entry: The source.
         settings: Defaults for the creation of topics.
         topics: Partitions of the Kafka topics, by name.
+        ids: Ids of the Kafka topics, by name.
 
     Raises:
         UnknownTopicError: A Rivven topic does not exist and is not to be created.
@@ -36,24 +38,17 @@ class MissingRecords:
         entry: SourceEntry,
         settings: TopicSettings,
         topics: Mapping[str, int],
+        ids: Mapping[str, str | None],
     ) -> None:
         config = entry.config
         self._most_bytes = config.max_in_flight_bytes
         self._client = RivvenClient(**arguments)
         self._publisher = Publisher(
             **arguments,
-            value_format=config.value_format,
-            partitioning=config.partitioning,
-            connections=config.connections,
-            max_batch_records=config.max_batch_records,
-            max_request_bytes=config.max_request_size,
-            include_headers=config.include_headers,
-            include_key=config.include_key,
-            on_tombstone="fail" if config.on_tombstone is OnTombstone.DEAD_LETTER else config.on_tombstone,
+            **publisher_options(entry),
             on_bad="skip",
-            transforms=transforms_json(entry.transforms),
         )
-        Destinations(self._client, entry, settings, self._publisher).add(topics)
+        Destinations(self._client, entry, settings, self._publisher, ids.get).add(topics)
 
     def submit(self, block: RecordBlock) -> None:
         """Takes records of a Kafka partition, behind those before; waits while too many are on the way.

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
+from dataclasses import replace
 
 from rivven_kafka._native import PositionIndex, apply_transforms
 from rivven_kafka.config import (
     BrokerConfig,
+    DeliveryGuarantee,
     OnTombstone,
     Partitioning,
     Settings,
@@ -19,8 +21,11 @@ from rivven_kafka.config import (
 )
 from rivven_kafka.errors import ConfigError, DeliveryError, RivvenKafkaError
 from rivven_kafka.kafka import BlockConsumer, admin_options
+from rivven_kafka.kafka.group_offsets import committed_offsets, write_committed
 from rivven_kafka.kafka.group_state import PartitionState, member_count, partition_states, topic_ids
+from rivven_kafka.pipeline.anchors import Commitment
 from rivven_kafka.pipeline.destination import by_destination
+from rivven_kafka.pipeline.publisher_options import require_shared
 from rivven_kafka.repair.kafka_side import Place, cut, read_between
 from rivven_kafka.repair.publishing import MissingRecords
 from rivven_kafka.repair.report import PartitionReport, Report
@@ -44,7 +49,8 @@ def repair_source(
     """Compares what Kafka holds with what the source has written to Rivven, and publishes what is missing.
 
     Only records before the committed offset of the source's group can be missing: the others are still to be
-    copied. Committed offsets are read and never written.
+    copied. Committed offsets stay as they are; with `delivery_guarantee: exactly_once`, what is committed beside them is
+    set back, so that the source reads all of Rivven at its next start.
 
     Args:
         name: Name of the source.
@@ -93,6 +99,7 @@ class _Repair:
         self._require_pairs(groups)
         admin = admin_options(config, self._name)
         if apply:
+            require_shared(self._name, entry, "repair --apply")
             self._require_quiet(admin)
         # Before Rivven is read: what is committed by then is there, unless it is missing.
         self._states = partition_states(admin, config.consumer_group, topics, str(config.isolation_level))
@@ -103,12 +110,13 @@ class _Repair:
             if apply:
                 self._require_sound(reader, groups)
                 self._require_quiet(admin)
-                missing = MissingRecords(self._arguments, entry, self._settings.topic, topics)
+                missing = MissingRecords(self._arguments, entry, self._settings.topic, topics, ids)
             try:
                 for destination, group in groups.items():
                     self._compare(reader, destination, group, ids, options, missing)
                 if missing is not None:
                     self._report.published = self._publish_rest(missing)
+                    self._forget_anchors(admin, topics)
             finally:
                 if missing is not None:
                     missing.close()
@@ -205,6 +213,20 @@ class _Repair:
                 f"{published} of {self._report.missing} missing records were published: compare again"
             )
         return published
+
+    def _forget_anchors(self, admin: Mapping[str, object], topics: Mapping[str, int]) -> None:
+        """Has a source that delivers exactly once read all of Rivven at its next start: offsets may have changed."""
+        if self._entry.config.delivery_guarantee is not DeliveryGuarantee.EXACTLY_ONCE:
+            return
+        group = self._entry.config.consumer_group
+        places = [(group, topic, number) for topic, count in topics.items() for number in range(count)]
+        committed = committed_offsets(admin, places, stable=False) or {}
+        changed = {
+            (topic, number): (offset, replace(known, anchors=dict.fromkeys(known.anchors, 0)).dump())
+            for (_, topic, number), (offset, metadata) in committed.items()
+            if (known := Commitment.load(metadata)) is not None
+        }
+        write_committed(admin, group, changed)
 
     def _require_sound(self, reader: LogReader, destinations: Iterable[str]) -> None:
         for destination in destinations:

@@ -85,6 +85,7 @@ SINK_DEFAULTS = {
     "transaction_max_records": 10_000,
     "transaction_interval_ms": 100,
     "key_field": None,
+    "on_missing_key_field": "fallback",
     "include_headers": True,
     "custom_headers": {},
     "client_id": None,

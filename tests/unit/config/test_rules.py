@@ -157,6 +157,7 @@ def test_tombstones_have_a_rule_in_raw_format():
             {"stall_timeout_ms": 60000},
             "stall_timeout_ms: got 60000: expected 0, or more than delivery_timeout_ms (120000)",
         ),
+        ({"on_missing_key_field": "error"}, "on_missing_key_field: got error: not used"),
         ({"transactional_id": "t-1", "idempotent": False}, "idempotent: got false: transactional_id"),
         ({"transactional_id": "t-1", "acks": "leader"}, "acks: got leader: idempotent and transactional_id"),
         ({"transactional_id": "t-1", "retries": 0}, "retries: got 0: idempotent and transactional_id"),

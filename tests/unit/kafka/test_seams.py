@@ -3,6 +3,8 @@
 import collections
 import inspect
 import random
+import threading
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -13,6 +15,7 @@ from kafka.cluster import ClusterMetadata
 from kafka.consumer.fetcher import Fetcher, IsolationLevel
 from kafka.consumer.subscription_state import SubscriptionState
 from kafka.coordinator.consumer import ConsumerCoordinator
+from kafka.errors import MessageSizeTooLargeError
 from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector
 from kafka.producer.future import FutureProduceResult
@@ -25,7 +28,8 @@ from kafka.structs import OffsetAndMetadata
 from rivven_kafka._native import SinkEncoder, block_from_rows
 from rivven_kafka.errors import CorruptRecordError
 from rivven_kafka.kafka.consumer import _PartitionRecords
-from rivven_kafka.kafka.producer import _Accumulator, _batch, _Records
+from rivven_kafka.kafka.producer import BatchProducer, _Accumulator, _batch
+from rivven_kafka.kafka.sealed import Records
 
 from .records import CODECS, Record, oracle_batch
 from .test_fetch_positions import logs
@@ -272,7 +276,7 @@ def test_the_accumulator_has_what_ours_uses():
     assert theirs._transaction_manager is None
     with theirs._tp_lock(TP):
         assert theirs._tp_lock(TP).locked()
-    batch = ProducerBatch(TP, _Records(sealed()))
+    batch = ProducerBatch(TP, Records(sealed()))
     theirs._incomplete.add(batch)
     assert list(theirs._incomplete.all()) == [batch]
     assert {
@@ -299,6 +303,14 @@ def test_the_producer_is_wired_as_ours_rewires_it():
     assert Sender.DEFAULT_CONFIG["guarantee_message_order"] is False
     assert sender.count("self.config['guarantee_message_order']") >= 2, "mute when sent, unmute at the answer"
     assert callable(Sender.wakeup)
+    # Ours stands in front of it, and does what the branch that splits a batch does.
+    assert parameters(Sender._dispatch_error) == ["self", "batch", "exception", "partition_response"]
+    assert sender.count("self._dispatch_error(batch, ") == 2, "errors of brokers, and of the client"
+    split = sender[sender.index("self._accumulator.split_and_reenqueue(batch)") :][:250]
+    assert "self._maybe_remove_from_inflight_batches(batch)" in split
+    assert "self._accumulator.deallocate(batch)" in split
+    assert "self._accumulator.muted.discard(batch.topic_partition)" in sender
+    assert "self._transaction_manager =" in sender
     assert parameters(TransactionManager.set_sequence_number) == ["self", "tp", "sequence"]
     assert parameters(TransactionManager.maybe_add_partition_to_transaction)[:2] == [
         "self",
@@ -313,17 +325,17 @@ def test_a_batch_asks_of_its_records_only_what_ours_answer():
     )
     used = {piece.split("(")[0].split()[0].rstrip(",):") for piece in sources.split("batch.records.")[1:]}
     used |= {piece.split("(")[0].split()[0].rstrip(",):") for piece in sources.split("self.records.")[1:]}
-    ours = _Records(sealed())
+    ours = Records(sealed())
     # `append` fills a batch, which is never done with ours.
     assert {name for name in used if not hasattr(ours, name)} <= {"append"}
     public = {name for name in dir(MemoryRecordsBuilder) if not name.startswith("_")}
     assert "set_producer_state" in public
     theirs = parameters(MemoryRecordsBuilder.set_producer_state)
-    assert parameters(_Records.set_producer_state) == theirs
+    assert parameters(Records.set_producer_state) == theirs
 
 
 def test_a_batch_has_what_ours_sets_and_reads():
-    batch = ProducerBatch(TP, _Records(sealed()))
+    batch = ProducerBatch(TP, Records(sealed()))
     for attribute in ("max_record_size", "created", "attempts", "last_attempt", "produce_future"):
         assert hasattr(batch, attribute)
     assert (batch.record_count, batch.has_sequence, batch.base_sequence) == (4, False, -1)
@@ -351,7 +363,7 @@ def test_outcomes_arrive_as_ours_reads_them():
 
 
 def test_a_retried_batch_keeps_its_sequence_and_bytes():
-    records = _Records(sealed())
+    records = Records(sealed())
     records.set_producer_state(5, 1, 40, False)
     records.close()
     before = records.buffer()
@@ -395,3 +407,44 @@ def test_a_closed_accumulator_takes_nothing():
     ours.close()
     with pytest.raises(Exception, match="closed"):
         ours.append_batch(_batch(TP, sealed(), lambda *_: None))
+
+
+def too_large(count, *, attempts=0, sequence=True):
+    """What becomes of a batch that Kafka finds too large: seen by kafka-python, refused records, sequences."""
+    theirs, sequences = [], {}
+    manager = SimpleNamespace(set_sequence_number=sequences.__setitem__)
+    sender = SimpleNamespace(_transaction_manager=manager, _maybe_remove_from_inflight_batches=lambda _: None)
+    producer = BatchProducer.__new__(BatchProducer)
+    producer._lock = threading.Lock()
+    producer._accumulator = accumulator()
+    producer._keep_refused, producer._refused, producer._in_flight = True, [], 1
+    batch = _batch(TP, sealed(count), lambda *_: None)
+    if sequence:
+        batch.records.set_producer_state(5, 1, 40, False)
+    batch.attempts = attempts
+    producer._accumulator._incomplete.add(batch)
+    producer._accumulator.muted.add(TP)
+    # As the sender calls it.
+    call = partial(producer._dispatch_error, sender, lambda *args, **_: theirs.append(args))
+    call(batch, MessageSizeTooLargeError(), partition_response=None)
+    return theirs, producer, sequences
+
+
+def test_only_a_record_that_is_alone_is_refused():
+    theirs, producer, sequences = too_large(1)
+    assert (theirs, sequences, producer.in_flight) == ([], {TP: 40}, 0)
+    assert (list(producer._accumulator._incomplete.all()), producer._accumulator.muted) == ([], set())
+    [bad] = producer.take_refused()
+    assert (bad.topic, bad.offset, bad.value) == ("topic", 0, b"v0")
+    assert "does not take a record of" in bad.reason
+    assert producer.take_refused() == []
+    theirs, producer, sequences = too_large(2)
+    assert (len(theirs), sequences, producer.in_flight) == (1, {}, 1)
+
+
+def test_a_record_that_may_be_stored_is_not_refused():
+    """Its sequence number must not be given to the next record, which Kafka would drop as a duplicate."""
+    theirs, producer, sequences = too_large(1, attempts=1)
+    assert (len(theirs), producer.take_refused(), sequences) == (1, [], {})
+    theirs, producer, _ = too_large(1, attempts=1, sequence=False)
+    assert (len(theirs), len(producer.take_refused())) == (0, 1)

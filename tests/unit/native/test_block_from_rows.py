@@ -45,3 +45,14 @@ def test_a_negative_timestamp_is_now(timestamp):
 def test_what_is_not_a_row_is_refused(row):
     with pytest.raises((TypeError, ValueError, OverflowError)):
         block_from_rows("topic", 0, [row])
+
+
+def test_offsets_begin_where_they_are_to():
+    block = block_from_rows("topic", 0, [(0, None, b"a", []), (0, None, b"b", [])], first_offset=40)
+    assert (block.offsets(), block.next_offset) == ([40, 41], 42)
+
+
+@given(st.binary(max_size=20))
+def test_names_of_headers_may_be_any_bytes(name):
+    text = name.decode("utf-8", "surrogateescape")
+    assert block_from_rows("topic", 0, [(0, None, b"v", [(text, None)])]).headers() == [[(text, None)]]

@@ -117,6 +117,19 @@ def test_a_key_field_comes_before_the_rivven_key(value, key):
     encoder = SinkEncoder(1, key_field="id", partitioning="key")
     [record] = encode(encoder, values_block([value], keys=[b"rivven"]))[0]
     assert (record.key, record.value) == (key, value)
+    missing = key == b"rivven"
+    assert encoder.keys_missing() == missing
+    strict = SinkEncoder(1, key_field="id", key_field_required=True, on_bad="skip")
+    bad = strict.append(values_block([value], keys=[b"rivven"]))
+    assert [record.reason for record in bad] == [
+        'the value has no field "id" for the key (key_field)'
+    ] * missing
+
+
+def test_a_null_value_needs_no_key_field():
+    encoder = SinkEncoder(1, value_format="event", key_field="id", key_field_required=True)
+    [record] = encode(encoder, values_block([event()], keys=[b"rivven"]))[0]
+    assert (record.key, record.value, encoder.keys_missing()) == (b"rivven", None, 0)
 
 
 def test_the_key_field_of_an_event_is_in_its_data():

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rivven_kafka import errors
-from rivven_kafka._native import SinkEncoder
+from rivven_kafka._native import SinkEncoder, block_from_rows
 
 from .encoding import NOW, event, records, values_block
 
@@ -174,3 +174,46 @@ def test_waiting_ends_with_an_acknowledgement():
     start = time.monotonic()
     encoder.wait(50)
     assert time.monotonic() - start < 10, "nothing is in flight: the time runs out"
+
+
+def test_a_batch_knows_its_first_record():
+    encoder = SinkEncoder(2, partitioning="preserve")
+    [batch] = batches_of(encoder, block_from_rows("events", 1, [(NOW, None, b"a", [])] * 3, first_offset=40))
+    assert batch.first_record == ("events", 1, 40)
+    head, tail = batch.split()
+    assert (head.first_record, tail.first_record) == (
+        ("events", 1, 40),
+        ("events", 1, 40 + head.record_count),
+    )
+
+
+def test_a_refused_record_holds_the_position_until_it_is_settled():
+    encoder = SinkEncoder(1)
+    [batch] = batches_of(
+        encoder, block_from_rows("events", 0, [(NOW + i, b"k%d" % i, b"v%d" % i, []) for i in range(3)])
+    )
+    with pytest.raises(errors.InvalidRequestError, match="a batch of 3 records"):
+        batch.refuse("why")
+    first, rest = batch.split()
+    while rest.record_count > 1:
+        head, rest = rest.split()
+        head.acknowledge()
+    first.refuse("too large")  # dropped without being settled: it stays held
+    assert encoder.records_held() == 1
+    rest.acknowledge()
+    assert encoder.take_positions() == []
+
+
+def test_a_refused_record_is_all_of_what_was_read():
+    encoder = SinkEncoder(1, batch_size_bytes=1)
+    first, second = batches_of(
+        encoder, block_from_rows("events", 0, [(NOW, b"k", b"v", [("h", b"1")]), (NOW, None, b"w", [])])
+    )
+    bad = first.refuse("too large")
+    assert (bad.topic, bad.partition, bad.offset, bad.reason) == ("events", 0, 0, "too large")
+    assert (bad.key, bad.value, bad.headers, bad.timestamp) == (b"k", b"v", [("h", b"1")], NOW)
+    second.acknowledge()
+    assert (encoder.take_positions(), encoder.in_flight_records()) == ([], 1)
+    bad.settle()
+    assert encoder.take_positions() == [("events", 0, 2)]
+    assert (encoder.in_flight_records(), encoder.in_flight_bytes(), encoder.records_held()) == (0, 0, 0)

@@ -1,10 +1,12 @@
 //! A block made of Python objects, for programs that have no block to start with.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 
 use super::RecordBlock;
 use crate::error::{Error, Kind, Result};
@@ -13,13 +15,20 @@ use crate::record::{Block, Record, Span, TimestampType};
 
 /// Timestamp (ms since the epoch, negative: now), key, value, headers.
 type Row<'py> =
-    (i64, Option<Bound<'py, PyAny>>, Option<Bound<'py, PyAny>>, Vec<(String, Option<Bound<'py, PyAny>>)>);
+    (i64, Option<Bound<'py, PyAny>>, Option<Bound<'py, PyAny>>, Vec<(Bound<'py, PyString>, Value<'py>)>);
+type Value<'py> = Option<Bound<'py, PyAny>>;
 
-/// A block of `rows`: (timestamp in ms, key, value, headers), with offsets from 0.
+/// A block of `rows`: (timestamp in ms, key, value, headers), with offsets from `first_offset`.
 ///
 /// A negative timestamp means now. Keys, values and header values are bytes or None.
 #[pyfunction]
-pub fn block_from_rows(topic: &str, partition: i32, rows: Vec<Row<'_>>) -> PyResult<RecordBlock> {
+#[pyo3(signature = (topic, partition, rows, *, first_offset = 0))]
+pub fn block_from_rows(
+    topic: &str,
+    partition: i32,
+    rows: Vec<Row<'_>>,
+    first_offset: i64,
+) -> PyResult<RecordBlock> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
     let mut buffer = Vec::new();
     let mut records = Vec::with_capacity(rows.len());
@@ -29,10 +38,10 @@ pub fn block_from_rows(topic: &str, partition: i32, rows: Vec<Row<'_>>) -> PyRes
         let start = buffer.len();
         for (name, value) in headers {
             let value = value.as_ref().map(PyAnyMethods::extract::<&[u8]>).transpose()?;
-            encode_header(&mut buffer, name.as_bytes(), value);
+            encode_header(&mut buffer, &header_name(name)?, value);
         }
         records.push(Record {
-            offset: index as i64,
+            offset: first_offset + index as i64,
             timestamp: if *timestamp < 0 { now } else { *timestamp },
             chunk: 0,
             key,
@@ -46,11 +55,21 @@ pub fn block_from_rows(topic: &str, partition: i32, rows: Vec<Row<'_>>) -> PyRes
         topic: Arc::from(topic),
         partition,
         leader_epoch: -1,
-        next_offset: records.len() as i64,
+        next_offset: first_offset + records.len() as i64,
         bytes: buffer.len(),
         chunks: Arc::from([Bytes::from(buffer)]),
         records: Arc::from(records),
     }))
+}
+
+/// A name's bytes; those that are not UTF-8 are surrogates in Python, as `RecordBlock.headers` returns them.
+fn header_name<'a>(name: &'a Bound<'_, PyString>) -> PyResult<Cow<'a, [u8]>> {
+    match name.to_str() {
+        Ok(text) => Ok(Cow::Borrowed(text.as_bytes())),
+        Err(_) => {
+            Ok(Cow::Owned(name.call_method1("encode", ("utf-8", "surrogateescape"))?.extract::<Vec<u8>>()?))
+        }
+    }
 }
 
 fn append(buffer: &mut Vec<u8>, bytes: Option<&Bound<'_, PyAny>>) -> PyResult<Span> {

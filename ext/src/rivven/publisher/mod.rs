@@ -86,8 +86,8 @@ impl Publisher {
     /// record, with the wrong number of partitions. Threads are started for the lanes, connections are opened
     /// when they are needed.
     ///
-    /// `topic_id` tells the records of the source topic from those of another topic of that name, as exactly-once
-    /// delivery by position has to.
+    /// With `topic_id`, events tell it: it tells the records of the source topic from those of another topic of that
+    /// name, as exactly-once delivery by position has to.
     pub fn add_route(
         &self,
         source_topic: &str,
@@ -100,8 +100,8 @@ impl Publisher {
         at_least_one("lanes_per_partition", lanes as u64)?;
         self.check_open()?;
         check_topic(&self.shared.config, topic, partitions)?;
-        if let (Some(exact), Some(id)) = (&self.shared.exact, topic_id) {
-            exact.set_topic_id(source_topic, id);
+        if let Some(id) = topic_id {
+            self.shared.set_topic_id(source_topic, id);
         }
         let most = self.shared.config.connections;
         let seat = || Pool::seat(&self.shared);
@@ -119,8 +119,7 @@ impl Publisher {
         router.check(&block, shape)?;
         let ticket = self.shared.tracker.register(&block);
         let known = self.known(&block, &ticket)?;
-        let exact = self.shared.exact.as_ref();
-        let topic_id = exact.and_then(|exact| exact.topic_id(&block.topic));
+        let topic_id = self.shared.topic_id(&block.topic);
         router.route(&block, shape, |partition, lane, picks| {
             let Some(picks) = picks.without(known.as_deref()) else { return };
             let place = Arc::clone(&destination.places[partition as usize]);

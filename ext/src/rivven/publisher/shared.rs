@@ -1,7 +1,8 @@
 //! What the threads of a publisher share.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::config::PublisherConfig;
 use super::encode::ValueEncoder;
@@ -46,6 +47,8 @@ pub struct Shared {
     pub bad: BadList,
     /// What exactly-once delivery adds.
     pub exact: Option<Exact>,
+    /// Ids of Kafka topics, which tell the records of one from those of another of its name.
+    topic_ids: Mutex<HashMap<Arc<str>, Arc<str>>>,
     failure: Mutex<Option<Error>>,
 }
 
@@ -61,8 +64,19 @@ impl Shared {
             stats: Stats::default(),
             stop: Arc::new(Stop::new()),
             bad: BadList::default(),
+            topic_ids: Mutex::default(),
             failure: Mutex::new(None),
         }
+    }
+
+    /// Notes the id of a Kafka topic.
+    pub fn set_topic_id(&self, topic: &str, id: &str) {
+        lock(&self.topic_ids).insert(Arc::from(topic), Arc::from(id));
+    }
+
+    /// The id of a Kafka topic, if its events are to tell it.
+    pub fn topic_id(&self, topic: &str) -> Option<Arc<str>> {
+        lock(&self.topic_ids).get(topic).cloned()
     }
 
     /// Ends all threads. Nothing is settled from now on.
@@ -75,7 +89,7 @@ impl Shared {
     /// Enters the failed state; the first error stays. After a stop, errors are its consequence and not kept.
     pub fn fail(&self, error: Error) {
         {
-            let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut failure = lock(&self.failure);
             if failure.is_some() || self.stop.stopped() {
                 return;
             }
@@ -86,6 +100,11 @@ impl Shared {
 
     /// The error that ended the publisher.
     pub fn error(&self) -> Option<Error> {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.failure).clone()
     }
+}
+
+/// The state is valid at every step, so a thread that panicked with the lock held does no harm.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -15,9 +15,7 @@ mod lease;
 mod prepare;
 mod settle;
 
-use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use accounts::{Accounts, Anchor, Part};
 pub use identity::{producer_id, Identity};
@@ -45,7 +43,6 @@ pub struct Exact {
     pub lease: Lease,
     /// What is where.
     pub accounts: Accounts,
-    topic_ids: Mutex<HashMap<Arc<str>, Arc<str>>>,
 }
 
 impl Exact {
@@ -56,18 +53,7 @@ impl Exact {
             identity: Identity::new(),
             lease: Lease::default(),
             accounts: Accounts::new(recognition),
-            topic_ids: Mutex::default(),
         }
-    }
-
-    /// Notes the id of a Kafka topic, which tells its records from those of another topic of that name.
-    pub fn set_topic_id(&self, topic: &str, id: &str) {
-        lock(&self.topic_ids).insert(Arc::from(topic), Arc::from(id));
-    }
-
-    /// The id of a Kafka topic.
-    pub fn topic_id(&self, topic: &str) -> Option<Arc<str>> {
-        lock(&self.topic_ids).get(topic).cloned()
     }
 }
 
@@ -78,9 +64,4 @@ pub fn digest(key: Option<&[u8]>, value: &[u8]) -> u64 {
     key.hash(&mut hasher);
     value.hash(&mut hasher);
     hasher.finish()
-}
-
-/// The data of this module is valid at every step, so a thread that panicked with the lock held does no harm.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

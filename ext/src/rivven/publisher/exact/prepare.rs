@@ -55,7 +55,7 @@ struct Reading {
 /// Opens the accounts of source partitions. With `unsettled`, requests of an earlier publisher may be under way,
 /// and are waited for.
 pub fn prepare(shared: &Shared, exact: &Exact, work: &[Preparation], unsettled: bool) -> Result<Prepared> {
-    let search = Search::new(exact, work);
+    let search = Search::new(shared, exact, work);
     let mut readings = readings(work, exact.recognition)?;
     let size = readings.len().div_ceil(MOST_READERS).max(1);
     std::thread::scope(|scope| -> Result<()> {
@@ -132,10 +132,10 @@ struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    fn new(exact: &Exact, work: &'a [Preparation]) -> Self {
+    fn new(shared: &Shared, exact: &Exact, work: &'a [Preparation]) -> Self {
         let sources = work.iter().enumerate().map(|(index, preparation)| {
             let (topic, partition) = &preparation.source;
-            ((&**topic, *partition), (index, exact.topic_id(topic)))
+            ((&**topic, *partition), (index, shared.topic_id(topic)))
         });
         Self { work, recognition: exact.recognition, sources: sources.collect() }
     }
