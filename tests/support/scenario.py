@@ -270,10 +270,16 @@ class Flow:
             fault.end = time.monotonic()
 
     def _rate_before(self, begin: float) -> float:
-        """The rate that has to be reached again: the present one, if the last fault is overcome."""
-        if self.faults and self._recovery(self.faults[-1], begin) is None:
-            return self.faults[-1].before
-        return self.observer.timeline.rate(begin - _STEADY_S, begin)
+        """The rate that has to be reached again; that of the last fault, if it is not overcome yet."""
+        since = begin - _STEADY_S
+        if self.faults:
+            last = self.faults[-1]
+            recovered_after = self._recovery(last, begin)
+            if recovered_after is None:
+                return last.before
+            # Not what was slow because of the last fault: every rate would be lower than the one before.
+            since = max(since, last.end + recovered_after)
+        return self.observer.timeline.rate(since, begin)
 
     def _recovery(self, fault: Fault, until: float) -> float | None:
         """Seconds from the end of `fault` to the first whole second at the full rate, None if not reached."""
