@@ -34,7 +34,7 @@ COMMIT_INTERVAL_S = 0.1
 COMMIT_DELAY_S = 0.9
 FULL = 0.8
 _STEADY_S = 2.0
-_SETTLED = 1.2
+_ALIKE = 1.25
 _START_S = 60.0
 _RECOVERY_S = 30.0
 # Longer than every pause between attempts, and than the sessions of members that are gone.
@@ -214,16 +214,16 @@ class Flow:
         wait_until(
             lambda: all("INFO assigned" in connector.log() for connector in connectors), _START_S, self.logs
         )
-        begin = time.monotonic()
         self.advance(1)
-        wait_until(lambda: time.monotonic() > begin + _STEADY_S and self._steady(), _START_S, self.logs)
+        self.watch(_STEADY_S)
+        with contextlib.suppress(AssertionError):
+            wait_until(self._steady, _RECOVERY_S)
 
     def _steady(self) -> bool:
-        now = self.observer.timeline.last
-        earlier, later = (
-            self.observer.timeline.rate(now - s, now - s + _STEADY_S / 2) for s in (_STEADY_S, _STEADY_S / 2)
-        )
-        return 0 < later <= _SETTLED * earlier
+        """Whether the rates of the last two seconds are alike."""
+        now, half = self.observer.timeline.last, _STEADY_S / 2
+        earlier, later = (self.observer.timeline.rate(now - s, now - s + half) for s in (_STEADY_S, half))
+        return 0 < later <= _ALIKE * earlier and earlier <= _ALIKE * later
 
     def progress(self) -> int:
         """Records at the destination, doubled ones too."""
@@ -270,9 +270,16 @@ class Flow:
             fault.end = time.monotonic()
 
     def _rate_before(self, begin: float) -> float:
-        """The rate that has to be reached again: the present one, if the last fault is overcome."""
-        if self.faults and self._recovery(self.faults[-1], begin) is None:
-            return self.faults[-1].before
+        """The rate that has to be reached again.
+
+        It is measured when nothing has disturbed it for two seconds, and else that before the last fault:
+        in quick succession each would be lower than the one before.
+        """
+        if self.faults:
+            last = self.faults[-1]
+            recovered_after = self._recovery(last, begin)
+            if recovered_after is None or last.end + recovered_after > begin - _STEADY_S:
+                return last.before
         return self.observer.timeline.rate(begin - _STEADY_S, begin)
 
     def _recovery(self, fault: Fault, until: float) -> float | None:
