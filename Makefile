@@ -1,5 +1,5 @@
 # Every target works on a fresh clone; what is already done is not done again.
-# Variables: PYTHON (interpreter for the virtual environment), PYTEST_ARGS, DEMO_ARGS, BENCH_ARGS.
+# Variables: PYTHON (interpreter for the virtual environment), PYTEST_ARGS, DEMO_ARGS, BENCH_ARGS, FAULTS_ARGS.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -31,6 +31,9 @@ unit: $(STAMPS)/native ## tests without a socket, Rust and Python
 
 integration: brokers ## tests against real brokers, also while they are killed
 	$(BIN)/python -m pytest $(wildcard tests/integration tests/faults) $(PYTEST_ARGS)
+
+faults: brokers ## an hour of faults, by a seed; FAULTS_ARGS="--faults-seed N --faults-table FILE"
+	$(BIN)/python -m pytest tests/faults -m 'faults and long' -s $(FAULTS_ARGS)
 
 lint: $(STAMPS)/native ## formats, lints and types; changes nothing
 	$(BIN)/ruff check
@@ -93,4 +96,4 @@ brokers: $(STAMPS)/native
 	@$(BIN)/python -m tests.support
 
 .NOTPARALLEL:
-.PHONY: brokers help demo docs reference test unit integration lint format bench dev wheel clean preflight
+.PHONY: brokers help demo docs reference test unit integration faults lint format bench dev wheel clean preflight

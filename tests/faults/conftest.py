@@ -1,11 +1,59 @@
-"""Brokers of one test's own, to be killed."""
+"""Brokers of one test's own, to be killed; flows of records, and the table of what became of them."""
 
-from collections.abc import Iterator
+import random
+import re
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.support import KafkaBroker, RivvenBroker
 from tests.support.ports import ReservedPort
+from tests.support.scenario import Flow
+from tests.support.verdicts import markdown, no_verdict, text
+
+_ROWS = pytest.StashKey[list[tuple[str, ...]]]()
+_SEED = pytest.StashKey[int]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options of the scenarios."""
+    group = parser.getgroup("faults")
+    group.addoption("--faults-seed", type=int, metavar="N", help="repeat the faults of a run with this seed")
+    group.addoption("--faults-table", type=Path, metavar="FILE", help="write the verdicts there, as markdown")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Draws the seed, if none is given."""
+    config.addinivalue_line("markers", "long: a scenario of minutes, left out unless -m asks for it")
+    seed = config.getoption("faults_seed", None)
+    config.stash[_SEED] = random.randrange(1 << 32) if seed is None else seed
+    config.stash[_ROWS] = []
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves the long forms to those who ask for them."""
+    if "long" in config.option.markexpr:
+        return
+    left_out = [item for item in items if item.get_closest_marker("long")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker("long")]
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Prints the table, also of what failed."""
+    rows = config.stash[_ROWS]
+    if not rows:
+        return
+    terminalreporter.section("verdicts")
+    terminalreporter.write_line(text(rows))
+    terminalreporter.write_line(f"the same faults again: --faults-seed {config.stash[_SEED]}")
+    path = config.getoption("faults_table", None)
+    if path is not None:
+        path.write_text(markdown(rows))
 
 
 @pytest.fixture
@@ -20,7 +68,48 @@ def own_rivven() -> Iterator[RivvenBroker]:
         yield broker
 
 
+@pytest.fixture(scope="session")
+def patient_kafka() -> Iterator[KafkaBroker]:
+    """A Kafka that lets its members choose how soon they are taken for dead, shared: do not break it."""
+    with KafkaBroker(properties={"group.min.session.timeout.ms": 500}) as broker:
+        yield broker
+
+
 @pytest.fixture
 def port() -> Iterator[ReservedPort]:
     with ReservedPort() as reserved:
         yield reserved
+
+
+@pytest.fixture
+def new_flow(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., Flow]]:
+    """Makes a `Flow` that is ended and judged with the test: `new_flow(direction, guarantee, kafka, rivven)`."""
+    seed = request.config.stash[_SEED]
+    scenario = re.sub(r"^test_", "", request.node.originalname).replace("_", " ")
+    form = "long" if request.node.get_closest_marker("long") else "short"
+    flows = []
+    with ExitStack() as stack:
+
+        def make(
+            direction: str, guarantee: str, kafka: KafkaBroker, rivven: RivvenBroker, **options: Any
+        ) -> Flow:
+            print(f"{request.node.name}: seed {seed}")
+            flow = Flow(
+                direction,
+                guarantee,
+                kafka,
+                rivven,
+                tmp_path,
+                seed,
+                name=f"{scenario} ({form})",
+                **options,
+            )
+            flows.append(flow)
+            return stack.enter_context(flow)
+
+        yield make
+    for flow in flows:
+        missing = no_verdict(flow.name, flow.direction, flow.label, seed)
+        row = missing if flow.verdict is None else flow.verdict.row()
+        request.config.stash[_ROWS].append(row)
+        print(text([row]))

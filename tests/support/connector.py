@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -52,11 +53,19 @@ class Connector:
         config: The configuration.
         name: Distinguishes several in one directory.
         verbose: Whether to log debug messages.
+        env: Environment variables besides our own.
     """
 
     def __init__(
-        self, directory: Path, config: Mapping[str, Any], name: str = "connector", *, verbose: bool = False
+        self,
+        directory: Path,
+        config: Mapping[str, Any],
+        name: str = "connector",
+        *,
+        verbose: bool = False,
+        env: Mapping[str, str] | None = None,
     ) -> None:
+        self._env = {**os.environ, **(env or {})}
         self._options = ["-v"] if verbose else []
         self.log_path = directory / f"{name}.log"
         self._file = directory / f"{name}.yaml"
@@ -67,7 +76,7 @@ class Connector:
         """Starts the process."""
         command = [sys.executable, "-m", "rivven_kafka.cli", "-c", str(self._file), *self._options, "run"]
         with self.log_path.open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+            self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=self._env)
         return self
 
     @property

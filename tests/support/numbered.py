@@ -14,6 +14,9 @@ from tests.support.rivvend import RivvenBroker
 from tests.support.topics import Headers, TopicWriter, create_topic, read_topic
 
 _NUMBER = re.compile(rb"#(\d+):(\d+)#")
+Place = tuple[int, int]
+"""Partition and sequence number."""
+
 _NOW = 1_760_000_000_000
 _BLOCK = 5_000
 _LOST_BROKER = (OSError, RivvenWireError)
@@ -32,6 +35,13 @@ def numbered(partition: int, sequences: Iterable[int], padding: int = 0, keyed: 
         place = b"#%d:%d#" % (partition, number)
         rows.append((_NOW, place if keyed else None, place + filler, []))
     return rows
+
+
+def place_of(value: bytes) -> Place:
+    """What `value`, or the event around it, says about its place."""
+    match = _NUMBER.search(value)
+    assert match is not None, f"not a numbered record: {value[:100]!r}"
+    return int(match[1]), int(match[2])
 
 
 def fill_kafka(bootstrap: str, topic: str, partitions: int, count: int, padding: int = 0) -> None:
@@ -99,9 +109,9 @@ class Arrivals:
         duplicates: Arrivals beyond the first.
     """
 
-    lost: list[tuple[int, int]]
-    strayed: list[tuple[int, int]]
-    overtaken: list[tuple[int, int]]
+    lost: list[Place]
+    strayed: list[Place]
+    overtaken: list[Place]
     duplicates: int
 
     @classmethod
@@ -112,9 +122,7 @@ class Arrivals:
             seen: set[int] = set()
             highest = -1
             for value in values.get(partition, ()):
-                match = _NUMBER.search(value)
-                assert match is not None, f"not a numbered record: {value[:100]!r}"
-                home, sequence = int(match[1]), int(match[2])
+                home, sequence = place_of(value)
                 if home != partition:
                     strayed.append((home, sequence))
                 elif sequence in seen:

@@ -38,6 +38,7 @@ class TopicWriter:
         partitions: Its number of partitions.
         compression: Codec of the batches.
         batch_size_bytes: Size of the batches.
+        options: Further options of kafka-python's producer.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class TopicWriter:
         *,
         compression: str = "none",
         batch_size_bytes: int = 65536,
+        **options: Any,
     ) -> None:
         self._topic = topic
         self._encoder = SinkEncoder(
@@ -56,7 +58,7 @@ class TopicWriter:
             compression=compression,
             batch_size_bytes=batch_size_bytes,
         )
-        options = {"bootstrap_servers": [bootstrap], "acks": -1, "client_id": "test-writer"}
+        options = {"bootstrap_servers": [bootstrap], "acks": -1, "client_id": "test-writer", **options}
         self._producer = BatchProducer(options)
 
     def write(self, partition: int, rows: Sequence[tuple[int, bytes | None, bytes | None, Headers]]) -> None:

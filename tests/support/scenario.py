@@ -1,0 +1,347 @@
+"""A flow of numbered records through connectors while faults fall, and the verdict on it."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import psutil
+from rivven_kafka.config import KafkaSourceConfig
+
+from tests.support.connector import Connector, sink_file, source_file, wait_until
+from tests.support.kafka_broker import KafkaBroker
+from tests.support.numbered import kafka_values, rivven_values
+from tests.support.observer import KafkaObserver, Observer, RivvenObserver
+from tests.support.rivvend import RivvenBroker
+from tests.support.topics import create_topic
+from tests.support.verdicts import Differences, Fault, Verdict
+from tests.support.writers import KafkaWriter, RivvenWriter, Writer
+
+PADDING = 100
+BACKLOG = 4_000
+# What a connector may have read and not delivered, and what of it is on the wire.
+IN_FLIGHT = 2_000
+ON_THE_WIRE = 200
+SINK_RATE = 2_000
+COMMIT_INTERVAL_S = 0.1
+# A commit starts when the loop comes round to it, and takes its way to a broker and back on a busy machine.
+COMMIT_DELAY_S = 0.9
+FULL = 0.8
+_WINDOW_S = 1.0
+_STEADY_S = 2.0
+_START_S = 60.0
+_RECOVERY_S = 30.0
+# Longer than every pause between attempts, and than the sessions of members that are gone.
+_QUIET_S = 45.0
+
+_SOURCES_ONCE = "delivery_guarantee" in KafkaSourceConfig.model_fields
+
+COMBINATIONS = [
+    ("source", "at_least_once"),
+    *([("source", "exactly_once")] if _SOURCES_ONCE else []),
+    ("sink", "at_least_once"),
+    ("sink", "exactly_once"),
+]
+"""Directions and the guarantees that they offer."""
+
+
+class Flow:
+    """One topic, its copy, a writer before and an observer behind the connectors in between.
+
+    As a context manager it ends what runs.
+
+    Args:
+        direction: `source` (Kafka to Rivven) or `sink`.
+        guarantee: `at_least_once` or `exactly_once`.
+        kafka: Where writer, observer and connectors find Kafka.
+        rivven: The same for Rivven.
+        tmp_path: For configurations and logs.
+        seed: What the instants of the faults are drawn from, by `chance`.
+        name: Name of the scenario, for the table and for the names of its topics.
+        count: Records to move at least; the writer goes on while faults fall.
+        partitions: Partitions of both topics.
+        value_format: Of the connectors; None is the default of the direction.
+        kafka_address: Where the connectors find Kafka, if elsewhere.
+        rivven_address: Where the connectors find Rivven, if elsewhere.
+    """
+
+    def __init__(
+        self,
+        direction: str,
+        guarantee: str,
+        kafka: KafkaBroker,
+        rivven: RivvenBroker,
+        tmp_path: Path,
+        seed: int,
+        *,
+        name: str,
+        count: int = 30_000,
+        partitions: int = 8,
+        value_format: str | None = None,
+        kafka_address: str | None = None,
+        rivven_address: str | None = None,
+    ) -> None:
+        self.direction, self.guarantee = direction, guarantee
+        self.kafka, self.rivven = kafka, rivven
+        self.seed, self.name, self.count, self.partitions = seed, name, count, partitions
+        # One scenario repeated alone has to draw the same instants as among all others.
+        self.chance = Random(f"{seed} {name} {direction} {guarantee} {value_format}")
+        unique = re.sub(r"[^A-Za-z0-9]+", "-", name)[:80].strip("-") + f"-{uuid.uuid4().hex[:8]}"
+        self.origin, self.copy, self.group = f"{unique}-origin", f"{unique}-copy", f"{unique}-group"
+        self.connectors: list[Connector] = []
+        self.faults: list[Fault] = []
+        self.verdict: Verdict | None = None
+        self._directory = tmp_path
+        self._value_format = value_format
+        self._kafka_address = kafka_address or kafka.bootstrap
+        self._rivven_address = rivven_address or rivven.bootstrap
+        self._begin = 0.0
+        self._rss = 0
+        self.observer: Observer
+        self.writer: Writer
+        if self.is_source:
+            self.observer = RivvenObserver(rivven.port, self.copy, partitions, self._weigh)
+            self.writer = KafkaWriter(
+                kafka.bootstrap, self.origin, partitions, PADDING, BACKLOG, self._arrived
+            )
+        else:
+            create_topic(kafka.bootstrap, self.copy, partitions)
+            self.observer = KafkaObserver(
+                kafka.bootstrap, self.copy, partitions, self._isolation, self._weigh
+            )
+            self.writer = RivvenWriter(
+                rivven.bootstrap, self.origin, partitions, PADDING, BACKLOG, self._arrived
+            )
+
+    def __enter__(self) -> Flow:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for connector in self.connectors:
+            if connector.running:
+                connector.kill()
+        self.observer.stop()
+        self.writer.abandon()
+
+    @property
+    def is_source(self) -> bool:
+        """Whether Kafka is the origin."""
+        return self.direction == "source"
+
+    @property
+    def exactly_once(self) -> bool:
+        """Whether nothing may be doubled."""
+        return self.guarantee == "exactly_once"
+
+    @property
+    def label(self) -> str:
+        """The guarantee, and the format if it is not the default."""
+        return ", ".join(filter(None, (self.guarantee, self._value_format)))
+
+    @property
+    def _isolation(self) -> str:
+        return "read_committed" if self.exactly_once else "read_uncommitted"
+
+    @property
+    def session_s(self) -> float:
+        """How long the group waits for a member that died (s)."""
+        if not self.is_source:
+            return 1.5
+        # Kafka refuses less than its own limit, 6 s unless the test says otherwise.
+        shortest = int(self.kafka.properties.get("group.min.session.timeout.ms", 6_000))
+        return max(2_000, shortest) / 1000
+
+    def connector(self, name: str = "only", env: Mapping[str, str] | None = None, **config: Any) -> Connector:
+        """A connector of this flow, not started; several of them share the partitions.
+
+        Args:
+            name: Distinguishes them.
+            env: Environment variables besides our own.
+            config: Options that take the place of those chosen here.
+        """
+        options = {**(self._source_options() if self.is_source else self._sink_options(name)), **config}
+        make = source_file if self.is_source else sink_file
+        document = make(
+            self._kafka_address, self._rivven_address, self.origin, self.copy, self.group, **options
+        )
+        if self.is_source:
+            document["sources"]["in"]["rate_limit"] = {"max_in_flight": IN_FLIGHT}
+        else:
+            document["sinks"]["out"]["rate_limit"] = {"events_per_second": SINK_RATE}
+        made = Connector(self._directory, document, name, env=env)
+        self.connectors.append(made)
+        return made
+
+    def _source_options(self) -> dict[str, Any]:
+        options: dict[str, Any] = {
+            "auto_commit_interval_ms": int(COMMIT_INTERVAL_S * 1000),
+            "empty_poll_delay_ms": 20,
+            "max_batch_records": 25,
+            "session_timeout_ms": int(self.session_s * 1000),
+            "heartbeat_interval_ms": 300,
+        }
+        if self.exactly_once:
+            options["delivery_guarantee"] = "exactly_once"
+        return options | self._format()
+
+    def _sink_options(self, name: str) -> dict[str, Any]:
+        options: dict[str, Any] = {
+            "batch_size_bytes": 2_000,
+            "commit_interval_ms": int(COMMIT_INTERVAL_S * 1000),
+            "session_timeout_ms": int(self.session_s * 1000),
+            "heartbeat_interval_ms": 100,
+        }
+        if self.exactly_once:
+            options |= {"transactional_id": f"{name}-{self.copy}", "transaction_interval_ms": 50}
+        return options | self._format()
+
+    def _format(self) -> dict[str, Any]:
+        return {} if self._value_format is None else {"value_format": self._value_format}
+
+    def start(self, *connectors: Connector) -> None:
+        """Starts writer, observer and connectors, and waits until records have moved for a while."""
+        self.writer.start()
+        self.observer.start()
+        self._begin = time.monotonic()
+        for connector in connectors:
+            connector.start()
+        self.advance(1, timeout=_START_S)
+        self.watch(_STEADY_S)
+
+    def progress(self) -> int:
+        """Records at the destination, doubled ones too."""
+        return self.observer.arrivals
+
+    def _arrived(self) -> int:
+        return self.observer.distinct
+
+    def advance(self, by: int, timeout: float = _START_S) -> None:
+        """Waits until `by` more records have arrived."""
+        target = self.progress() + by
+        wait_until(lambda: self.progress() >= target, timeout, self.logs)
+
+    def watch(self, seconds: float) -> None:
+        """Lets the records move for a time: time is what is waited for."""
+        time.sleep(seconds)
+        assert self.progress() >= 0
+
+    def recover(self, timeout: float = _RECOVERY_S) -> bool:
+        """Waits for the full rate after the last fault; False if it was not reached in time."""
+        last = self.faults[-1]
+        with contextlib.suppress(AssertionError):
+            wait_until(lambda: self._recovery(last, time.monotonic()) is not None, timeout)
+        return self._recovery(last, time.monotonic()) is not None
+
+    def logs(self) -> str:
+        """The ends of the logs of all connectors."""
+        return "\n\n".join(connector.log_tail() for connector in self.connectors)
+
+    @contextlib.contextmanager
+    def fault(self, kind: str, held: int = ON_THE_WIRE) -> Iterator[Fault]:
+        """A fault, from its begin to its end.
+
+        Args:
+            kind: What is done.
+            held: Records that may be delivered twice besides those that are delivered and not committed.
+        """
+        begin = time.monotonic()
+        fault = Fault(kind, begin, begin, held, self._rate_before(begin))
+        self.faults.append(fault)
+        try:
+            yield fault
+        finally:
+            fault.end = time.monotonic()
+
+    def _rate_before(self, begin: float) -> float:
+        """The rate that has to be reached again: the present one, if the last fault is overcome."""
+        if self.faults and self._recovery(self.faults[-1], begin) is None:
+            return self.faults[-1].before
+        return self.observer.timeline.rate(begin - _STEADY_S, begin)
+
+    def _recovery(self, fault: Fault, until: float) -> float | None:
+        """Seconds from the end of `fault` to the first whole second at the full rate, None if not reached."""
+        timeline, begin = self.observer.timeline, fault.end
+        while begin + _WINDOW_S <= min(until, timeline.last):
+            if timeline.rate(begin, begin + _WINDOW_S) >= FULL * fault.before:
+                return begin - fault.end
+            begin += 0.05
+        return None
+
+    def _weigh(self) -> None:
+        """Looks at the memory of the connectors that run now."""
+        for connector in list(self.connectors):
+            with contextlib.suppress(psutil.Error, AssertionError):
+                self._rss = max(self._rss, int(psutil.Process(connector.pid).memory_info().rss))
+
+    def finish(self, *connectors: Connector) -> Verdict:
+        """Waits for the full rate and for the last record, stops the connectors in order, and compares.
+
+        Args:
+            connectors: Those that run, and have to end in order.
+        """
+        troubles = []
+        if self.faults:
+            self.recover()
+        self.writer.finish(self.count)
+        expected = self.writer.written
+        if not self._wait_for(expected):
+            troubles.append(f"nothing came for {_QUIET_S:.0f} s, {self.observer.distinct} of {expected} did")
+        end = time.monotonic()
+        for connector in connectors:
+            if not connector.running:
+                troubles.append(f"a connector ended with exit code {connector.wait()}")
+            elif (code := connector.stop()) != 0:
+                troubles.append(f"a connector stopped with exit code {code}")
+        duration = time.monotonic() - self._begin
+        for fault, following in zip(self.faults, [*self.faults[1:], None], strict=True):
+            fault.recovered_after = self._recovery(fault, following.begin if following else end)
+        self.observer.stop()
+        self.verdict = self._judge(duration, troubles)
+        return self.verdict
+
+    def _wait_for(self, expected: int) -> bool:
+        """Whether all records arrive; gives up when none has for a long time."""
+        count, since = -1, time.monotonic()
+        while self.observer.distinct < expected:
+            if self.progress() != count:
+                count, since = self.progress(), time.monotonic()
+            if time.monotonic() - since > _QUIET_S:
+                return False
+            time.sleep(0.05)
+        return True
+
+    def _judge(self, duration: float, troubles: list[str]) -> Verdict:
+        from_kafka = kafka_values(
+            self.kafka.bootstrap, self.origin if self.is_source else self.copy, self._isolation
+        )
+        from_rivven = rivven_values(
+            self.rivven, self.copy if self.is_source else self.origin, self.partitions
+        )
+        origin, copy = (from_kafka, from_rivven) if self.is_source else (from_rivven, from_kafka)
+        return Verdict(
+            scenario=self.name,
+            direction=self.direction,
+            guarantee=self.label,
+            seed=self.seed,
+            records=sum(map(len, origin.values())),
+            differences=Differences.between(origin, copy),
+            allowed=0 if self.exactly_once else self._most_doubled(),
+            faults=self.faults,
+            rss=self._rss,
+            duration=duration,
+            troubles=troubles,
+        )
+
+    def _most_doubled(self) -> int:
+        """What may be delivered and not committed, and what may be on its way, at every fault."""
+        timeline = self.observer.timeline
+        seconds = range(int(timeline.last - self._begin))
+        fastest = max((timeline.rate(self._begin + s, self._begin + s + 1) for s in seconds), default=0.0)
+        uncommitted = int(fastest * (COMMIT_INTERVAL_S + COMMIT_DELAY_S))
+        return sum(fault.held + uncommitted for fault in self.faults)
