@@ -113,3 +113,5 @@ def new_flow(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callabl
         row = missing if flow.verdict is None else flow.verdict.row()
         request.config.stash[_ROWS].append(row)
         print(text([row]))
+        if flow.verdict is not None:
+            print(flow.verdict.story())

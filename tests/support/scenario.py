@@ -35,6 +35,7 @@ COMMIT_DELAY_S = 0.9
 FULL = 0.8
 _WINDOW_S = 1.0
 _STEADY_S = 2.0
+_SETTLED = 1.2
 _START_S = 60.0
 _RECOVERY_S = 30.0
 # Longer than every pause between attempts, and than the sessions of members that are gone.
@@ -205,14 +206,25 @@ class Flow:
         return {} if self._value_format is None else {"value_format": self._value_format}
 
     def start(self, *connectors: Connector) -> None:
-        """Starts writer, observer and connectors, and waits until records have moved for a while."""
+        """Starts writer, observer and connectors, and waits until records move at a steady rate."""
         self.writer.start()
         self.observer.start()
         self._begin = time.monotonic()
         for connector in connectors:
             connector.start()
-        self.advance(1, timeout=_START_S)
-        self.watch(_STEADY_S)
+        wait_until(
+            lambda: all("INFO assigned" in connector.log() for connector in connectors), _START_S, self.logs
+        )
+        begin = time.monotonic()
+        self.advance(1)
+        wait_until(lambda: time.monotonic() > begin + _STEADY_S and self._steady(), _START_S, self.logs)
+
+    def _steady(self) -> bool:
+        now = self.observer.timeline.last
+        earlier, later = (
+            self.observer.timeline.rate(now - s, now - s + _STEADY_S / 2) for s in (_STEADY_S, _STEADY_S / 2)
+        )
+        return 0 < later <= _SETTLED * earlier
 
     def progress(self) -> int:
         """Records at the destination, doubled ones too."""

@@ -154,6 +154,14 @@ class Verdict:
         """Fails unless all is well."""
         assert not self.problems, f"seed {self.seed}: " + "; ".join(self.problems)
 
+    def story(self) -> str:
+        """Each fault in a few words, for those who look for the one that did it."""
+        return "; ".join(
+            f"{fault.kind} for {fault.end - fault.begin:.1f} s at {fault.before:.0f}/s, again "
+            + ("not reached" if fault.recovered_after is None else f"after {fault.recovered_after:.1f} s")
+            for fault in self.faults
+        )
+
     def row(self) -> tuple[str, ...]:
         """The cells of its line in the table, as in `COLUMNS`."""
         found, recoveries = self.differences, self.recoveries
