@@ -158,12 +158,19 @@ class Flow:
         shortest = int(self.kafka.properties.get("group.min.session.timeout.ms", 6_000))
         return max(2_000, shortest) / 1000
 
-    def connector(self, name: str = "only", env: Mapping[str, str] | None = None, **config: Any) -> Connector:
+    def connector(
+        self,
+        name: str = "only",
+        env: Mapping[str, str] | None = None,
+        broker: Mapping[str, Any] | None = None,
+        **config: Any,
+    ) -> Connector:
         """A connector of this flow, not started; several of them share the partitions.
 
         Args:
             name: Distinguishes them.
             env: Environment variables besides our own.
+            broker: Options of the section on Rivven.
             config: Options that take the place of those chosen here.
         """
         options = {**(self._source_options() if self.is_source else self._sink_options(name)), **config}
@@ -171,6 +178,7 @@ class Flow:
         document = make(
             self._kafka_address, self._rivven_address, self.origin, self.copy, self.group, **options
         )
+        document["broker"].update(broker or {})
         if self.is_source:
             document["sources"]["in"]["rate_limit"] = {"max_in_flight": IN_FLIGHT}
         else:
