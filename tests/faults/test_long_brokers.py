@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.support import KafkaBroker, RivvenBroker
+from tests.support import KafkaBroker
+from tests.support.full_disk import FullDiskRivven, full_disk
 from tests.support.scenario import COMBINATIONS
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]
@@ -16,7 +17,7 @@ def own_kafka():
 
 @pytest.fixture(scope="module")
 def own_rivven():
-    with RivvenBroker() as broker:
+    with FullDiskRivven() as broker:
         yield broker
 
 
@@ -48,6 +49,13 @@ class Broken:
     def freeze_briefly(self):
         self.freeze(3)
 
+    def fill_the_disk_of(self):
+        with self.flow.fault("full disk"), full_disk(self.broker):
+            self.flow.watch(1)
+            stored = self.flow.progress()
+            self.flow.watch(3)
+            assert self.flow.progress() == stored
+
 
 @pytest.fixture
 def run(own_kafka, own_rivven, new_flow):
@@ -73,6 +81,7 @@ def run(own_kafka, own_rivven, new_flow):
         (*COMBINATIONS[0], "rivvend", "freeze_briefly"),
         (*COMBINATIONS[-1], "kafka", "freeze_briefly"),
         (*COMBINATIONS[-1], "rivvend", "restart"),
+        (*COMBINATIONS[0], "rivvend", "fill_the_disk_of"),
     ],
 )
 def test_a_broker_comes_back(run, direction, guarantee, victim, fault):
@@ -85,3 +94,9 @@ def test_a_broker_comes_back(run, direction, guarantee, victim, fault):
 @pytest.mark.parametrize(("direction", "guarantee"), COMBINATIONS)
 def test_a_broker_comes_back_twice(run, direction, guarantee, victim, fault):
     run(direction, guarantee, victim, fault, times=2)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("direction", "guarantee"), [each for each in COMBINATIONS if each[0] == "source"])
+def test_rivvend_runs_out_of_space_twice(run, direction, guarantee):
+    run(direction, guarantee, "rivvend", "fill_the_disk_of", times=2)

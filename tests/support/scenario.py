@@ -103,7 +103,8 @@ class Flow:
         self._kafka_address = kafka_address or kafka.bootstrap
         self._rivven_address = rivven_address or rivven.bootstrap
         self._begin = 0.0
-        self._rss = 0
+        self.rss = 0
+        """Largest resident set of a connector so far (bytes)."""
         self.observer: Observer
         self.writer: Writer
         if self.is_source:
@@ -147,7 +148,8 @@ class Flow:
 
     @property
     def _isolation(self) -> str:
-        return "read_committed" if self.exactly_once else "read_uncommitted"
+        # Sources read what was committed, too.
+        return "read_committed" if self.exactly_once or self.is_source else "read_uncommitted"
 
     @property
     def session_s(self) -> float:
@@ -297,7 +299,7 @@ class Flow:
         """Looks at the memory of the connectors that run now."""
         for connector in list(self.connectors):
             with contextlib.suppress(psutil.Error, AssertionError):
-                self._rss = max(self._rss, int(psutil.Process(connector.pid).memory_info().rss))
+                self.rss = max(self.rss, int(psutil.Process(connector.pid).memory_info().rss))
 
     def finish(self, *connectors: Connector) -> Verdict:
         """Waits for the full rate and for the last record, stops the connectors in order, and compares.
@@ -353,7 +355,7 @@ class Flow:
             differences=Differences.between(origin, copy),
             allowed=0 if self.exactly_once else self._most_doubled(),
             faults=self.faults,
-            rss=self._rss,
+            rss=self.rss,
             duration=duration,
             troubles=troubles,
         )
