@@ -32,7 +32,7 @@ unit: $(STAMPS)/native ## tests without a socket, Rust and Python
 integration: brokers ## tests against real brokers, also while they are killed
 	$(BIN)/python -m pytest $(wildcard tests/integration tests/faults) $(PYTEST_ARGS)
 
-faults: brokers ## an hour of faults, by a seed; FAULTS_ARGS="--faults-seed N --faults-table FILE"
+faults: brokers ## the long fault scenarios, by a seed; FAULTS_ARGS="--faults-seed N --faults-table FILE"
 	$(BIN)/python -m pytest tests/faults -m 'faults and long' -s $(FAULTS_ARGS)
 
 lint: $(STAMPS)/native ## formats, lints and types; changes nothing

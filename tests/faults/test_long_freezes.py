@@ -5,16 +5,19 @@ from contextlib import contextmanager
 
 import pytest
 
+from tests.faults.forms import forms
 from tests.support.connector import wait_until
-from tests.support.scenario import COMBINATIONS, IN_FLIGHT
+from tests.support.scenario import IN_FLIGHT
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]
-
-FORMS = [pytest.param(1, 6_000, id="short"), pytest.param(4, 30_000, id="long", marks=pytest.mark.long)]
 
 
 def assignments(connector):
     return connector.log().count("INFO assigned")
+
+
+def await_assignment(connector, before=0):
+    wait_until(lambda: assignments(connector) > before, 30, connector.log_tail)
 
 
 @contextmanager
@@ -29,36 +32,33 @@ def frozen(flow, connector):
             yield
         finally:
             connector.send(signal.SIGCONT)
-    wait_until(lambda: assignments(connector) > before, 30, connector.log_tail)
+    await_assignment(connector, before)
 
 
-@pytest.mark.parametrize(("freezes", "count"), FORMS)
-@pytest.mark.parametrize(("direction", "guarantee"), COMBINATIONS)
-def test_freezes_of_the_connector(patient_kafka, rivven, new_flow, freezes, count, direction, guarantee):
-    flow = new_flow(direction, guarantee, patient_kafka, rivven, count=count)
+@forms(1, 4, short=["source-at_least_once", "source-exactly_once"])
+def test_freezes_of_the_connector(patient_kafka, rivven, new_flow, how_many, count, between):
+    flow = new_flow(*between, patient_kafka, rivven, count=count)
     connector = flow.connector()
     flow.start(connector)
-    for _ in range(freezes):
+    for _ in range(how_many):
         with frozen(flow, connector):
             pass
         flow.advance(flow.chance.randrange(1, 3_000))
     flow.finish(connector).check()
 
 
-@pytest.mark.parametrize(("freezes", "count"), FORMS)
-@pytest.mark.parametrize(("direction", "guarantee"), COMBINATIONS)
-def test_freezes_of_one_while_another_takes_over(
-    patient_kafka, rivven, new_flow, freezes, count, direction, guarantee
-):
-    flow = new_flow(direction, guarantee, patient_kafka, rivven, count=count)
+@forms(1, 4, short=["source-at_least_once", "source-exactly_once"])
+def test_freezes_of_one_while_another_takes_over(patient_kafka, rivven, new_flow, how_many, count, between):
+    flow = new_flow(*between, patient_kafka, rivven, count=count)
     victim, other = flow.connector("first"), flow.connector("second")
     flow.start(victim)
-    for _ in range(freezes):
+    for _ in range(how_many):
         with frozen(flow, victim):
             if not other.running:
                 other.start()
-            # The successor has just begun, is in the middle of what the frozen one had read, or beyond it.
-            flow.advance(flow.chance.choice([1, flow.chance.randrange(1, 2_000)]))
+                await_assignment(other)
+            # The successor is about to begin, has just begun, or is beyond what the frozen one had read.
+            flow.advance(flow.chance.choice([0, 1, flow.chance.randrange(1, 2_000)]))
         flow.recover()
         flow.advance(flow.chance.randrange(1, 2_000))
         victim, other = other, victim

@@ -2,27 +2,24 @@
 
 import pytest
 
-from tests.support.scenario import COMBINATIONS
+from tests.faults.forms import forms
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]
 
-FORMS = [pytest.param(2, 6_000, id="short"), pytest.param(6, 30_000, id="long", marks=pytest.mark.long)]
-PERIOD_S = 5.0
 
-
-@pytest.mark.parametrize(("kills", "count"), FORMS)
-@pytest.mark.parametrize(("direction", "guarantee"), COMBINATIONS)
-def test_kills_in_a_group_of_three(patient_kafka, rivven, new_flow, kills, count, direction, guarantee):
-    flow = new_flow(direction, guarantee, patient_kafka, rivven, count=count)
+@forms((2, 3.0), (6, 5.0), short=["source-at_least_once", "source-exactly_once", "sink-exactly_once"])
+def test_kills_in_a_group_of_three(patient_kafka, rivven, new_flow, how_many, count, between):
+    kills, period_s = how_many
+    flow = new_flow(*between, patient_kafka, rivven, count=count)
     members = [flow.connector(name) for name in ("first", "second", "third")]
     flow.start(*members)
     for number in range(kills):
         if number == kills // 2:
             members.append(flow.connector("fourth").start())
-            flow.watch(flow.chance.uniform(0.0, PERIOD_S))
+            flow.watch(flow.chance.uniform(0.0, period_s))
         victim = flow.chance.choice(members)
         with flow.fault("kill"):
             victim.kill()
             victim.start()
-        flow.watch(PERIOD_S)
+        flow.watch(period_s)
     flow.finish(*members).check()

@@ -2,25 +2,23 @@
 
 import pytest
 
+from tests.faults.forms import RAW_SOURCES, forms
 from tests.support.scenario import COMBINATIONS
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]
 
-FORMATS = [(*each, None) for each in COMBINATIONS] + [
-    (direction, guarantee, "raw") for direction, guarantee in COMBINATIONS if direction == "source"
-]
-FORMS = [pytest.param(4, 6_000, id="short"), pytest.param(20, 30_000, id="long", marks=pytest.mark.long)]
+# `test_kill_source`, `test_kill_sink` and `test_transactions` are the short forms of the others.
+SHORT = ["source-exactly_once", "source-exactly_once-raw"]
 
 
-@pytest.mark.parametrize(("kills", "count"), FORMS)
-@pytest.mark.parametrize(("direction", "guarantee", "value_format"), FORMATS)
-def test_kills_of_the_connector(
-    patient_kafka, rivven, new_flow, kills, count, direction, guarantee, value_format
-):
+@forms(4, 20, short=SHORT, combinations=[*COMBINATIONS, *RAW_SOURCES])
+def test_kills_of_the_connector(patient_kafka, rivven, new_flow, how_many, count, between):
+    direction, guarantee, *rest = between
+    value_format = rest[0] if rest else None
     flow = new_flow(direction, guarantee, patient_kafka, rivven, count=count, value_format=value_format)
     connector = flow.connector()
     flow.start(connector)
-    for _ in range(kills):
+    for _ in range(how_many):
         with flow.fault("kill"):
             connector.kill()
             connector.start()

@@ -16,22 +16,24 @@ from tests.support.rivven_wire import RivvenRecord, RivvenWire, RivvenWireError
 
 _LOOK_S = 0.05
 _TIMEOUT_S = 2.0
+_WINDOW_S = 1.0
+_STRIDE_S = 0.05
 # Records that a crash took back, whose offsets others have now, are among the last.
 _STEP_BACK = 2_000
 
 
 class Timeline:
-    """How a counter grew."""
+    """How a counter grew, from zero at `begin` (s, monotonic)."""
 
-    def __init__(self) -> None:
-        self._times = [time.monotonic()]
+    def __init__(self, begin: float) -> None:
+        self._times = [begin]
         self._counts = [0]
 
-    def add(self, count: int) -> None:
-        """The counter stands at `count` now."""
+    def add(self, when: float, count: int) -> None:
+        """The counter stands at `count` at that moment, which follows all others."""
         # In this order: `at` looks for times first, from other threads.
         self._counts.append(count)
-        self._times.append(time.monotonic())
+        self._times.append(when)
 
     @property
     def last(self) -> float:
@@ -53,6 +55,15 @@ class Timeline:
         """Counts per second between two moments."""
         return (self.at(end) - self.at(begin)) / (end - begin)
 
+    def time_to(self, rate: float, begin: float, until: float) -> float | None:
+        """Seconds from `begin` to the first whole second with this rate; None if there is none by `until`."""
+        start = begin
+        while start + _WINDOW_S <= min(until, self.last):
+            if self.rate(start, start + _WINDOW_S) >= rate:
+                return start - begin
+            start += _STRIDE_S
+        return None
+
 
 class Observer(ABC):
     """Reads a topic as it grows, in a thread of its own.
@@ -62,7 +73,7 @@ class Observer(ABC):
     """
 
     def __init__(self, look_after: Callable[[], None] = lambda: None) -> None:
-        self.timeline = Timeline()
+        self.timeline = Timeline(time.monotonic())
         self._look_after = look_after
         self._places: set[tuple[int, int]] = set()
         self._arrivals = 0
@@ -99,7 +110,7 @@ class Observer(ABC):
         try:
             while not self._stop.is_set():
                 self._look()
-                self.timeline.add(self._arrivals)
+                self.timeline.add(time.monotonic(), self._arrivals)
                 self._look_after()
                 self._stop.wait(_LOOK_S)
         except BaseException as error:  # told by `arrivals`, in the thread of the test

@@ -33,7 +33,6 @@ COMMIT_INTERVAL_S = 0.1
 # A commit starts when the loop comes round to it, and takes its way to a broker and back on a busy machine.
 COMMIT_DELAY_S = 0.9
 FULL = 0.8
-_WINDOW_S = 1.0
 _STEADY_S = 2.0
 _SETTLED = 1.2
 _START_S = 60.0
@@ -281,19 +280,20 @@ class Flow:
             fault.end = time.monotonic()
 
     def _rate_before(self, begin: float) -> float:
-        """The rate that has to be reached again: the present one, if the last fault is overcome."""
-        if self.faults and self._recovery(self.faults[-1], begin) is None:
-            return self.faults[-1].before
-        return self.observer.timeline.rate(begin - _STEADY_S, begin)
+        """The rate that has to be reached again; that of the last fault, if it is not overcome yet."""
+        since = begin - _STEADY_S
+        if self.faults:
+            last = self.faults[-1]
+            recovered_after = self._recovery(last, begin)
+            if recovered_after is None:
+                return last.before
+            # Not what was slow because of the last fault: every rate would be lower than the one before.
+            since = max(since, last.end + recovered_after)
+        return self.observer.timeline.rate(since, begin)
 
     def _recovery(self, fault: Fault, until: float) -> float | None:
         """Seconds from the end of `fault` to the first whole second at the full rate, None if not reached."""
-        timeline, begin = self.observer.timeline, fault.end
-        while begin + _WINDOW_S <= min(until, timeline.last):
-            if timeline.rate(begin, begin + _WINDOW_S) >= FULL * fault.before:
-                return begin - fault.end
-            begin += 0.05
-        return None
+        return self.observer.timeline.time_to(FULL * fault.before, fault.end, until)
 
     def _weigh(self) -> None:
         """Looks at the memory of the connectors that run now."""
