@@ -2,22 +2,45 @@
 
 import pytest
 from kafka import TopicPartition
+from kafka.admin import ConfigResource, ConfigResourceType
 
 from tests.support import KafkaBroker
 from tests.support.connector import wait_until
 from tests.support.manual import Manual
+from tests.support.numbered import kafka_values, place_of
 from tests.support.scenario import COMBINATIONS, PADDING
-from tests.support.topics import committed_offsets, create_topic
+from tests.support.topics import committed_offsets, create_topic, end_offsets
 from tests.support.transactional_writer import TransactionalWriter
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(200)]
 
 PARTITIONS = 8
-# Records in each partition, in each of the two or three steps of a test.
-FORMS = [pytest.param(200, id="short"), pytest.param(1_500, id="long", marks=pytest.mark.long)]
 SOURCES = [each for each in COMBINATIONS if each[0] == "source"]
 SINKS = [each for each in COMBINATIONS if each[0] == "sink"]
 REFRESH_MS = 500
+COMPACTING = {
+    "cleanup.policy": "compact",
+    "segment.ms": 500,
+    "min.cleanable.dirty.ratio": 0.01,
+    "max.compaction.lag.ms": 100,
+}
+
+
+def forms(combinations):
+    """Records in each partition, in each of the two or three steps of a test, and the combinations.
+
+    The strongest guarantee has a short form.
+    """
+    return pytest.mark.parametrize(
+        ("each", "direction", "guarantee"),
+        [
+            pytest.param(200, *combinations[-1], id="-".join(combinations[-1]) + "-short"),
+            *(
+                pytest.param(1_500, *each, id="-".join(each) + "-long", marks=pytest.mark.long)
+                for each in combinations
+            ),
+        ],
+    )
 
 
 @pytest.fixture
@@ -36,8 +59,7 @@ def refreshed(flow, **options):
     )
 
 
-@pytest.mark.parametrize("each", FORMS)
-@pytest.mark.parametrize(("direction", "guarantee"), SINKS)
+@forms(SINKS)
 def test_the_kafka_topic_of_a_sink_is_made_anew(manual, each, direction, guarantee):
     hand = manual(direction, guarantee, "Kafka topic of a sink made anew")
     flow = hand.flow
@@ -55,6 +77,7 @@ def test_the_kafka_topic_of_a_sink_is_made_anew(manual, each, direction, guarant
         hand.finish(connector)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("direction", "guarantee"), [SOURCES[0], SINKS[0]])
 def test_a_topic_that_was_deleted_stays_away(rivven, new_flow, direction, guarantee):
     with KafkaBroker(properties={"auto.create.topics.enable": "true"}) as kafka:
@@ -72,8 +95,7 @@ def test_a_topic_that_was_deleted_stays_away(rivven, new_flow, direction, guaran
             assert connector.running, connector.log_tail()
 
 
-@pytest.mark.parametrize("each", FORMS)
-@pytest.mark.parametrize(("direction", "guarantee"), SINKS)
+@forms(SINKS)
 def test_the_rivven_topic_of_a_sink_is_made_anew(manual, each, direction, guarantee):
     hand = manual(direction, guarantee, "Rivven topic of a sink made anew")
     flow = hand.flow
@@ -90,8 +112,7 @@ def test_the_rivven_topic_of_a_sink_is_made_anew(manual, each, direction, guaran
         hand.finish(connector)
 
 
-@pytest.mark.parametrize("each", FORMS)
-@pytest.mark.parametrize(("direction", "guarantee"), SOURCES)
+@forms(SOURCES)
 def test_the_rivven_topic_of_a_source_is_made_anew(manual, each, direction, guarantee):
     hand = manual(direction, guarantee, "Rivven topic of a source made anew")
     flow = hand.flow
@@ -112,8 +133,7 @@ def test_the_rivven_topic_of_a_source_is_made_anew(manual, each, direction, guar
         hand.finish(connector, allowed=each * PARTITIONS)
 
 
-@pytest.mark.parametrize("each", FORMS)
-@pytest.mark.parametrize(("direction", "guarantee"), SINKS)
+@forms(SINKS)
 def test_the_rivven_topic_of_a_sink_grows(manual, each, direction, guarantee):
     hand = manual(direction, guarantee, "Rivven topic of a sink grows")
     flow = hand.flow
@@ -129,8 +149,7 @@ def test_the_rivven_topic_of_a_sink_grows(manual, each, direction, guarantee):
         hand.finish(connector)
 
 
-@pytest.mark.parametrize("each", FORMS)
-@pytest.mark.parametrize(("direction", "guarantee"), SOURCES)
+@forms(SOURCES)
 def test_kafka_deletes_records_that_a_source_has_not_read(manual, each, direction, guarantee):
     hand = manual(direction, guarantee, "Kafka deletes unread records of a source")
     flow = hand.flow
@@ -154,8 +173,7 @@ def test_kafka_deletes_records_that_a_source_has_not_read(manual, each, directio
     assert all(f"offset={each}" in line for line in told), told
 
 
-@pytest.mark.parametrize("each", FORMS)
-@pytest.mark.parametrize(("direction", "guarantee"), SINKS)
+@forms(SINKS)
 def test_rivven_deletes_records_that_a_sink_has_not_read(manual, each, direction, guarantee):
     hand = manual(direction, guarantee, "Rivven deletes unread records of a sink")
     flow = hand.flow
@@ -200,3 +218,36 @@ def test_a_source_reads_what_was_committed(
         flow.recover()
     flow.finish(connector).check()
     assert writer.aborted > 5
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("direction", "guarantee"), SOURCES)
+def test_the_kafka_topic_of_a_source_is_compacted(rivven, new_flow, direction, guarantee):
+    with KafkaBroker(properties={"log.cleaner.backoff.ms": 200}) as kafka:
+        hand = Manual(new_flow(direction, guarantee, kafka, rivven, what="Kafka topic compacted"))
+        flow, each = hand.flow, 1_500
+
+        def configure(admin, configs):
+            admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, flow.origin, configs)])
+
+        def left():
+            values = kafka_values(kafka.bootstrap, flow.origin)
+            return {n: [place_of(value)[1] for value in values[n]] for n in values}
+
+        with flow.connector() as connector, hand.admin as admin:
+            configure(admin, COMPACTING)
+            hand.write(range(each), keys=each)
+            hand.wait_complete()
+            assert connector.stop() == 0
+            for step in range(1, 4):
+                hand.write(range(step * each, (step + 1) * each), keys=each)
+            # The last segment is never compacted.
+            wait_until(lambda: all(len(numbers) <= 2 * each for numbers in left().values()), 60)
+            configure(admin, {"cleanup.policy": "delete"})
+            flow.watch(1)
+            hand.expected = {n: [*range(each), *numbers] for n, numbers in left().items()}
+            connector.start()
+            hand.finish(connector)
+        ends = end_offsets(kafka.bootstrap, flow.origin)
+        assert set(ends.values()) == {4 * each}
+        assert committed_offsets(kafka.bootstrap, flow.group, flow.origin) == ends

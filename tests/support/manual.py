@@ -45,10 +45,21 @@ class Manual:
         """A connection to Rivven."""
         return RivvenWire("127.0.0.1", self.flow.rivven.port)
 
-    def write(self, sequences: range, partitions: Iterable[int] | None = None) -> None:
-        """Adds records to some partitions of the origin, all by default; they are stored when it returns."""
+    def write(
+        self, sequences: range, partitions: Iterable[int] | None = None, keys: int | None = None
+    ) -> None:
+        """Adds records to some partitions of the origin, all by default; they are stored when it returns.
+
+        With so many different `keys` in turn and a millisecond between records, or without keys and in no time.
+        """
         numbers = sorted(self.expected if partitions is None else partitions)
         rows = {number: numbered(number, sequences, 100) for number in numbers}
+        if keys is not None:
+            for number, old in rows.items():
+                rows[number] = [
+                    (row[0] + sequence, b"%d" % (sequence % keys), *row[2:])
+                    for row, sequence in zip(old, sequences, strict=True)
+                ]
         for number in numbers:
             self.expected.setdefault(number, []).extend(sequences)
         if self.flow.is_source:
