@@ -159,7 +159,7 @@ class RivvenClient:
         stop: int,
         visit: Callable[[int, bytes | None, bytes], object],
     ) -> tuple[int, int]:
-        """Calls `visit(offset, key, value)` for each record from `start` to `stop`; how many and how large."""
+        """Calls `visit(offset, key, value)` for each record from `start` to `stop`; their number, bytes."""
     def check_tail(self, topic: str, partition: int, known_end: int | None = None) -> tuple[int, int]:
         """Proves that the last known record can be read; the first offset, and the next record's."""
     def join_group(

@@ -83,7 +83,10 @@ def port() -> Iterator[ReservedPort]:
 
 @pytest.fixture
 def new_flow(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., Flow]]:
-    """Makes a `Flow` that is ended and judged with the test: `new_flow(direction, guarantee, kafka, rivven)`."""
+    """Makes a `Flow` that is ended and judged with the test: `new_flow(direction, guarantee, kafka, rivven)`.
+
+    `what` names the scenario, where one test has several.
+    """
     seed = request.config.stash[_SEED]
     scenario = re.sub(r"^test_", "", request.node.originalname).replace("_", " ")
     form = "long" if request.node.get_closest_marker("long") else "short"
@@ -91,7 +94,13 @@ def new_flow(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callabl
     with ExitStack() as stack:
 
         def make(
-            direction: str, guarantee: str, kafka: KafkaBroker, rivven: RivvenBroker, **options: Any
+            direction: str,
+            guarantee: str,
+            kafka: KafkaBroker,
+            rivven: RivvenBroker,
+            *,
+            what: str = "",
+            **options: Any,
         ) -> Flow:
             print(f"{request.node.name}: seed {seed}")
             flow = Flow(
@@ -101,7 +110,7 @@ def new_flow(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callabl
                 rivven,
                 tmp_path,
                 seed,
-                name=f"{scenario} ({form})",
+                name=f"{what or scenario} ({form})",
                 **options,
             )
             flows.append(flow)

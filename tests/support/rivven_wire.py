@@ -20,6 +20,8 @@ _MESSAGES, _TOPIC_CREATED, _METADATA, _PONG = 4, 5, 10, 12
 _OFFSET_BOUNDS, _ERROR, _PUBLISHED_BATCH = 13, 18, 40
 _INIT_PRODUCER_ID, _IDEMPOTENT_PUBLISH_BATCH = 19, 39
 _PRODUCER_ID_INITIALIZED, _IDEMPOTENT_PUBLISHED_BATCH = 20, 41
+_DELETE_TOPIC, _CREATE_PARTITIONS, _DELETE_RECORDS = 8, 30, 31
+_TOPIC_DELETED, _PARTITIONS_CREATED, _RECORDS_DELETED = 7, 32, 33
 _NONE = b"\x00"
 
 
@@ -67,6 +69,22 @@ class RivvenWire:
 
     def create_topic(self, topic: str, partitions: int) -> None:
         self._ask(_varint(_CREATE_TOPIC) + _text(topic) + _some(_varint(partitions)), _TOPIC_CREATED)
+
+    def delete_topic(self, topic: str) -> None:
+        """Delete a topic. rivvend keeps its files: made again, it has its records again."""
+        self._ask(_varint(_DELETE_TOPIC) + _text(topic), _TOPIC_DELETED)
+
+    def create_partitions(self, topic: str, partitions: int) -> None:
+        """Let a topic grow to this number of partitions."""
+        no_assignments = _varint(0)
+        request = _varint(_CREATE_PARTITIONS) + _text(topic) + _varint(partitions) + no_assignments
+        self._ask(request, _PARTITIONS_CREATED)
+
+    def delete_records(self, topic: str, before: dict[int, int]) -> None:
+        """Delete the records before an offset, by partition."""
+        pairs = b"".join(_varint(partition) + _varint(offset) for partition, offset in before.items())
+        request = _varint(_DELETE_RECORDS) + _text(topic) + _varint(len(before)) + pairs
+        self._ask(request, _RECORDS_DELETED)
 
     def partition_count(self, topic: str) -> int:
         answer = self._ask(_varint(_GET_METADATA) + _text(topic), _METADATA)

@@ -102,7 +102,8 @@ class Flow:
         self._kafka_address = kafka_address or kafka.bootstrap
         self._rivven_address = rivven_address or rivven.bootstrap
         self._begin = 0.0
-        self._rss = 0
+        self.rss = 0
+        """Largest resident set of a connector so far (bytes)."""
         self.observer: Observer
         self.writer: Writer
         if self.is_source:
@@ -146,7 +147,8 @@ class Flow:
 
     @property
     def _isolation(self) -> str:
-        return "read_committed" if self.exactly_once else "read_uncommitted"
+        # Sources read what was committed, too.
+        return "read_committed" if self.exactly_once or self.is_source else "read_uncommitted"
 
     @property
     def session_s(self) -> float:
@@ -157,12 +159,19 @@ class Flow:
         shortest = int(self.kafka.properties.get("group.min.session.timeout.ms", 6_000))
         return max(2_000, shortest) / 1000
 
-    def connector(self, name: str = "only", env: Mapping[str, str] | None = None, **config: Any) -> Connector:
+    def connector(
+        self,
+        name: str = "only",
+        env: Mapping[str, str] | None = None,
+        broker: Mapping[str, Any] | None = None,
+        **config: Any,
+    ) -> Connector:
         """A connector of this flow, not started; several of them share the partitions.
 
         Args:
             name: Distinguishes them.
             env: Environment variables besides our own.
+            broker: Options of the section on Rivven.
             config: Options that take the place of those chosen here.
         """
         options = {**(self._source_options() if self.is_source else self._sink_options(name)), **config}
@@ -170,6 +179,7 @@ class Flow:
         document = make(
             self._kafka_address, self._rivven_address, self.origin, self.copy, self.group, **options
         )
+        document["broker"].update(broker or {})
         if self.is_source:
             document["sources"]["in"]["rate_limit"] = {"max_in_flight": IN_FLIGHT}
         else:
@@ -290,7 +300,7 @@ class Flow:
         """Looks at the memory of the connectors that run now."""
         for connector in list(self.connectors):
             with contextlib.suppress(psutil.Error, AssertionError):
-                self._rss = max(self._rss, int(psutil.Process(connector.pid).memory_info().rss))
+                self.rss = max(self.rss, int(psutil.Process(connector.pid).memory_info().rss))
 
     def finish(self, *connectors: Connector) -> Verdict:
         """Waits for the full rate and for the last record, stops the connectors in order, and compares.
@@ -346,7 +356,7 @@ class Flow:
             differences=Differences.between(origin, copy),
             allowed=0 if self.exactly_once else self._most_doubled(),
             faults=self.faults,
-            rss=self._rss,
+            rss=self.rss,
             duration=duration,
             troubles=troubles,
         )

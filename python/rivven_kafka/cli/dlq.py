@@ -121,7 +121,7 @@ def _replay(
     from rivven_kafka._native import RivvenClient
     from rivven_kafka.pipeline.dead_letter_replay import DeadLetterReplay
     from rivven_kafka.pipeline.publisher_options import require_shared
-from rivven_kafka.pipeline.resend import Resend, SinkResend, SourceResend
+    from rivven_kafka.pipeline.resend import Resend, SinkResend, SourceResend
     from rivven_kafka.rivven.options import client_arguments
 
     assert entry.dead_letter_topic is not None

@@ -29,7 +29,11 @@ def net_client(options: Mapping[str, Any]) -> KafkaNetClient:
     require_usable(options)
     with refusals(options):
         net = NetworkSelector(**options)
-        return KafkaNetClient(net, _Connections(net, **options), **options)
+        connections = _Connections(net, **options)
+        # kafka-python 3.0 takes the option and does not heed it: a Kafka that makes topics by itself would
+        # make a deleted one anew when the metadata is refreshed.
+        connections.cluster.config["allow_auto_create_topics"] = options.get("allow_auto_create_topics", True)
+        return KafkaNetClient(net, connections, **options)
 
 
 class _Connections(KafkaConnectionManager):  # type: ignore[misc]  # kafka-python is untyped

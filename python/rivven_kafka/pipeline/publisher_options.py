@@ -33,7 +33,7 @@ def require_shared(name: str, entry: SourceEntry, command: str) -> None:
     config = entry.config
     if config.delivery_guarantee is DeliveryGuarantee.EXACTLY_ONCE and config.value_format is ValueFormat.RAW:
         raise ConfigError(
-            f"sources.{name}.config.delivery_guarantee: got exactly_once with value_format raw: {command} would "
-            "write to a Rivven topic that the source needs for itself: expected at_least_once, or value_format "
-            "event"
+            f"sources.{name}.config.delivery_guarantee: got exactly_once with value_format raw: {command} "
+            "would write to a Rivven topic that the source needs for itself: expected at_least_once, or "
+            "value_format event"
         )

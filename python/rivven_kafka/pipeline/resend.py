@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from rivven_kafka._native import Publisher, RecordBlock, RivvenClient, block_from_rows
-from rivven_kafka.config import SinkEntry, SourceEntry
+from rivven_kafka.config import SinkEntry, SourceEntry, transforms_json
 from rivven_kafka.errors import InvalidRequestError, RecordTooLargeError, TimeoutExpired, UnknownTopicError
 from rivven_kafka.kafka import BatchProducer
 from rivven_kafka.pipeline.letter import Letter
@@ -72,7 +72,6 @@ class SourceResend:
     def __init__(
         self, entry: SourceEntry, arguments: dict[str, Any], client: RivvenClient, timeout_s: float
     ) -> None:
-        config = entry.config
         self._entry = entry
         self._client = client
         self._timeout_s = timeout_s

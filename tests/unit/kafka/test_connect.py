@@ -84,3 +84,10 @@ def test_connections_are_made_as_before():
     # Ours goes by what has changed: theirs counts no login that fails.
     source = inspect.getsource(KafkaConnectionManager._connect)
     assert (source.count("update_backoff"), source.count("self.reset_backoff(")) == (1, 1)
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+def test_topics_are_made_by_asking_for_them_only_if_allowed(options, allowed):
+    with closing(net_client({**options, "allow_auto_create_topics": allowed})) as client:
+        request = client._manager.cluster.metadata_request()
+        assert request.allow_auto_topic_creation is allowed
