@@ -11,202 +11,26 @@ import logging
 import math
 import time
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka import errors as kafka_errors
-from kafka.consumer.subscription_state import AsyncConsumerRebalanceListener
-from kafka.structs import OffsetAndMetadata
 
-from rivven_kafka._native import BatchReader, RecordBlock
+from rivven_kafka._native import RecordBlock
 from rivven_kafka.errors import RivvenKafkaError, UnknownTopicError
 from rivven_kafka.kafka.admin import describe_topics
 from rivven_kafka.kafka.connect import connected
 from rivven_kafka.kafka.errors import translate
+from rivven_kafka.kafka.partition_records import PartitionRecords
+from rivven_kafka.kafka.rebalance import Listener, Position, RebalanceHandler, kafka_offsets
 
 log = logging.getLogger(__name__)
 
-# A compressed batch is decoded whole, so this bounds a block's memory only beyond its last batch.
-_MAX_BLOCK_BYTES = 16 * 1024 * 1024
-
 _JOIN_BY_PATTERN_MS = 1_000
-
-# What a commit answers when the group has given the partitions to someone else already.
-_GONE_ON = (
-    kafka_errors.CommitFailedError,
-    kafka_errors.IllegalGenerationError,
-    kafka_errors.RebalanceInProgressError,
-    kafka_errors.UnknownMemberIdError,
-)
 
 PartitionOffset = tuple[str, int, int]
 """Topic, partition, next offset to read."""
-
-
-class Position(NamedTuple):
-    """What is committed for a partition.
-
-    Attributes:
-        topic: Topic.
-        partition: Partition.
-        offset: Next offset to read.
-        metadata: Text that Kafka keeps with it, 4,096 bytes at most by default.
-    """
-
-    topic: str
-    partition: int
-    offset: int
-    metadata: str = ""
-
-
-class RebalanceHandler(Protocol):
-    """What the owner of the consumer does when partitions come and go."""
-
-    def revoke(self, partitions: Sequence[tuple[str, int]]) -> bool:
-        """Stops work on the partitions; called again (about every 10 ms) until it returns True."""
-
-    def positions(self) -> Sequence[Position]:
-        """The positions to commit before the partitions are let go."""
-
-    def committed(self, succeeded: bool) -> None:
-        """The commit of `positions` was accepted, or not."""
-
-    def forget(self, partitions: Sequence[tuple[str, int]], *, lost: bool) -> None:
-        """Drops all state of the partitions: they belong to someone else now."""
-
-    def assigned(self, partitions: Sequence[tuple[str, int]]) -> None:
-        """The partitions are ours from here on."""
-
-
-class _Blocks:
-    """The blocks of one take: iterates over blocks, counts in records, so that `max_poll_records` holds."""
-
-    __slots__ = ("_blocks", "_records")
-
-    def __init__(self, blocks: Sequence[RecordBlock]) -> None:
-        self._blocks = blocks
-        # An empty block still has to be handed out: it carries a position beyond control records.
-        self._records = max(sum(map(len, blocks)), len(blocks))
-
-    def __len__(self) -> int:
-        return self._records
-
-    def __iter__(self) -> Iterator[RecordBlock]:
-        return iter(self._blocks)
-
-
-class _PartitionRecords:
-    """kafka-python's `Fetcher.PartitionRecords`, decoding with `BatchReader`."""
-
-    max_batch_bytes = 128 * 1024 * 1024
-
-    def __init__(
-        self,
-        fetch_offset: int,
-        tp: TopicPartition,
-        records: Any,
-        key_deserializer: object = None,
-        value_deserializer: object = None,
-        check_crcs: bool = True,
-        isolation_level: int = 0,
-        aborted_transactions: Iterable[Any] | None = None,
-        metric_aggregator: Any = None,
-        on_drain: Callable[[Any], None] = lambda _: None,
-    ) -> None:
-        self.fetch_offset = fetch_offset
-        self.topic_partition = tp
-        self.leader_epoch = -1
-        self.next_fetch_offset = fetch_offset
-        self.bytes_read = 0
-        self.records_read = 0
-        self._metric_aggregator = metric_aggregator
-        self._on_drain = on_drain
-        self._reader: BatchReader | None = BatchReader(
-            tp.topic,
-            tp.partition,
-            records._buffer,
-            fetch_offset,
-            read_committed=isolation_level == 1,
-            check_crcs=check_crcs,
-            max_batch_bytes=self.max_batch_bytes,
-            aborted=[(txn.producer_id, txn.first_offset) for txn in aborted_transactions or ()],
-        )
-
-    def __bool__(self) -> bool:
-        return self._reader is not None
-
-    def take(self, n: int | None = None) -> _Blocks:
-        """Decodes up to `n` records; drains itself at the end of the fetched data."""
-        assert self._reader is not None
-        block = self._reader.next_block(n or 1, _MAX_BLOCK_BYTES)
-        if block is None:
-            self.drain()
-            return _Blocks(())
-        self.records_read += len(block)
-        self.bytes_read += block.size_bytes
-        self.leader_epoch = block.leader_epoch
-        self.next_fetch_offset = block.next_offset
-        return _Blocks((block,))
-
-    def drain(self) -> None:
-        """Lets go of the fetched data."""
-        if self._reader is not None:
-            self._reader = None
-            if self._metric_aggregator:
-                self._metric_aggregator.record(self.topic_partition, self.bytes_read, self.records_read)
-            self._on_drain(self)
-
-
-class _Listener(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python is untyped
-    """Runs the handler on the consumer's I/O loop without blocking its heartbeats."""
-
-    def __init__(self, consumer: KafkaConsumer, handler: RebalanceHandler) -> None:
-        self._consumer = consumer
-        self._handler = handler
-
-    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        """Finishes what is in flight, commits, lets go."""
-        revoked = list(revoked)
-        partitions = [(tp.topic, tp.partition) for tp in revoked]
-        if not partitions:
-            return
-        while not self._handler.revoke(partitions):
-            await self._consumer._net.sleep(0.01)
-        offsets = _offsets(self._handler.positions())
-        if offsets:
-            succeeded = False
-            try:
-                await self._consumer._coordinator._commit_offsets_sync_async(offsets)
-                succeeded = True
-            except _GONE_ON as error:
-                log.warning("the group went on without our last positions, records come again: %s", error)
-            finally:
-                self._handler.committed(succeeded)
-        self._handler.forget(partitions, lost=False)
-        # kafka-python 3.0 keeps the state of partitions that come back in an eager rebalance: the position
-        # of what was fetched (and is dropped now), and a mark that stops fetching for good. Without the old
-        # state they start from the committed offset, as in the Java client.
-        subscription = self._consumer._subscription
-        kept = set(subscription.assigned_partitions()) - set(revoked)
-        subscription.assign_from_subscribed(sorted(kept))
-
-    async def on_partitions_lost(self, lost: Iterable[TopicPartition]) -> None:
-        """The group has given the partitions away already: a commit would be refused."""
-        partitions = [(tp.topic, tp.partition) for tp in lost]
-        if partitions:
-            self._handler.forget(partitions, lost=True)
-
-    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        """Takes the partitions over."""
-        self._handler.assigned([(tp.topic, tp.partition) for tp in assigned])
-
-
-def _offsets(positions: Iterable[Position]) -> dict[TopicPartition, OffsetAndMetadata]:
-    return {
-        TopicPartition(topic, partition): OffsetAndMetadata(offset, metadata, -1)
-        for topic, partition, offset, metadata in positions
-    }
 
 
 class BlockConsumer:
@@ -238,7 +62,7 @@ class BlockConsumer:
             )
         except kafka_errors.KafkaError as error:
             raise translate(error, f"cannot connect to Kafka at {self._brokers}") from error
-        records = type("PartitionRecords", (_PartitionRecords,), {"max_batch_bytes": max_batch_bytes})
+        records = type("PartitionRecords", (PartitionRecords,), {"max_batch_bytes": max_batch_bytes})
         self._consumer._fetcher.PartitionRecords = records
         self._warn_of_gaps()
 
@@ -281,7 +105,7 @@ class BlockConsumer:
         Raises:
             UnknownTopicError: A topic is not in the cluster's metadata within the request timeout.
         """
-        listener = _Listener(self._consumer, handler)
+        listener = Listener(self._consumer, handler)
         self._by_pattern = pattern is not None
         if pattern is None:
             self._consumer.subscribe(topics=list(topics), listener=listener)
@@ -400,7 +224,7 @@ class BlockConsumer:
         wanted = [TopicPartition(*partition) for partition in partitions]
         timeout_ms = self._consumer.config["request_timeout_ms"]
         try:
-            found = self._consumer._coordinator.fetch_committed_offsets(wanted, timeout_ms=timeout_ms)
+            found = self._consumer._coordinator.fetch_committedkafka_offsets(wanted, timeout_ms=timeout_ms)
         except kafka_errors.KafkaError as error:
             raise translate(error, "cannot read committed offsets") from error
         return {
@@ -416,7 +240,7 @@ class BlockConsumer:
             RivvenKafkaError: The commit was refused or not answered in time; nothing was committed, or it is
                 not known.
         """
-        offsets = _offsets(positions)
+        offsets = kafka_offsets(positions)
         if not offsets:
             return
         try:
@@ -432,7 +256,7 @@ class BlockConsumer:
         def callback(_: object, answer: object) -> None:
             done(answer if isinstance(answer, BaseException) else None)
 
-        self._consumer.commit_async(_offsets(positions), callback=callback)
+        self._consumer.commit_async(kafka_offsets(positions), callback=callback)
 
     def close(self, timeout_ms: int = 5000) -> None:
         """Gives the partitions up, committing the handler's positions, and closes the connections."""

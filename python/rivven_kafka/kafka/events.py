@@ -11,8 +11,9 @@ from rivven_kafka._events import EventReader, SourceEvent
 from rivven_kafka._native import KafkaSourceMetrics, RecordBlock
 from rivven_kafka.config import KafkaSourceConfig
 from rivven_kafka.errors import RivvenKafkaError
-from rivven_kafka.kafka.consumer import BlockConsumer, Position
+from rivven_kafka.kafka.consumer import BlockConsumer
 from rivven_kafka.kafka.errors import translate
+from rivven_kafka.kafka.rebalance import Position
 
 log = logging.getLogger(__name__)
 

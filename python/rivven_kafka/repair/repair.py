@@ -49,8 +49,8 @@ def repair_source(
     """Compares what Kafka holds with what the source has written to Rivven, and publishes what is missing.
 
     Only records before the committed offset of the source's group can be missing: the others are still to be
-    copied. Committed offsets stay as they are. With `delivery_guarantee: exactly_once`, what is committed beside
-    them is set back, so that the source reads all of Rivven at its next start.
+    copied. Committed offsets stay; with exactly_once, what is committed beside them is set back, so
+    that the source reads all of Rivven when it starts.
 
     Args:
         name: Name of the source.
@@ -215,7 +215,7 @@ class _Repair:
         return published
 
     def _forget_anchors(self, admin: Mapping[str, object], topics: Mapping[str, int]) -> None:
-        """Has a source that delivers exactly once read all of Rivven when it starts: offsets may have changed."""
+        """Has a source that delivers exactly once read all of Rivven when it starts: offsets may differ."""
         if self._entry.config.delivery_guarantee is not DeliveryGuarantee.EXACTLY_ONCE:
             return
         group = self._entry.config.consumer_group

@@ -27,7 +27,7 @@ from kafka.record.memory_records import MemoryRecords, MemoryRecordsBuilder
 from kafka.structs import OffsetAndMetadata
 from rivven_kafka._native import SinkEncoder, block_from_rows
 from rivven_kafka.errors import CorruptRecordError
-from rivven_kafka.kafka.consumer import _PartitionRecords
+from rivven_kafka.kafka.partition_records import PartitionRecords
 from rivven_kafka.kafka.producer import BatchProducer, _Accumulator, _batch
 from rivven_kafka.kafka.sealed import Records
 
@@ -45,7 +45,7 @@ def parameters(function):
 
 
 def test_partition_records_are_constructed_as_before():
-    ours, theirs = parameters(_PartitionRecords), parameters(Fetcher.PartitionRecords)
+    ours, theirs = parameters(PartitionRecords), parameters(Fetcher.PartitionRecords)
     assert ours == theirs
     defaults = {
         name: parameter.default
@@ -64,7 +64,7 @@ def test_memory_records_keep_the_fetched_bytes():
 
 def test_the_fetcher_uses_nothing_of_partition_records_that_ours_lacks():
     """Every attribute that the fetcher takes from one, found in its source."""
-    ours = _PartitionRecords(0, TP, MemoryRecords(b""))
+    ours = PartitionRecords(0, TP, MemoryRecords(b""))
     source = inspect.getsource(Fetcher)
     source = source[: source.index("class PartitionRecords")]
     holders = ("part", "partition_records", "_next_partition_records", "parsed_records", "parked")
@@ -171,7 +171,7 @@ def test_the_fetcher_gets_the_same_from_ours_as_from_its_own(log, committed, max
     theirs, their_positions = drained(
         fetcher(response, start, Fetcher.PartitionRecords, **options), max_records
     )
-    ours, positions = drained(fetcher(response, start, _PartitionRecords, **options), max_records)
+    ours, positions = drained(fetcher(response, start, PartitionRecords, **options), max_records)
     flat = [(r.offset, r.timestamp, r.key, r.value) for poll in theirs for r in poll]
     assert [row for poll in ours for row in rows_of(poll)] == flat
     assert positions[-1].offset == their_positions[-1].offset == end
@@ -182,7 +182,7 @@ def test_the_fetcher_gets_the_same_from_ours_as_from_its_own(log, committed, max
 @pytest.mark.parametrize("codec", CODECS)
 def test_max_poll_records_holds_within_a_batch(codec):
     batch = oracle_batch([Record(i, None, b"x" * 100, []) for i in range(100)], CODECS[codec])
-    polls, positions = drained(fetcher(batch, 0, _PartitionRecords), 7)
+    polls, positions = drained(fetcher(batch, 0, PartitionRecords), 7)
     assert [sum(map(len, poll)) for poll in polls[:15]] == [7] * 14 + [2]
     assert [position.offset for position in positions[:3]] == [7, 14, 21]
 
@@ -191,7 +191,7 @@ def test_a_damaged_batch_is_reported_after_what_precedes_it_and_again():
     good = oracle_batch([Record(0, None, b"a", [])])
     bad = bytearray(oracle_batch([Record(0, None, b"b", [])], base_offset=1))
     bad[-1] ^= 1
-    made = fetcher(good + bytes(bad), 0, _PartitionRecords)
+    made = fetcher(good + bytes(bad), 0, PartitionRecords)
     records, _ = made.fetched_records(10)
     assert rows_of(records[TP]) == [(0, 0, None, b"a")]
     for _ in range(3):
@@ -204,7 +204,7 @@ def test_partition_records_drain_once():
     drains = []
     batch = oracle_batch([Record(0, None, b"a", [])])
     aggregate = []
-    ours = _PartitionRecords(
+    ours = PartitionRecords(
         0,
         TP,
         MemoryRecords(batch),
