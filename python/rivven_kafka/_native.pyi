@@ -158,7 +158,7 @@ class RivvenClient:
         stop: int,
         visit: Callable[[int, bytes | None, bytes], object],
     ) -> tuple[int, int]:
-        """Calls `visit(offset, key, value)` for each record from `start` to `stop`; how many, how many bytes."""
+        """Calls `visit(offset, key, value)` for each record from `start` to `stop`; the number and bytes."""
     def check_tail(self, topic: str, partition: int, known_end: int | None = None) -> tuple[int, int]:
         """Proves that the last known record can be read; the first offset, and the next record's."""
     def join_group(
