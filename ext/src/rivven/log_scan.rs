@@ -63,7 +63,8 @@ pub fn damaged(topic: &str, partition: u32, offset: i64, seen: &str) -> Error {
 /// A lost connection is replaced as often as the backoff of `link` allows, and reading goes on where it was: each
 /// record is visited once. Fails with `Kind::LogDamaged` when an answer is not what a sound log gives, with
 /// `Kind::OffsetOutOfRange` when records to read have been deleted, and with whatever `visit` fails with. Offsets that
-/// are missing in the middle of an answer are no damage: markers of transactions take offsets.
+/// are missing in the middle of an answer are damage as well: a damaged index makes answers jump. Compaction and the
+/// markers of Rivven's transactions leave gaps by right, and cannot be told from it.
 pub fn scan(
     link: &mut Link,
     topic: &str,
@@ -208,6 +209,11 @@ impl<'a> Log<'a> {
             return Err(self.damaged(asked, &format!("nothing comes at {asked}, although {because}")));
         };
         self.check_order(block, asked)?;
+        if let Some((before, after)) =
+            offsets().zip(offsets().skip(1)).find(|(before, after)| *after > before + 1)
+        {
+            return Err(self.damaged(asked, &format!("an answer jumps from offset {before} to {after}")));
+        }
         if first > asked {
             let (earliest, _) = self.bounds()?;
             if earliest > asked {

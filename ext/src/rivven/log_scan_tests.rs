@@ -58,9 +58,11 @@ fn every_record_is_visited_once_and_none_behind_the_end() {
 }
 
 #[test]
-fn markers_in_the_middle_of_an_answer_are_no_damage() {
-    let mut link = log((0, 9), |offset, _| messages(if offset == 0 { [0, 2, 5] } else { [6, 7, 8] }));
-    assert_eq!(offsets(&mut link, 0, 9).unwrap(), [0, 2, 5, 6, 7, 8]);
+fn a_jump_in_the_middle_of_an_answer_is_damage() {
+    let mut link = log((0, 9), |_, _| messages([0, 1, 5]));
+    let error = offsets(&mut link, 0, 9).unwrap_err();
+    assert_eq!(error.kind, Kind::LogDamaged);
+    assert!(error.message.contains("jumps from offset 1 to 5"), "{error}");
 }
 
 #[test]
