@@ -209,9 +209,8 @@ impl<'a> Log<'a> {
             return Err(self.damaged(asked, &format!("nothing comes at {asked}, although {because}")));
         };
         self.check_order(block, asked)?;
-        if let Some((before, after)) =
-            offsets().zip(offsets().skip(1)).find(|(before, after)| *after > before + 1)
-        {
+        let mut pairs = block.records.windows(2).map(|pair| (pair[0].offset, pair[1].offset));
+        if let Some((before, after)) = pairs.find(|(before, after)| *after > before + 1) {
             return Err(self.damaged(asked, &format!("an answer jumps from offset {before} to {after}")));
         }
         if first > asked {

@@ -224,7 +224,7 @@ class BlockConsumer:
         wanted = [TopicPartition(*partition) for partition in partitions]
         timeout_ms = self._consumer.config["request_timeout_ms"]
         try:
-            found = self._consumer._coordinator.fetch_committedkafka_offsets(wanted, timeout_ms=timeout_ms)
+            found = self._consumer._coordinator.fetch_committed_offsets(wanted, timeout_ms=timeout_ms)
         except kafka_errors.KafkaError as error:
             raise translate(error, "cannot read committed offsets") from error
         return {

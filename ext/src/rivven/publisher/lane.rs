@@ -147,9 +147,12 @@ impl Lane {
         let Some(place) = self.batch.place().filter(|_| self.shared.config.check_log) else { return Ok(()) };
         let connection = self.link.opened();
         if self.looked.get(&place.number) != Some(&connection) {
-            let known_end = Some(place.end()).filter(|end| *end >= 0);
-            let (_, end) = log_scan::check_tail(&mut self.link, &place.topic, place.partition, known_end)?;
-            place.raise_end(end);
+            // Damage shows at the end of the log until somebody has added to it, and then before what was added.
+            for known_end in [Some(place.end()).filter(|end| *end >= 0), None] {
+                let (_, end) =
+                    log_scan::check_tail(&mut self.link, &place.topic, place.partition, known_end)?;
+                place.raise_end(end);
+            }
             self.looked.insert(place.number, self.link.opened());
         }
         Ok(())
