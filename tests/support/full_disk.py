@@ -1,9 +1,8 @@
 """A rivvend that cannot write any more.
 
-A limit on the size of their files, which takes no rights, unlike a small file system: every write behind the
-first byte fails with EFBIG, where a full disk says ENOSPC. Unlike on a full disk, no write stops half-way: rivvend
-0.0.22 goes on behind half a record when it can write again, and then finds records neither before a restart nor
-after it.
+A limit on the size of its files, which takes no rights, unlike a small file system: every write behind the first
+byte fails with EFBIG, where a full disk says ENOSPC. rivvend 0.0.22 goes on when it can write again, but behind a
+write that failed, and above all behind one that stopped half-way, it does not always find its records any more.
 """
 
 from __future__ import annotations
@@ -38,3 +37,10 @@ class FullDiskRivven(RivvenBroker):
 
     def _command(self) -> list[str | Path]:
         return ["sh", "-c", _SHELL, *super()._command()]
+
+    def restart_without_indexes(self) -> None:
+        """Starts it anew after a crash; it makes the indexes again from the records."""
+        self.kill()
+        for index in self.data_dir.rglob("*.index"):
+            index.unlink()
+        self.restart()
