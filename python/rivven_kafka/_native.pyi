@@ -27,6 +27,7 @@ __all__ = [
     "block_from_rows",
     "murmur2",
     "partition_for_key",
+    "producer_ids",
 ]
 
 __profile__: str

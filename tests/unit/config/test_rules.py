@@ -2,6 +2,7 @@
 
 import pytest
 from rivven_kafka.config import (
+    ConnectConfig,
     KafkaSinkConfig,
     KafkaSourceConfig,
     Partitioning,
@@ -124,6 +125,18 @@ def test_a_key_from_a_reference_is_refused_and_not_shown(tmp_path):
             {"stall_timeout_ms": 30000},
             "stall_timeout_ms: got 30000: expected 0, or more than request_timeout_ms (30000)",
         ),
+        (
+            {"delivery_guarantee": "exactly_once", "value_format": "raw", "ordering": "key"},
+            "ordering: got key: expected partition with exactly_once and value_format raw",
+        ),
+        (
+            {"delivery_guarantee": "exactly_once", "value_format": "raw", "partitioning": "key"},
+            "partitioning: got key: expected preserve with exactly_once and value_format raw",
+        ),
+        (
+            {"delivery_guarantee": "exactly_once", "on_log_damage": "continue"},
+            "on_log_damage: got continue: expected fail with delivery_guarantee exactly_once",
+        ),
     ],
 )
 def test_source_options_that_do_not_fit(options, message):
@@ -232,3 +245,62 @@ def test_the_stall_timeout_is_more_than_that_of_requests_to_rivven(tmp_path, sin
     )
     file.write_text(text.replace("stall_timeout_ms: 5000", "stall_timeout_ms: 5001"))
     load_connect_file(file)
+
+
+def exactly_once(transforms=(), **config):
+    config = {"brokers": "kafka1:9092", "delivery_guarantee": "exactly_once", **config}
+    return {
+        "broker": {"bootstrap_servers": ["rivven1:9092"]},
+        "sources": {
+            "in": {"connector": "kafka", "topic": "copy", "transforms": transforms, "config": config}
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("step", "key", "changed"),
+    [
+        ({"type": "remove_field", "config": {"field": "metadata"}}, "field", "metadata.position"),
+        ({"type": "remove_field", "config": {"field": "metadata.position"}}, "field", "metadata.position"),
+        (
+            {"type": "rename_field", "config": {"from": "metadata.kafka_topic_id", "to": "id"}},
+            "from",
+            "metadata.kafka_topic_id",
+        ),
+        (
+            {"type": "rename_field", "config": {"from": "metadata.kafka_key", "to": "position"}},
+            "to",
+            "metadata.position",
+        ),
+        ({"type": "rename_field", "config": {"from": "data", "to": "metadata"}}, "to", "metadata.position"),
+        (
+            {"type": "add_field", "config": {"field": "metadata.position.x", "value": 1}},
+            "field",
+            "metadata.position",
+        ),
+    ],
+)
+def test_exactly_once_needs_the_fields_that_recognise_a_record(step, key, changed):
+    with pytest.raises(ConfigError) as raised:
+        ConnectConfig.model_validate(exactly_once([step], topic="orders"))
+    first = raised.value.problems[0]
+    assert str(first).startswith(
+        f"sources.in.transforms.0.config.{key}: changes {changed}, by which exactly_once recognises a record"
+    ) or f"changes {changed}" in str(first)
+
+
+def test_exactly_once_leaves_other_transforms_alone():
+    steps = [
+        {"type": "remove_field", "config": {"field": "metadata.kafka_key"}},
+        {"type": "rename_field", "config": {"from": "data.position", "to": "metadata"}},
+        {"type": "filter", "config": {"field": "metadata.position", "equals": "x"}},
+    ]
+    ConnectConfig.model_validate(exactly_once(steps, topic="orders"))
+
+
+def test_exactly_once_in_raw_format_needs_a_rivven_topic_for_each_kafka_topic():
+    document = exactly_once(topics=["a", "b"], value_format="raw")
+    with pytest.raises(ConfigError, match=r"sources\.in\.topic: got 'copy' for 2 Kafka topics: expected one"):
+        ConnectConfig.model_validate(document)
+    document["sources"]["in"]["topic"] = "copy.{topic}"
+    ConnectConfig.model_validate(document)
