@@ -149,6 +149,47 @@ def test_the_rivven_topic_of_a_sink_grows(manual, each, direction, guarantee):
         hand.finish(connector)
 
 
+# How long the topic is away (s): the source may or may not see it go.
+@pytest.mark.parametrize("away", [0, 0.5, 3])
+@forms(SOURCES)
+def test_the_kafka_topic_of_a_source_is_made_anew(manual, each, direction, guarantee, away):
+    hand = manual(direction, guarantee, f"Kafka topic of a source made anew after {away} s")
+    flow = hand.flow
+    with flow.connector() as connector:
+        hand.write(range(each))
+        hand.wait_complete()
+        with hand.admin as admin:
+            admin.delete_topics([flow.origin])
+            wait_until(lambda: flow.origin not in admin.list_topics(), 10)
+        flow.watch(away)
+        create_topic(flow.kafka.bootstrap, flow.origin, PARTITIONS)
+        # More than the old topic had, so that an old position would be one of the new topic, too.
+        hand.write(range(each, 3 * each))
+        hand.finish(connector)
+
+
+@pytest.mark.parametrize("first", ["rivven", "kafka"])
+@forms(SOURCES)
+def test_the_kafka_topic_of_a_source_grows(manual, each, direction, guarantee, first):
+    hand = manual(direction, guarantee, f"Kafka topic of a source grows, {first} first")
+    flow = hand.flow
+    with refreshed(flow) as connector, hand.admin as admin, hand.wire as wire:
+        hand.write(range(each))
+        hand.wait_complete()
+        if first == "rivven":
+            wire.create_partitions(flow.copy, 12)
+        admin.create_partitions({flow.origin: 12})
+        hand.write(range(each), range(8, 12))
+        hand.write(range(each, 2 * each))
+        if first == "kafka":
+            wait_until(lambda: not connector.running, 20, connector.log_tail)
+            assert connector.wait() == 1
+            assert "has 8 partitions and Kafka topic" in connector.log(), connector.log_tail()
+            wire.create_partitions(flow.copy, 12)
+            connector.start()
+        hand.finish(connector, allowed=each * 12)
+
+
 @forms(SOURCES)
 def test_kafka_deletes_records_that_a_source_has_not_read(manual, each, direction, guarantee):
     hand = manual(direction, guarantee, "Kafka deletes unread records of a source")

@@ -155,7 +155,12 @@ class BlockConsumer:
             CorruptRecordError: The broker returned bytes that are not valid record batches.
             RivvenKafkaError: Whatever else kafka-python raises, translated.
         """
-        if self._by_pattern and self._consumer._coordinator.need_rejoin():
+        coordinator = self._consumer._coordinator
+        if coordinator.rejoining:
+            # kafka-python forgets a join that it began because the metadata had changed, and goes on without
+            # heartbeats, when `poll` timed out before the end: the assignment then fits the metadata again.
+            coordinator.request_rejoin()
+        if self._by_pattern and coordinator.need_rejoin():
             # kafka-python refreshes its metadata before every attempt to join, at most every
             # `retry_backoff_ms`, and begins anew with the next poll when this one has timed out before.
             timeout_ms = max(timeout_ms, _JOIN_BY_PATTERN_MS + self._consumer.config["retry_backoff_ms"])

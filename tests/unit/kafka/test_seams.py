@@ -229,6 +229,14 @@ def test_rebalances_can_wait_and_commit():
         assert f"self.{attribute} =" in source
 
 
+def test_a_join_under_way_can_be_kept_up():
+    assert parameters(ConsumerCoordinator.request_rejoin) == ["self"]
+    join = inspect.getsource(ConsumerCoordinator.join_group_async)
+    assert "while self.need_rejoin():" in join
+    # Both at its end only, so that what is asked for in between holds until then.
+    assert join.count("self.rejoining = False") == join.count("self.rejoin_needed = False") == 1
+
+
 def test_a_released_partition_can_be_forgotten():
     """Assigning without it drops its position, so that it starts anew when it comes back."""
     other = TopicPartition("topic", 1)
