@@ -106,6 +106,9 @@ class ExactlyOnce(Guarantee):
             self._held[topic, partition] = offset
         return self._position(topic, partition, offset, held=True)
 
+    def start_over(self, topic: str) -> None:
+        """Nothing to do: what is committed tells the id of the topic that it is about."""
+
     def last_positions(
         self, moved: Sequence[Position], partitions: Iterable[Partition] | None = None
     ) -> list[Position]:

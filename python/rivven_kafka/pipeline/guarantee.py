@@ -6,7 +6,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 
 from rivven_kafka._native import RecordBlock
-from rivven_kafka.kafka import Position
+from rivven_kafka.kafka import BlockConsumer, Position
+
+_COMMIT_TIMEOUT_MS = 5_000
 
 Partition = tuple[str, int]
 """A Kafka topic and its partition."""
@@ -28,6 +30,10 @@ class Guarantee(ABC):
         """What to commit for a partition that is delivered up to `offset`."""
 
     @abstractmethod
+    def start_over(self, topic: str) -> None:
+        """The topic was deleted and created again: what was committed for it means nothing any more."""
+
+    @abstractmethod
     def last_positions(
         self, moved: Sequence[Position], partitions: Iterable[Partition] | None = None
     ) -> list[Position]:
@@ -43,7 +49,15 @@ class Guarantee(ABC):
 
 
 class AtLeastOnce(Guarantee):
-    """Nothing is lost, and after a crash some records come again."""
+    """Nothing is lost, and after a crash some records come again.
+
+    Args:
+        consumer: Commits.
+    """
+
+    def __init__(self, consumer: BlockConsumer) -> None:
+        self._consumer = consumer
+        self._assigned: set[Partition] = set()
 
     def admit(self, blocks: list[RecordBlock]) -> list[RecordBlock]:
         """All of them."""
@@ -56,6 +70,11 @@ class AtLeastOnce(Guarantee):
         """The offset alone."""
         return Position(topic, partition, offset)
 
+    def start_over(self, topic: str) -> None:
+        """Commits the beginnings of its partitions: records of the new topic may be before the positions."""
+        beginnings = [Position(topic, number, 0) for name, number in sorted(self._assigned) if name == topic]
+        self._consumer.commit(beginnings, _COMMIT_TIMEOUT_MS)
+
     def last_positions(
         self, moved: Sequence[Position], partitions: Iterable[Partition] | None = None
     ) -> list[Position]:
@@ -63,7 +82,9 @@ class AtLeastOnce(Guarantee):
         return list(moved)
 
     def forget(self, partitions: Iterable[Partition], *, lost: bool) -> None:
-        """Nothing to forget."""
+        """Commits nothing for them from now on."""
+        self._assigned.difference_update(partitions)
 
     def assigned(self, partitions: Iterable[Partition]) -> None:
-        """Nothing to note."""
+        """Notes what may be committed."""
+        self._assigned.update(partitions)

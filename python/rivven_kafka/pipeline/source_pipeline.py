@@ -154,7 +154,7 @@ class SourcePipeline(Pipeline):
 
     def _make_guarantee(self, consumer: BlockConsumer, publisher: Publisher) -> Guarantee:
         if self._config.delivery_guarantee is DeliveryGuarantee.AT_LEAST_ONCE:
-            return AtLeastOnce()
+            return AtLeastOnce(consumer)
         return ExactlyOnce(
             self.name, self._config, consumer, publisher, self._client, self._entry.destination
         )
@@ -227,6 +227,7 @@ class SourcePipeline(Pipeline):
             self._topic_ids[topic] = known
             if found not in (None, known):
                 self._commits.disown(topic)
+                self._guarantee.start_over(topic)
                 raise UnknownTopicError(f"Kafka topic {topic!r} was deleted and created again", topic=topic)
         if now >= self._next_refresh:
             self._next_refresh = now + _REFRESH_EVERY_S
