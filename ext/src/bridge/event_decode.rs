@@ -226,7 +226,7 @@ mod tests {
         let block = block(parts);
         let mut out = Vec::new();
         let options = EventOptions { include_headers: true, include_key: true };
-        encode_event(&block, &block.records[0], options, &mut out).unwrap();
+        encode_event(&block, &block.records[0], options, None, &mut out).unwrap();
         out
     }
 

@@ -29,7 +29,7 @@ from rivven_kafka.pipeline.missing_keys import MissingKeys
 from rivven_kafka.pipeline.progress import Progress
 from rivven_kafka.pipeline.rate_limit import RateLimit
 from rivven_kafka.pipeline.sink_watch import SinkWatch
-from rivven_kafka.pipeline.start_offset import start_position
+from rivven_kafka.pipeline.start_offset import start_position, warn_of_deleted
 from rivven_kafka.pipeline.transaction import TransactionalDelivery
 from rivven_kafka.pipeline.watchdog import Partition
 from rivven_kafka.rivven import Change, GroupMember
@@ -330,6 +330,9 @@ class SinkPipeline(Pipeline):
         if fresh:
             # Without this a restart before the first commit would start at a new `latest` and lose records.
             self._client.commit_offsets(group, fresh, durable=True)
+        gone = warn_of_deleted(self._client, positions, self.name)
+        if gone:
+            self.metrics.record_error(gone)
         self._delivery.hold(positions)
         self._assigned = list(positions)
         self._set_assigned(True)

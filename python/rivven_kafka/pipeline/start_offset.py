@@ -1,12 +1,16 @@
-"""Where a sink starts in a partition that its group has no position for."""
+"""Where a sink starts, and what is not there any more."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
 from datetime import datetime
 
 from rivven_kafka._native import RivvenClient
 from rivven_kafka.config import StartOffset, StartOffsets
 from rivven_kafka.errors import ConfigError
+
+log = logging.getLogger(__name__)
 
 
 def start_position(
@@ -42,3 +46,28 @@ def start_position(
         found = client.offset_for_timestamp(topic, partition, int(start.timestamp() * 1000))
         return latest if found is None else found
     return latest
+
+
+def warn_of_deleted(client: RivvenClient, positions: Mapping[tuple[str, int], int], name: str) -> int:
+    """Makes it heard when Rivven has deleted records that a sink has not read.
+
+    Args:
+        client: Connection to Rivven.
+        positions: Where reading starts, by topic and partition.
+        name: The sink, for logs.
+
+    Returns:
+        How many records are gone.
+    """
+    gone = 0
+    for (topic, partition), offset in positions.items():
+        earliest, _ = client.offset_bounds(topic, partition)
+        if offset < earliest:
+            gone += earliest - offset
+            log.warning(
+                "Rivven has deleted %d records that were not read, up to offset %d",
+                earliest - offset,
+                earliest,
+                extra={"connector": name, "topic": topic, "partition": partition, "offset": offset},
+            )
+    return gone

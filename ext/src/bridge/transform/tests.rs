@@ -336,7 +336,7 @@ fn cost_of_a_step() {
         let begun = std::time::Instant::now();
         for _ in 0..100_000 {
             out.clear();
-            encoder.encode(&block, &record, out).unwrap();
+            encoder.encode(&block, &record, None, out).unwrap();
         }
         begun.elapsed().as_nanos() / 100_000
     };

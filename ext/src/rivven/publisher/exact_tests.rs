@@ -1,0 +1,241 @@
+//! Exactly-once lanes against a broker that stores, and loses its answers.
+
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use rivven_protocol::{MessageData, Request, Response, WireFormat};
+
+use super::*;
+use crate::bad::OnBad;
+use crate::bridge::encoder::{EventEncoder, OnTombstone, RawEncoder};
+use crate::bridge::event_encode::EventOptions;
+use crate::rivven::mock::{broker, error, link, Reply};
+use crate::rivven::wire;
+
+const ID: &str = "abcdefghijklmnopqrstuv";
+
+/// What the broker holds and what it is to do next.
+#[derive(Default)]
+struct Log {
+    values: Vec<Bytes>,
+    epoch: u16,
+    batches: usize,
+}
+
+fn block(offsets: std::ops::Range<u64>) -> Block {
+    let message = |offset| MessageData::new(offset, format!("v{offset}"), 0);
+    let messages = offsets.map(message).collect();
+    let body = Response::Messages { messages }.to_wire(WireFormat::Postcard, 1).unwrap();
+    wire::decode_messages(&Bytes::from(body), &Arc::from("source"), 0).unwrap()
+}
+
+/// A publisher on a broker with one partition. `judge(number of the batch, its values)` says how many of them are
+/// stored, and what is answered instead of success.
+fn publisher(
+    recognition: Recognition,
+    judge: impl FnMut(usize, usize) -> (usize, Option<Reply>) + Send + 'static,
+) -> (Publisher, Arc<Mutex<Log>>) {
+    publisher_on(Arc::default(), recognition, judge)
+}
+
+fn publisher_on(
+    log: Arc<Mutex<Log>>,
+    recognition: Recognition,
+    mut judge: impl FnMut(usize, usize) -> (usize, Option<Reply>) + Send + 'static,
+) -> (Publisher, Arc<Mutex<Log>>) {
+    let state = Arc::clone(&log);
+    let address = broker(move |request| {
+        let mut log = lock(&state);
+        Reply::Answer(match request {
+            Request::GetMetadata { topic } => Response::Metadata { name: topic, partitions: 1 },
+            Request::Ping => Response::Pong,
+            Request::GetOffsetBounds { .. } => {
+                Response::OffsetBounds { earliest: 0, latest: log.values.len() as u64 }
+            }
+            Request::Consume { offset, max_messages, .. } => {
+                let read = log.values.iter().enumerate().skip(offset as usize).take(max_messages as usize);
+                let message = |(at, value): (usize, &Bytes)| MessageData::new(at as u64, value.clone(), 0);
+                Response::Messages { messages: read.map(message).collect() }
+            }
+            Request::InitProducerId { producer_id } => {
+                log.epoch += 1;
+                Response::ProducerIdInitialized {
+                    producer_id: producer_id.unwrap(),
+                    producer_epoch: log.epoch,
+                }
+            }
+            Request::CommitOffset { .. } => Response::OffsetCommitted,
+            Request::DeleteGroup { .. } => Response::GroupDeleted,
+            Request::IdempotentPublishBatch { records, producer_epoch, .. } => {
+                assert_eq!(producer_epoch, log.epoch, "under the latest epoch");
+                log.batches += 1;
+                let base_offset = log.values.len() as u64;
+                let (stored, reply) = judge(log.batches, records.len());
+                let record_count = records.len() as u32;
+                log.values.extend(records.into_iter().take(stored).map(|record| record.value));
+                match reply {
+                    Some(reply) => return reply,
+                    None => Response::IdempotentPublishedBatch {
+                        base_offset,
+                        partition: 0,
+                        record_count,
+                        duplicate: false,
+                    },
+                }
+            }
+            other => panic!("{other:?}"),
+        })
+    });
+    let encoder: Arc<dyn ValueEncoder> = match recognition {
+        Recognition::Position => {
+            Arc::new(EventEncoder(EventOptions { include_headers: true, include_key: true }))
+        }
+        Recognition::Order => Arc::new(RawEncoder(OnTombstone::Fail)),
+    };
+    let config = PublisherConfig {
+        link: link(&address, 3),
+        partitioning: Partitioning::Preserve,
+        connections: 1,
+        max_batch_records: 4,
+        max_request_bytes: LARGEST_REQUEST,
+        on_bad: OnBad::Fail,
+        check_log: true,
+        recognition: Some(recognition),
+    };
+    let publisher = Publisher::new(config, encoder).unwrap();
+    publisher.add_route("source", "target", 1, 1, Some(ID)).unwrap();
+    publisher.extend_lease(Duration::from_secs(60)).unwrap();
+    (publisher, log)
+}
+
+fn prepare(publisher: &Publisher, position: i64, anchor: Option<i64>) -> Prepared {
+    let anchors = anchor.map(|at| vec![(Arc::from("target"), 0, at)]);
+    publisher.prepare(vec![("source".into(), 0, position, anchors)], false).unwrap()
+}
+
+fn anchor(publisher: &Publisher, position: i64) -> (i64, bool) {
+    let (anchors, settled) = publisher.anchors("source", 0, position).unwrap().unwrap();
+    (anchors[0].2, settled)
+}
+
+/// The numbers of the values in the log.
+fn numbers(log: &Mutex<Log>) -> Vec<u64> {
+    let number = |value: &Bytes| {
+        let text = std::str::from_utf8(value).unwrap();
+        let at = text.find("\"data\":\"v").map_or(1, |at| at + 9);
+        text[at..].chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap()
+    };
+    lock(log).values.iter().map(number).collect()
+}
+
+#[test]
+fn a_lost_answer_is_looked_up_in_the_log() {
+    for recognition in [Recognition::Position, Recognition::Order] {
+        for (stored, reply) in
+            [(4, Reply::Hang), (2, error("I/O error: no space")), (0, error("WAL_ERROR: disk"))]
+        {
+            let mut reply = Some(reply);
+            let (publisher, log) = publisher(recognition, move |_, count| {
+                reply.take().map_or((count, None), |it| (stored, Some(it)))
+            });
+            prepare(&publisher, 0, None);
+            publisher.submit(block(0..10)).unwrap();
+            assert!(publisher.close(Duration::from_secs(10)), "{:?}", publisher.error());
+            assert_eq!(numbers(&log), (0..10).collect::<Vec<_>>(), "{stored} stored");
+            assert_eq!(publisher.positions(), vec![(Arc::from("source"), 0, 10)]);
+            assert_eq!(anchor(&publisher, 10), (10, true));
+        }
+    }
+}
+
+#[test]
+fn a_request_without_an_answer_is_waited_for() {
+    let state: Arc<Mutex<Log>> = Arc::default();
+    let broker = Arc::clone(&state);
+    let mut lost = true;
+    let (publisher, log) = publisher_on(state, Recognition::Order, move |_, count| {
+        if !std::mem::take(&mut lost) {
+            return (count, None);
+        }
+        // The broker goes on with it after the client has given up (300 ms) and looked at the log.
+        let log = Arc::clone(&broker);
+        std::thread::spawn(move || {
+            for number in 0..count {
+                std::thread::sleep(Duration::from_millis(250));
+                lock(&log).values.push(Bytes::from(format!("v{number}")));
+            }
+        });
+        (0, Some(Reply::Silence))
+    });
+    prepare(&publisher, 0, None);
+    publisher.submit(block(0..6)).unwrap();
+    assert!(publisher.close(Duration::from_secs(20)), "{:?}", publisher.error());
+    assert_eq!(numbers(&log), [0, 1, 2, 3, 4, 5]);
+    assert_eq!(lock(&log).batches, 2, "nothing was sent twice");
+}
+
+#[test]
+fn what_the_log_has_is_not_published_again() {
+    for recognition in [Recognition::Position, Recognition::Order] {
+        let (first, log) = publisher(recognition, |_, count| (count, None));
+        prepare(&first, 0, None);
+        first.submit(block(0..10)).unwrap();
+        assert!(first.close(Duration::from_secs(10)));
+        let (second, log) = publisher_on(log, recognition, |_, count| (count, None));
+        let prepared = prepare(&second, 6, Some(6));
+        assert_eq!((prepared.read, prepared.found), (4, 4));
+        assert_eq!(anchor(&second, 6), (6, true));
+        second.submit(block(6..14)).unwrap();
+        assert!(second.close(Duration::from_secs(10)), "{:?}", second.error());
+        assert_eq!(numbers(&log), (0..14).collect::<Vec<_>>());
+        assert_eq!(second.stats().records_suppressed.load(Ordering::Relaxed), 4);
+        assert_eq!(second.positions(), vec![(Arc::from("source"), 0, 14)]);
+        assert_eq!(anchor(&second, 14), (14, true));
+    }
+}
+
+#[test]
+fn nothing_is_sent_without_a_lease() {
+    let (publisher, log) = publisher(Recognition::Position, |_, count| (count, None));
+    prepare(&publisher, 0, None);
+    publisher.extend_lease(Duration::ZERO).unwrap();
+    publisher.submit(block(0..3)).unwrap();
+    publisher.wait(Duration::from_millis(200));
+    assert_eq!(lock(&log).batches, 0);
+    publisher.extend_lease(Duration::from_secs(60)).unwrap();
+    assert!(publisher.close(Duration::from_secs(10)));
+    assert_eq!(numbers(&log), [0, 1, 2]);
+}
+
+#[test]
+fn a_publisher_that_was_shut_out_ends() {
+    let fenced = || error("PRODUCER_FENCED: current epoch 9, received 1");
+    let (publisher, log) = publisher(Recognition::Position, move |_, _| (0, Some(fenced())));
+    prepare(&publisher, 0, None);
+    publisher.submit(block(0..3)).unwrap();
+    assert!(!publisher.close(Duration::from_secs(10)));
+    assert_eq!(publisher.error().unwrap().kind, Kind::Fenced);
+    assert!(publisher.positions().is_empty() && numbers(&log).is_empty());
+    assert_eq!(anchor(&publisher, 0), (0, true), "nothing was stored");
+}
+
+#[test]
+fn in_order_a_foreign_record_ends_it() {
+    let (publisher, log) = publisher(Recognition::Order, |_, count| (count, None));
+    lock(&log).values.push(Bytes::from("v9"));
+    prepare(&publisher, 0, None);
+    publisher.submit(block(0..2)).unwrap();
+    publisher.wait(Duration::from_secs(5));
+    lock(&log).values.push(Bytes::from("v9"));
+    publisher.submit(block(2..3)).unwrap();
+    assert!(!publisher.close(Duration::from_secs(10)));
+    assert_eq!(publisher.error().unwrap().kind, Kind::ForeignWriter);
+    assert_eq!(publisher.positions(), vec![(Arc::from("source"), 0, 2)]);
+}
+
+#[test]
+fn a_partition_has_to_be_prepared() {
+    let (publisher, _) = publisher(Recognition::Position, |_, count| (count, None));
+    assert_eq!(publisher.submit(block(0..1)).unwrap_err().kind, Kind::InvalidRequest);
+    assert!(publisher.anchors("source", 0, 0).unwrap().is_none());
+}
