@@ -265,3 +265,43 @@ def test_anchors_of_partitions_that_stand_still_follow_the_others(kafka, rivven_
             return all(commitment.anchors == ends for _, commitment in bridge.commitments().values())
 
         wait_until(followed, 10)
+
+
+def test_another_format_needs_a_stop_in_order(kafka, rivven_tap, topic_name):
+    bridge = Bridge(kafka, rivven_tap, topic_name, FORMATS["raw"])
+    bridge.write(20)
+    with Running(bridge.document(**LATE_COMMIT)) as running:
+        bridge.wait_complete(running)
+        crash(running)
+    bridge.options = FORMATS["event"]
+    with Running(bridge.document()) as running:
+        error = running.failure()
+    assert isinstance(error, ConfigError)
+    assert str(error).startswith("value_format: got event: expected raw")
+    bridge.options = FORMATS["raw"]
+    with Running(bridge.document()) as running:
+        bridge.wait_complete(running)
+        wait_until(lambda: running.pipeline.suppressed() == PARTITIONS * 20, 10)
+    bridge.write(5)
+    bridge.options = FORMATS["event"]
+    with Running(bridge.document()) as running:
+        bridge.wait_complete(running)
+    bridge.check()
+
+
+def test_records_are_found_where_they_went_with_another_partitioning(kafka, rivven_tap, topic_name):
+    bridge = Bridge(kafka, rivven_tap, topic_name, FORMATS["event-by-key"])
+    with closing(RivvenClient([rivven_tap.address])) as client:
+        client.create_topic(bridge.copy, PARTITIONS)
+    bridge.write(50)
+    with Running(bridge.document(**LATE_COMMIT)) as running:
+        bridge.wait_complete(running)
+        crash(running)
+    bridge.options = FORMATS["event"]
+    bridge.write(5)
+    with Running(bridge.document()) as running:
+        bridge.wait_complete(running)
+    records = bridge.records().values()
+    assert sorted(map(len, records)) != [55] * PARTITIONS, "by key they were not spread evenly"
+    positions = [json.loads(value)["metadata"]["position"] for part in records for _, value in part]
+    assert len(positions) == len(set(positions)) == PARTITIONS * 55

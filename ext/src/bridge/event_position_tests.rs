@@ -16,7 +16,7 @@ use crate::record::{Block, Record, Span, TimestampType};
 const ID: &str = "lkVY4xkPRWWz_fQWZE3w-g";
 
 /// The event of a record with this value, and with the value as key and as header too.
-fn encoded(topic: &str, partition: i32, offset: i64, value: &[u8]) -> Vec<u8> {
+fn encoded(topic: &str, partition: i32, offset: i64, value: &[u8], topic_id: Option<&str>) -> Vec<u8> {
     let mut bytes = value.to_vec();
     varint::write_i32(&mut bytes, 1);
     bytes.push(b'h');
@@ -45,7 +45,7 @@ fn encoded(topic: &str, partition: i32, offset: i64, value: &[u8]) -> Vec<u8> {
     };
     let mut out = Vec::new();
     let options = EventOptions { include_headers: true, include_key: true };
-    encode_event(&block, &block.records[0], options, &mut out).unwrap();
+    encode_event(&block, &block.records[0], options, topic_id, &mut out).unwrap();
     out
 }
 
@@ -68,17 +68,19 @@ proptest! {
     #[test]
     fn every_event_gives_its_position_back(
         topic in "[a-zA-Z0-9._-]{1,40}", partition in 0..i32::MAX, offset in 0..i64::MAX, value in value(),
+        id in proptest::option::of("[a-zA-Z0-9_-]{22}"),
     ) {
-        let json = encoded(&topic, partition, offset, &value);
+        let json = encoded(&topic, partition, offset, &value, id.as_deref());
         let at = event_position(&json).unwrap();
-        prop_assert_eq!((&*at.topic, at.partition, at.offset, at.topic_id), (&*topic, partition, offset, None));
+        prop_assert_eq!((&*at.topic, at.partition, at.offset), (&*topic, partition, offset));
+        prop_assert_eq!(at.topic_id, id.as_deref());
     }
 
     #[test]
     fn other_order_space_and_fields_do_not_matter(
         value in value(), id in option::of(Just(ID)), spaces in "[ \\t\\r\\n]{0,3}",
     ) {
-        let json = encoded("orders", 3, 7, &value);
+        let json = encoded("orders", 3, 7, &value, None);
         let mut event: serde_json::Value = serde_json::from_slice(&json).unwrap();
         let serde_json::Value::Object(mut metadata) = event["metadata"].take() else { unreachable!() };
         if let Some(id) = id {
@@ -105,7 +107,7 @@ proptest! {
     #[test]
     fn noise_never_panics(noise in vec(any::<u8>(), 0..80), at: usize, byte: u8) {
         event_position(&noise);
-        let mut json = encoded("orders", 3, 7, &noise);
+        let mut json = encoded("orders", 3, 7, &noise, None);
         let at = at % json.len();
         json[at] = byte;
         event_position(&json);
@@ -175,7 +177,7 @@ fn print_rates() {
         ("10 kB of escapes", "say \"a\"\n".repeat(900).into_bytes()),
     ];
     for (name, value) in values {
-        let mut json = encoded("orders", 3, 1_234_567, &value);
+        let mut json = encoded("orders", 3, 1_234_567, &value, None);
         if value.len() > 1000 {
             // Key and header are as large as the value: without them.
             json.clear();

@@ -201,6 +201,10 @@ class BlockConsumer:
         """Asks for the metadata again; the answer comes while `poll` waits."""
         self._consumer._cluster.request_update()
 
+    def note_alive(self) -> None:
+        """Counts as a poll for `max_poll_interval_ms`, where the owner is at work on what was polled."""
+        self._consumer._coordinator.heartbeat.poll()
+
     def topic_id(self, topic: str) -> str | None:
         """Kafka's id of a topic (KIP-516), as its tools print it; None where the brokers give none."""
         found = self._consumer._cluster.topic_id(topic)
@@ -213,12 +217,13 @@ class BlockConsumer:
             share: Of the session timeout, to be on the safe side.
         """
         heartbeat = self._consumer._coordinator.heartbeat
-        # The broker counts from a heartbeat's arrival, which is after it was sent.
-        if heartbeat.last_receive >= heartbeat.last_send:
-            self._heard = heartbeat.last_send
-        since = max(self._heard, heartbeat.last_reset)
+        # The broker counts from a heartbeat's arrival, which is after it was sent. Read first, as one that is
+        # sent in between is not answered. A search for the coordinator sets `last_reset`, so it says nothing.
+        sent = heartbeat.last_send
+        if heartbeat.last_receive >= sent:
+            self._heard = max(self._heard, sent)
         timeout_s = heartbeat.config["session_timeout_ms"] / 1000
-        return max(0, int((since + timeout_s * share - time.monotonic()) * 1000))
+        return int(max(0.0, self._heard + timeout_s * share - time.monotonic()) * 1000)
 
     def committed(self, partitions: Iterable[tuple[str, int]]) -> dict[tuple[str, int], tuple[int, str]]:
         """What the group has committed: offset and metadata; partitions without a commit are left out.
@@ -248,8 +253,11 @@ class BlockConsumer:
         offsets = kafka_offsets(positions)
         if not offsets:
             return
+        begin = time.monotonic()
         try:
             self._consumer.commit(offsets, timeout_ms=timeout_ms)
+            # Only a member may commit, and its session begins anew.
+            self._heard = max(self._heard, begin)
         except kafka_errors.KafkaError as error:
             raise translate(error, "cannot commit offsets to Kafka") from error
 

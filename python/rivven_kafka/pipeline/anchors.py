@@ -15,6 +15,8 @@ MAX_METADATA_BYTES = 4_096
 """Kafka's default of `offset.metadata.max.bytes`."""
 
 _VERSION = 1
+_DIGITS = 12
+"""Of an offset: what fits now has to fit when the logs have grown."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Commitment:
     Attributes:
         topic_id: Kafka's id of the topic: a topic that is deleted and created again has another.
         topic: The Rivven topic.
+        value_format: What the values in Rivven hold, `event` or `raw`.
         anchors: From where on records that the position does not cover can lie in Rivven, by partition.
         identity: Number of the publisher that holds the partition; None when it has let go, with everything
             settled.
@@ -32,17 +35,25 @@ class Commitment:
 
     topic_id: str
     topic: str
+    value_format: str
     anchors: dict[int, int]
     identity: int | None = None
     connections: int = 0
 
     @classmethod
     def of(
-        cls, topic_id: str, topic: str, anchors: Sequence[Anchor], identity: int | None, connections: int
+        cls,
+        topic_id: str,
+        topic: str,
+        anchors: Sequence[Anchor],
+        value_format: str,
+        identity: int | None,
+        connections: int,
     ) -> Commitment:
         """The commitment for what the publisher reports."""
         by_partition = {partition: offset for _, partition, offset in anchors}
-        return cls(topic_id, topic, by_partition, identity, connections if identity is not None else 0)
+        connections = 0 if identity is None else connections
+        return cls(topic_id, topic, str(value_format), by_partition, identity, connections)
 
     def anchor_list(self) -> list[Anchor]:
         """The anchors in the form that the publisher takes."""
@@ -58,15 +69,17 @@ class Commitment:
             "rivven-kafka": _VERSION,
             "id": self.topic_id,
             "to": self.topic,
+            "as": self.value_format,
             "at": self.anchors,
         }
         if self.identity is not None:
             fields |= {"by": f"{self.identity:x}", "connections": self.connections}
         text = json.dumps(fields, separators=(",", ":"))
-        if len(text) > MAX_METADATA_BYTES:
+        room = sum(max(0, _DIGITS - len(str(offset))) for offset in self.anchors.values())
+        if len(text) + room > MAX_METADATA_BYTES:
             raise ConfigError(
                 f"delivery_guarantee: got exactly_once with {len(self.anchors)} Rivven partitions: their "
-                f"offsets take {len(text)} bytes, and Kafka stores at most {MAX_METADATA_BYTES} with a "
+                f"offsets take up to {len(text) + room} bytes, and Kafka stores {MAX_METADATA_BYTES} with a "
                 "position: expected fewer partitions, or partitioning: preserve",
                 topic=self.topic,
             )
@@ -83,6 +96,7 @@ class Commitment:
             return cls(
                 str(fields["id"]),
                 str(fields["to"]),
+                str(fields["as"]),
                 {int(partition): int(offset) for partition, offset in fields["at"].items()},
                 None if by is None else int(by, 16),
                 int(fields.get("connections", 0)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 
 from rivven_kafka._native import Publisher, RecordBlock, RivvenClient, producer_ids
 from rivven_kafka.config import KafkaSourceConfig, ValueFormat
@@ -19,6 +20,7 @@ _COMMIT_TIMEOUT_MS = 10_000
 _LEASE_SHARE = 0.9
 """Of the session timeout: clocks differ, and the broker counts from before its answer comes."""
 
+_ALIVE_EVERY_S = 1.0
 _RENEW_EVERY_S = 5.0
 _FAR_BEHIND = 10_000
 """Records of Rivven that the next start would read in vain; it reads some 500,000 in a second."""
@@ -128,9 +130,8 @@ class ExactlyOnce(Guarantee):
             self._held.pop(partition, None)
             self._anchored.pop(partition, None)
             self._started_over.discard(partition)
-        if lost:
-            # The successor shuts our producer ids out.
-            self._publisher.renew_identity()
+        # Whoever takes them over may shut our producer ids out, which are not made for partitions of Kafka.
+        self._publisher.renew_identity()
 
     def assigned(self, partitions: Iterable[Partition]) -> None:
         """Notes that the partitions are to be prepared."""
@@ -153,14 +154,21 @@ class ExactlyOnce(Guarantee):
         work: list[Preparation] = []
         for partition in new:
             commitment = commitments.get(partition)
+            start = starts.get(partition)
             if partition in committed and partition not in self._started_over:
-                work.append((*partition, committed[partition][0], self._anchors(partition, commitment)))
-            elif partition in starts:
-                work.append((*partition, starts[partition], None))
+                offset = committed[partition][0]
+                anchors = self._anchors(partition, commitment)
+                if start is not None and start < offset:
+                    # Kafka has lost what was committed, and reading has begun anew before it.
+                    self._require_event(partition, "reach beyond the end of the topic")
+                    offset, anchors = start, None
+                work.append((*partition, offset, anchors))
+            elif start is not None:
+                work.append((*partition, start, None))
         if not work:
             return blocks
         try:
-            self._take_over(work, [each for each in commitments.values() if each is not None])
+            self._take_over(work, committed, [each for each in commitments.values() if each is not None])
         except RebalanceNeededError as error:
             log.info("the group has changed, preparing again: %s", error, extra={"connector": self._name})
             for topic, number, offset, _ in work:
@@ -169,10 +177,19 @@ class ExactlyOnce(Guarantee):
             return [block for block in blocks if (block.topic, block.partition) in self._held]
         return blocks
 
-    def _take_over(self, work: Sequence[Preparation], commitments: Iterable[Commitment]) -> None:
+    def _take_over(
+        self,
+        work: Sequence[Preparation],
+        committed: Mapping[Partition, tuple[int, str]],
+        commitments: Iterable[Commitment],
+    ) -> None:
         begin = time.monotonic()
+        # Kafka takes this from a member only: one that was put out must not shut its successor out.
+        self._consumer.commit(
+            [Position(*partition, *committed[partition]) for partition in committed], _COMMIT_TIMEOUT_MS
+        )
         unsettled = self._shut_out(commitments)
-        read, found = self._publisher.prepare(list(work), unsettled)
+        read, found = self._read_rivven(work, unsettled)
         level = logging.INFO if read else logging.DEBUG
         log.log(
             level,
@@ -187,6 +204,15 @@ class ExactlyOnce(Guarantee):
         self._consumer.commit(held, _COMMIT_TIMEOUT_MS)
         self._held.update(positions)
 
+    def _read_rivven(self, work: Sequence[Preparation], unsettled: bool) -> tuple[int, int]:
+        """Prepares the publisher, which may take minutes without anchors; the group goes on meanwhile."""
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            reading = pool.submit(self._publisher.prepare, list(work), unsettled)
+            while not reading.done():
+                wait([reading], _ALIVE_EVERY_S)
+                self._consumer.note_alive()
+            return reading.result()
+
     def _shut_out(self, commitments: Iterable[Commitment]) -> bool:
         """Has rivvend refuse requests of holders that did not let go; True if there are any."""
         ids: set[int] = set()
@@ -199,6 +225,8 @@ class ExactlyOnce(Guarantee):
 
     def _anchors(self, partition: Partition, commitment: Commitment | None) -> list[Anchor] | None:
         topic, number = partition
+        if commitment is not None and commitment.value_format != self._config.value_format:
+            self._require_settled(partition, commitment)
         if commitment is not None and commitment.topic == self._destination(topic):
             return commitment.anchor_list()
         if commitment is not None:
@@ -208,15 +236,32 @@ class ExactlyOnce(Guarantee):
                 extra={"connector": self._name, "topic": topic, "partition": number},
             )
             return None
+        self._require_event(partition, "were committed without it")
+        return None
+
+    def _require_event(self, partition: Partition, why: str) -> None:
+        """Refuses raw format where all of Rivven has to be read, which does not tell what is there."""
+        topic, number = partition
         if self._config.value_format is ValueFormat.RAW:
             raise ConfigError(
-                f"delivery_guarantee: got exactly_once with value_format raw, but group "
-                f"{self._config.consumer_group!r} has committed positions without it, and which records of "
-                "Rivven they cover is not known: expected another consumer_group, or value_format event",
+                f"delivery_guarantee: got exactly_once with value_format raw, but the positions of group "
+                f"{self._config.consumer_group!r} {why}, and which records of Rivven they cover is not "
+                "known: expected another consumer_group, or value_format event",
                 topic=topic,
                 partition=number,
             )
-        return None
+
+    def _require_settled(self, partition: Partition, commitment: Commitment) -> None:
+        """Refuses another format where records may be in Rivven that only the old one recognises."""
+        if commitment.identity is not None:
+            topic, number = partition
+            raise ConfigError(
+                f"value_format: got {self._config.value_format}: expected {commitment.value_format}, as the "
+                "source had it when it was last at work and did not stop in order: let it run with that and "
+                "stop before the change",
+                topic=topic,
+                partition=number,
+            )
 
     def _is_of_another_topic(self, partition: Partition, commitment: Commitment | None) -> bool:
         if commitment is None or partition in self._started_over:
@@ -239,6 +284,7 @@ class ExactlyOnce(Guarantee):
             self._topic_id(topic),
             self._destination(topic),
             anchors,
+            self._config.value_format,
             None if settled and not held else self._publisher.identity(),
             self._config.connections,
         )

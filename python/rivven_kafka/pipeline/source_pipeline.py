@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from rivven_kafka._native import KafkaSourceMetrics, Publisher, RivvenClient
 from rivven_kafka.config import (
@@ -151,6 +151,7 @@ class SourcePipeline(Pipeline):
         self._bad = SourceBadRecords(self.name, self._entry, self._publisher, letters, self.metrics)
         consumer.subscribe(list(topics), self, pattern=config.topic_pattern)
         self._destinations.add(topics)
+        self._topic_ids = {topic: consumer.topic_id(topic) for topic in topics}
 
     def _make_guarantee(self, consumer: BlockConsumer, publisher: Publisher) -> Guarantee:
         if self._config.delivery_guarantee is DeliveryGuarantee.AT_LEAST_ONCE:
@@ -170,6 +171,7 @@ class SourcePipeline(Pipeline):
             return
         timeout_ms = 0 if self._paused else self._config.empty_poll_delay_ms
         blocks = consumer.poll(timeout_ms, allowed)
+        self._look_at_topics(consumer, {block.topic for block in blocks})
         self._cover_new(consumer)
         records = size = 0
         for block in self._guarantee.admit(blocks):
@@ -201,7 +203,10 @@ class SourcePipeline(Pipeline):
         if now < self._next_look:
             return
         self._next_look = now + _LOOK_EVERY_S
-        self._look_at_topics(consumer, now)
+        self._look_at_topics(consumer, self._destinations.kafka_topics())
+        if now >= self._next_refresh:
+            self._next_refresh = now + _REFRESH_EVERY_S
+            consumer.refresh_metadata()
         reason = None
         if self._coordinated.stuck(not consumer.has_coordinator, 0):
             reason = "the coordinator of the Kafka group does not answer"
@@ -215,13 +220,13 @@ class SourcePipeline(Pipeline):
     def _stall_reason(self, partition: Partition) -> str:
         return self._watch.reason(partition)
 
-    def _look_at_topics(self, consumer: BlockConsumer, now: float) -> None:
+    def _look_at_topics(self, consumer: BlockConsumer, topics: Iterable[str]) -> None:
         """Notices a topic that was deleted and created again: offsets then mean other records.
 
         Raises:
             UnknownTopicError: There is one. Nothing more is committed for it.
         """
-        for topic in self._destinations.kafka_topics():
+        for topic in topics:
             found = consumer.topic_id(topic)
             known = self._topic_ids.get(topic) or found
             self._topic_ids[topic] = known
@@ -229,9 +234,6 @@ class SourcePipeline(Pipeline):
                 self._commits.disown(topic)
                 self._guarantee.start_over(topic)
                 raise UnknownTopicError(f"Kafka topic {topic!r} was deleted and created again", topic=topic)
-        if now >= self._next_refresh:
-            self._next_refresh = now + _REFRESH_EVERY_S
-            consumer.refresh_metadata()
 
     def _most_records(self, publisher: Publisher) -> int:
         """How many records may be taken at a time; at least one, since a paused consumer returns none."""

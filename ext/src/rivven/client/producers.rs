@@ -1,10 +1,16 @@
 //! Producer ids, which let rivvend refuse an older owner of the same id.
 
+use std::time::Duration;
+
 use rivven_protocol::{Request, Response};
 
 use super::{unexpected, Client, Repeat};
 use crate::error::{Error, Kind, Result};
 use crate::rivven::connection::Connection;
+
+/// rivvend ends a connection from an address that sends more than 10,000 requests in a second.
+const FENCE_BURST: usize = 1_000;
+const FENCE_PAUSE: Duration = Duration::from_millis(300);
 
 impl Client {
     /// A new producer id (with None), or the next epoch of one: what older epochs still send is refused.
@@ -20,7 +26,10 @@ impl Client {
     /// Of an id that the broker had forgotten, epoch 0 is refused; a higher one is not, but it can only begin
     /// with sequence 0.
     pub fn fence(&self, ids: &[u64]) -> Result<()> {
-        for id in ids {
+        for (count, id) in ids.iter().enumerate() {
+            if count % FENCE_BURST == FENCE_BURST - 1 {
+                std::thread::sleep(FENCE_PAUSE);
+            }
             if self.init_producer(Some(*id))?.1 == 0 {
                 // Epoch 0 may be the very one that is to be refused.
                 self.init_producer(Some(*id))?;

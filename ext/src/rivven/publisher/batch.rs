@@ -52,7 +52,7 @@ impl Batch {
 
     /// Whether all of it belongs to partitions that were given up.
     pub fn cancelled(&self) -> bool {
-        self.parts.iter().all(|(ticket, _)| ticket.cancelled())
+        !self.parts.is_empty() && self.parts.iter().all(|(ticket, _)| ticket.cancelled())
     }
 
     /// Adds the place of the first record to an error.
@@ -172,17 +172,17 @@ impl Batch {
         match self.push(item, &record, shared) {
             Ok(Pushed::Full) => return Ok(false),
             Ok(Pushed::Added) => {
-                item.taken += 1;
                 if let Some(exact) = &shared.exact {
-                    let value = self.frame.last_value();
-                    let digest = digest(item.block.key(&record), value);
+                    let digest = digest(item.block.key(&record), self.frame.last_value());
                     if self.meets(exact, item, digest, record.offset)? {
+                        item.taken += 1;
                         add(&shared.stats.records_suppressed, 1);
                         item.ticket.acknowledge(index..index + 1);
                         return Ok(true);
                     }
                     self.digests.push(digest);
                 }
+                item.taken += 1;
             }
             Ok(Pushed::Skipped) => {
                 item.taken += 1;
@@ -218,10 +218,10 @@ impl Batch {
         let place = &item.place;
         let Some(expected) = place.next_expected() else { return Ok(false) };
         let at = place.end() - place.expected() as i64;
+        self.frame.pop();
         if digest != expected {
             return Err(foreign(place, at));
         }
-        self.frame.pop();
         exact.accounts.recognised(&item.ticket.source, place, offset, at);
         place.met();
         Ok(true)

@@ -21,6 +21,11 @@ pub struct Destination {
 }
 
 impl Destination {
+    /// Name of the Rivven topic.
+    pub fn topic(&self) -> &str {
+        &self.topic
+    }
+
     /// Checks that one more route may share its lanes: one lane keeps the order of all records of a partition,
     /// several keep that of each key.
     fn admit(&self, lanes_per_partition: usize) -> Result<()> {

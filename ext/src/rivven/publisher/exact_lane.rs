@@ -70,7 +70,9 @@ impl Lane {
         // Before the log is read: from here on, rivvend refuses what was sent and has not come to it yet.
         self.writer(exact, place)?;
         if let Some(open) = *doubt {
-            self.resolve(exact, place, open)?;
+            if !self.resolve(exact, place, open)? {
+                return Ok(());
+            }
             *doubt = None;
         }
         if self.batch.count() == 0 {
@@ -83,7 +85,8 @@ impl Lane {
         exact.accounts.sending(&sources, place, self.number, floor);
         let begin = Instant::now();
         let connection = self.link.connection()?;
-        if !exact.lease.valid() {
+        // Asked again, as all of the above may have taken its time; what is cancelled after this is seen on the wire.
+        if !exact.lease.valid() || self.batch.cancelled() {
             exact.accounts.not_sent(&sources, place, self.number);
             return Ok(());
         }
@@ -149,18 +152,21 @@ impl Lane {
         }
     }
 
-    /// Finds out what became of the batch, and keeps what has to be sent.
-    fn resolve(&mut self, exact: &Exact, place: &Arc<Place>, doubt: Doubt) -> Result<()> {
+    /// Finds out what became of the batch, and keeps what has to be sent. False if it was given up before.
+    fn resolve(&mut self, exact: &Exact, place: &Arc<Place>, doubt: Doubt) -> Result<bool> {
         let Doubt { floor, ended } = doubt;
-        let (count, end) = settle(
+        let batch = &self.batch;
+        let settled = settle(
             &mut self.link,
             &self.shared.stop,
             place,
             floor,
-            self.batch.digests(),
+            batch.digests(),
             ended,
             exact.recognition,
+            || batch.cancelled(),
         )?;
+        let Some((count, end)) = settled else { return Ok(false) };
         let all = self.batch.sources(self.batch.count());
         // First what is stored: an anchor between the two must not pass it.
         exact.accounts.stored(&self.batch.sources(count), place, self.number, floor);
@@ -168,7 +174,7 @@ impl Lane {
         place.raise_end(end);
         add(&self.shared.stats.records_published, count as u64);
         self.batch.acknowledge_first(count);
-        Ok(())
+        Ok(true)
     }
 
     /// The producer id for a partition, made known over this connection.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use rivven_protocol::{Request, Response};
 
 use super::batch::Batch;
+use super::exact::Recognition;
 use super::exact_lane::Writer;
 use super::queue::{Pending, Queue};
 use super::shared::{add, Shared};
@@ -151,7 +152,10 @@ impl Lane {
             for known_end in [Some(place.end()).filter(|end| *end >= 0), None] {
                 let (_, end) =
                     log_scan::check_tail(&mut self.link, &place.topic, place.partition, known_end)?;
-                place.raise_end(end);
+                // In order, what lies behind the end that is known is either ours and not settled, or foreign.
+                if place.end() < 0 || self.shared.config.recognition != Some(Recognition::Order) {
+                    place.raise_end(end);
+                }
             }
             self.looked.insert(place.number, self.link.opened());
         }

@@ -56,14 +56,23 @@ struct Routes {
 }
 
 impl Routes {
-    /// Where records of a source partition can go.
-    fn places(&self, source: &TopicPartition) -> Result<Vec<Arc<Place>>> {
+    /// Where records of a source partition can go, or have gone by `anchors`.
+    fn places(&self, source: &TopicPartition, anchors: &[Anchor]) -> Result<Vec<Arc<Place>>> {
         let (destination, shape) = self.destinations.route(&source.0, source.1)?;
-        let used = &destination.places[..shape.partitions as usize];
-        Ok(match self.router.partition_of(source.1, shape) {
-            Some(partition) => vec![Arc::clone(&used[partition as usize])],
-            None => used.to_vec(),
-        })
+        let mut partitions: Vec<u32> = match self.router.partition_of(source.1, shape) {
+            Some(partition) => vec![partition],
+            None => (0..shape.partitions).collect(),
+        };
+        partitions.extend(anchors.iter().map(|(_, partition, _)| *partition));
+        partitions.sort_unstable();
+        partitions.dedup();
+        let place = |partition: u32| {
+            destination.places.get(partition as usize).cloned().ok_or_else(|| {
+                let text = format!("records may be in partition {partition}, which the topic does not have");
+                Error::new(Kind::UnknownTopic, text).at(destination.topic(), partition as i32, None)
+            })
+        };
+        partitions.into_iter().map(place).collect()
     }
 }
 
@@ -157,8 +166,10 @@ impl Publisher {
         let exact = self.exact()?;
         let work = work.into_iter().map(|(topic, partition, position, anchors)| {
             let source = (Arc::from(topic), partition);
-            let places = lock(&self.routes).places(&source)?;
-            Ok(Preparation { source, position, anchors, places })
+            let routes = lock(&self.routes);
+            let homes = routes.places(&source, &[])?.iter().map(|place| place.number).collect();
+            let places = routes.places(&source, anchors.as_deref().unwrap_or_default())?;
+            Ok(Preparation { source, position, anchors, places, homes })
         });
         let work: Vec<_> = work.collect::<Result<_>>()?;
         exact::prepare(&self.shared, exact, &work, unsettled)
@@ -173,7 +184,6 @@ impl Publisher {
     /// Lets the lanes send for `time` from now on.
     pub fn extend_lease(&self, time: Duration) -> Result<()> {
         self.exact()?.lease.extend(time);
-        self.shared.stop.wake();
         Ok(())
     }
 

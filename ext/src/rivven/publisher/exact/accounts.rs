@@ -26,6 +26,8 @@ pub struct Accounts {
 #[derive(Debug, Default)]
 struct Account {
     trails: HashMap<usize, Trail>,
+    /// The places that its records go to now; in others only what went there earlier counts.
+    homes: Vec<usize>,
     /// Whether any trail has records that were found there.
     any_found: bool,
 }
@@ -61,14 +63,19 @@ impl Trail {
         self.stored.retain(|stored| stored.last >= position);
     }
 
+    fn is_empty(&self) -> bool {
+        self.on_wire.is_empty() && self.stored.is_empty() && self.found.is_empty()
+    }
+
     fn anchor(&self, position: i64, recognition: Recognition) -> i64 {
+        let on_wire = self.on_wire.iter().map(|(_, floor)| *floor);
         if recognition == Recognition::Order {
             return match self.stored.front() {
                 Some(first) => first.base + first.offsets.partition_point(|at| *at < position) as i64,
-                None => self.place.end() - self.place.expected() as i64,
+                // The log may have a part of what is under way, which nobody has counted yet.
+                None => on_wire.min().unwrap_or(self.place.end() - self.place.expected() as i64),
             };
         }
-        let on_wire = self.on_wire.iter().map(|(_, floor)| *floor);
         let stored = self.stored.iter().map(|stored| stored.base);
         let found = self.found.lowest_found_at_or_above(position);
         on_wire.chain(stored).chain(found).fold(self.place.end(), i64::min)
@@ -81,9 +88,9 @@ impl Accounts {
         Self { recognition, all: Mutex::default() }
     }
 
-    /// Opens the account of a source partition.
-    pub fn open(&self, source: TopicPartition, trails: Vec<(Arc<Place>, OffsetSet)>) {
-        let mut account = Account::default();
+    /// Opens the account of a source partition, whose records go to the places with the numbers `homes`.
+    pub fn open(&self, source: TopicPartition, trails: Vec<(Arc<Place>, OffsetSet)>, homes: Vec<usize>) {
+        let mut account = Account { homes, ..Account::default() };
         for (place, found) in trails {
             account.any_found |= found.len() > 0;
             account.trails.insert(place.number, Trail { found, ..Trail::new(place) });
@@ -161,6 +168,8 @@ impl Accounts {
             ));
         }
         account.any_found = any_found;
+        let homes = &account.homes;
+        account.trails.retain(|number, trail| homes.contains(number) || !trail.is_empty());
         anchors.sort_unstable();
         Some((anchors, settled))
     }
@@ -218,7 +227,7 @@ mod tests {
         let accounts = Accounts::new(Recognition::Position);
         let place = place(0, 100);
         assert!(accounts.anchors(&source(), 0).is_none(), "not prepared");
-        accounts.open(source(), vec![(Arc::clone(&place), OffsetSet::new())]);
+        accounts.open(source(), vec![(Arc::clone(&place), OffsetSet::new())], vec![0]);
         assert_eq!(anchor(&accounts, 10), 100, "what comes will be behind the end");
         accounts.sending(&part(&[10, 12]), &place, 0, place.end());
         accounts.sending(&part(&[11, 13]), &place, 1, place.end());
@@ -243,7 +252,7 @@ mod tests {
         for (offset, at) in [(5, 20), (6, 21), (9, 30)] {
             found.insert(offset, at);
         }
-        accounts.open(source(), vec![(Arc::clone(&place), found)]);
+        accounts.open(source(), vec![(Arc::clone(&place), found)], vec![0]);
         let known = accounts.found(&source(), [4, 5, 6, 7, 9].into_iter());
         assert_eq!(known.unwrap(), [false, true, true, false, true]);
         assert_eq!(anchor(&accounts, 5), 20);
@@ -256,7 +265,7 @@ mod tests {
     fn a_batch_that_was_given_up_holds_the_anchor() {
         let accounts = Accounts::new(Recognition::Position);
         let place = place(0, 7);
-        accounts.open(source(), vec![(Arc::clone(&place), OffsetSet::new())]);
+        accounts.open(source(), vec![(Arc::clone(&place), OffsetSet::new())], vec![0]);
         accounts.sending(&part(&[1]), &place, 0, 7);
         accounts.abandoned(&part(&[1]), &place, 0);
         accounts.sending(&part(&[2]), &place, 0, 8);
@@ -270,7 +279,7 @@ mod tests {
         let accounts = Accounts::new(Recognition::Order);
         let place = place(0, 100);
         place.expect(vec![1, 2]);
-        accounts.open(source(), vec![(Arc::clone(&place), OffsetSet::new())]);
+        accounts.open(source(), vec![(Arc::clone(&place), OffsetSet::new())], vec![0]);
         assert_eq!(anchor(&accounts, 10), 98, "two records are there that no position covers");
         accounts.recognised(&source(), &place, 10, 98);
         place.met();
@@ -279,7 +288,8 @@ mod tests {
         accounts.recognised(&source(), &place, 11, 99);
         place.met();
         accounts.sending(&part(&[12, 13, 20]), &place, 0, 100);
-        assert_eq!(anchor(&accounts, 12), 100);
+        place.raise_end(102);
+        assert_eq!(anchor(&accounts, 12), 100, "a part of the batch is there, and not settled");
         accounts.stored(&part(&[12, 13, 20]), &place, 0, 100);
         place.raise_end(103);
         assert_eq!(anchor(&accounts, 12), 100);
@@ -293,5 +303,19 @@ mod tests {
         let place = place(0, 7);
         accounts.stored(&part(&[1]), &place, 0, 7);
         assert!(!accounts.knows(&source()));
+    }
+
+    #[test]
+    fn a_place_where_nothing_goes_any_more_is_forgotten_when_it_holds_nothing_uncovered() {
+        let accounts = Accounts::new(Recognition::Position);
+        let (now, earlier) = (place(0, 50), place(1, 30));
+        let mut found = OffsetSet::new();
+        found.insert(5, 20);
+        let trails = vec![(Arc::clone(&now), OffsetSet::new()), (Arc::clone(&earlier), found)];
+        accounts.open(source(), trails, vec![0]);
+        let named = |position| accounts.anchors(&source(), position).unwrap().0;
+        assert_eq!(named(5), vec![(Arc::from("to"), 0, 50), (Arc::from("to"), 1, 20)]);
+        named(6);
+        assert_eq!(named(6), vec![(Arc::from("to"), 0, 50)]);
     }
 }

@@ -53,7 +53,7 @@ mod tests {
         for other in [(8, "t", 0, 0), (7, "u", 0, 0), (7, "t", 1, 0), (7, "t", 0, 1)] {
             assert_ne!(id, producer_id(other.0, other.1, other.2, other.3));
         }
-        assert_eq!(id, 0);
+        assert_eq!(id, 14_587_037_039_210_315_902);
         let identity = Identity::new();
         let before = identity.get();
         identity.renew();

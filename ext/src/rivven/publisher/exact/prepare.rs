@@ -27,8 +27,10 @@ pub struct Preparation {
     /// From where on; None if no anchor was committed: then everywhere (or, in the order of a partition, it starts
     /// at the end).
     pub anchors: Option<Vec<Anchor>>,
-    /// Where its records go.
+    /// Where its records go, or went.
     pub places: Vec<Arc<Place>>,
+    /// Numbers of the places where they go now.
+    pub homes: Vec<usize>,
 }
 
 /// What it took.
@@ -82,7 +84,7 @@ pub fn prepare(shared: &Shared, exact: &Exact, work: &[Preparation], unsettled: 
     for (preparation, trails) in work.iter().zip(trails) {
         found +=
             trails.iter().map(|(place, found)| (found.len() as usize + place.expected()) as u64).sum::<u64>();
-        exact.accounts.open(preparation.source.clone(), trails);
+        exact.accounts.open(preparation.source.clone(), trails, preparation.homes.clone());
     }
     Ok(Prepared { read, found })
 }
@@ -148,7 +150,8 @@ impl<'a> Search<'a> {
         if unsettled {
             for reading in readings.iter_mut() {
                 let place = Arc::clone(&reading.place);
-                wait_quiet(&mut link, &shared.stop, &place, |link| self.read(link, reading))?;
+                let wanted = || false;
+                wait_quiet(&mut link, &shared.stop, &place, wanted, |link| self.read(link, reading))?;
             }
         }
         Ok(())

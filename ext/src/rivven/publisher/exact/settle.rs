@@ -19,29 +19,33 @@ pub const QUIET: Duration = Duration::from_secs(1);
 pub const STEP: Duration = Duration::from_millis(100);
 
 /// Waits until nobody adds to the log any more. `add` reads what has come since, and says whether any of it belongs
-/// to those that are waited for.
+/// to those that are waited for. False if `given_up` says that nobody wants to know any more.
 ///
 /// A disk that stands still must not look like a request that has ended: each step has the broker write to it, and
-/// a slow one starts the wait anew.
+/// the time that this takes does not count.
 pub fn wait_quiet(
     link: &mut Link,
     stop: &Stop,
     place: &Place,
+    given_up: impl Fn() -> bool,
     mut add: impl FnMut(&mut Link) -> Result<bool>,
-) -> Result<()> {
-    let mut since = Instant::now();
-    while since.elapsed() < QUIET {
+) -> Result<bool> {
+    let mut quiet = Duration::ZERO;
+    while quiet < QUIET {
+        if given_up() {
+            return Ok(false);
+        }
+        let begin = Instant::now();
         if stop.sleep(STEP) {
             return Err(Error::new(Kind::Connect, "the publisher is closed"));
         }
-        let begin = Instant::now();
+        quiet += begin.elapsed().min(STEP);
         write_to_disk(link, place)?;
-        let slow = begin.elapsed() > STEP;
-        if add(link)? || slow {
-            since = Instant::now();
+        if add(link)? {
+            quiet = Duration::ZERO;
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Makes rivvend write its table of offsets to disk, which deleting a group does (`rivven-core/src/offset.rs`).
@@ -64,7 +68,8 @@ fn write_to_disk(link: &mut Link, place: &Place) -> Result<()> {
 }
 
 /// How many of the records with `digests`, sent in this order when the log ended at `floor`, it holds, and where it
-/// ends. With `ended`, the request is known to be over; else that is waited for.
+/// ends. With `ended`, the request is known to be over; else that is waited for. None if given up before.
+#[allow(clippy::too_many_arguments)] // what a request is known by
 pub fn settle(
     link: &mut Link,
     stop: &Stop,
@@ -73,17 +78,21 @@ pub fn settle(
     digests: &[u64],
     ended: bool,
     recognition: Recognition,
-) -> Result<(usize, i64)> {
+    given_up: impl Fn() -> bool,
+) -> Result<Option<(usize, i64)>> {
     let mut seen = Seen { at: floor, count: 0, digests, recognition };
     seen.read(link, place)?;
     if !ended && seen.count < digests.len() {
-        wait_quiet(link, stop, place, |link| {
+        let known = wait_quiet(link, stop, place, given_up, |link| {
             let before = seen.count;
             seen.read(link, place)?;
-            Ok(seen.count > before && seen.count < digests.len())
+            Ok(seen.count > before)
         })?;
+        if !known {
+            return Ok(None);
+        }
     }
-    Ok((seen.count, seen.at))
+    Ok(Some((seen.count, seen.at)))
 }
 
 /// rivvend stores the records of a request in order and stops at the first failure, so what it holds of them is
