@@ -123,12 +123,10 @@ def test_the_rivven_topic_of_a_source_is_made_anew(manual, each, direction, guar
             wire.delete_topic(flow.copy)
             # rivvend makes the topic by itself for the first record, with 3 partitions.
             hand.write(range(each, 2 * each))
-            flow.watch(2)
-            print(connector.log_tail())
-            if wire.partition_count(flow.copy) < PARTITIONS:
-                wire.create_partitions(flow.copy, PARTITIONS)
-        if not connector.running:
-            connector.start()
+            wait_until(lambda: not connector.running, 30, connector.log_tail)
+            assert "has 3 partitions and Kafka topic" in connector.log(), connector.log_tail()
+            wire.create_partitions(flow.copy, PARTITIONS)
+        connector.start()
         hand.write(range(2 * each, 3 * each))
         hand.finish(connector, allowed=each * PARTITIONS)
 

@@ -92,7 +92,7 @@ impl PyPublisher {
         max_request_bytes=LARGEST_REQUEST, on_bad="fail", exactly_once=false, check_log=true, client_id="rivven-kafka".to_owned(), connect_timeout_ms=10_000,
         request_timeout_ms=30_000, retry_initial_ms=100, retry_max_ms=30_000, retry_multiplier=2.0,
         max_retries=10))]
-    #[allow(clippy::too_many_arguments)] // keyword arguments in Python
+    #[allow(clippy::too_many_arguments, clippy::fn_params_excessive_bools)] // keyword arguments in Python
     fn new(
         py: Python<'_>,
         servers: Vec<String>,

@@ -92,7 +92,7 @@ impl Accounts {
     pub fn open(&self, source: TopicPartition, trails: Vec<(Arc<Place>, OffsetSet)>, homes: Vec<usize>) {
         let mut account = Account { homes, ..Account::default() };
         for (place, found) in trails {
-            account.any_found |= found.len() > 0;
+            account.any_found |= !found.is_empty();
             account.trails.insert(place.number, Trail { found, ..Trail::new(place) });
         }
         self.lock().insert(source, account);
@@ -158,7 +158,7 @@ impl Accounts {
         let mut any_found = false;
         for trail in account.trails.values_mut() {
             trail.prune(position);
-            any_found |= trail.found.len() > 0;
+            any_found |= !trail.found.is_empty();
             settled &= trail.on_wire.is_empty();
             let place = &trail.place;
             anchors.push((
@@ -235,7 +235,7 @@ mod tests {
         accounts.stored(&part(&[11, 13]), &place, 1, 140);
         place.raise_end(142);
         assert_eq!(anchor(&accounts, 10), 100, "the first may be anywhere behind where it was sent");
-        assert_eq!(accounts.anchors(&source(), 10).unwrap().1, false, "not settled");
+        assert!(!accounts.anchors(&source(), 10).unwrap().1, "not settled");
         accounts.stored(&part(&[10, 12]), &place, 0, 150);
         place.raise_end(152);
         assert_eq!(anchor(&accounts, 10), 140);

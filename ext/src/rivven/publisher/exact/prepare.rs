@@ -58,7 +58,7 @@ struct Reading {
 /// and are waited for.
 pub fn prepare(shared: &Shared, exact: &Exact, work: &[Preparation], unsettled: bool) -> Result<Prepared> {
     let search = Search::new(shared, exact, work);
-    let mut readings = readings(work, exact.recognition)?;
+    let mut readings = readings(work, exact.recognition);
     let size = readings.len().div_ceil(MOST_READERS).max(1);
     std::thread::scope(|scope| -> Result<()> {
         let read = |chunk| scope.spawn(|| search.read_all(shared, chunk, unsettled));
@@ -89,7 +89,7 @@ pub fn prepare(shared: &Shared, exact: &Exact, work: &[Preparation], unsettled: 
     Ok(Prepared { read, found })
 }
 
-fn readings(work: &[Preparation], recognition: Recognition) -> Result<Vec<Reading>> {
+fn readings(work: &[Preparation], recognition: Recognition) -> Vec<Reading> {
     let mut all: HashMap<usize, Reading> = HashMap::new();
     for (index, preparation) in work.iter().enumerate() {
         // None: from the end on.
@@ -122,15 +122,17 @@ fn readings(work: &[Preparation], recognition: Recognition) -> Result<Vec<Readin
     }
     let mut all: Vec<_> = all.into_values().collect();
     all.sort_unstable_by_key(|reading| reading.place.number);
-    Ok(all)
+    all
 }
+
+/// Index of a preparation, and id of its topic.
+type Wanted = (usize, Option<Arc<str>>);
 
 /// What is looked for.
 struct Search<'a> {
     work: &'a [Preparation],
     recognition: Recognition,
-    /// Index of a preparation and id of its topic.
-    sources: HashMap<(&'a str, i32), (usize, Option<Arc<str>>)>,
+    sources: HashMap<(&'a str, i32), Wanted>,
 }
 
 impl<'a> Search<'a> {
