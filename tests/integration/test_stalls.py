@@ -5,15 +5,16 @@ import time
 from contextlib import closing
 
 import pytest
-from kafka import KafkaProducer
+from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 from rivven_kafka.errors import StalledError
 
 from tests.integration.pipelines import Running
 from tests.support.connector import sink_file, source_file, wait_until
 from tests.support.kafka_tap import ApiKey, KafkaTap
-from tests.support.numbered import fill_kafka, fill_rivven
+from tests.support.numbered import fill_kafka, fill_rivven, numbered
 from tests.support.rivven_tap import RivvenApi
-from tests.support.topics import create_topic
+from tests.support.rivven_wire import RivvenWire
+from tests.support.topics import TopicWriter, create_topic
 
 pytestmark = pytest.mark.integration
 
@@ -134,4 +135,57 @@ def test_markers_of_transactions_are_no_lag(kafka, rivven, topic_name, isolation
             assert [lag.records for lag in watchdog.lag] == [0]
             assert running.error is None
             producer.abort_transaction()
+    assert running.error is None
+
+
+def wait_at_end(running, end):
+    """Until nothing is left to deliver up to `end`, and then for as long as a stall would take."""
+    watchdog = running.pipeline.watchdog
+    wait_until(
+        lambda: [(lag.position, lag.end) for lag in watchdog.lag] == [(end, end)],
+        10,
+        lambda: f"{watchdog.lag}, {running.describe()}",
+    )
+    time.sleep(4)
+    assert (running.error, watchdog.stalled) == (None, [])
+
+
+def test_records_that_kafka_deletes_before_they_are_read_are_no_lag(tapped, rivven, topic_name):
+    topic = topic_name()
+    fill_kafka(tapped.bootstrap, topic, 1, 10)
+    with Running(source(tapped.tap.address, rivven.bootstrap, topic)) as running:
+        wait_delivered(running, 10)
+        with tapped.tap.drop(ApiKey.Fetch):
+            # One question may be under way.
+            time.sleep(1)
+            with TopicWriter(tapped.bootstrap, topic, 1) as writer:
+                writer.write(0, numbered(0, range(10, 20)))
+            with closing(KafkaAdminClient(bootstrap_servers=tapped.bootstrap)) as admin:
+                admin.delete_records({TopicPartition(topic, 0): 20})
+        wait_at_end(running, 20)
+        assert running.pipeline.delivered() == 10
+
+
+def test_a_rivven_log_that_ends_on_a_marker_is_no_lag(kafka, rivven, topic_name):
+    """Nor is one whose records were deleted before they were read."""
+    topic = topic_name()
+    create_topic(kafka.bootstrap, topic, 1)
+    with RivvenWire("127.0.0.1", rivven.port) as wire:
+        wire.create_topic(topic, 1)
+        wire.publish_transaction(topic, [b"%d" % number for number in range(5)])
+        assert wire.offset_bounds(topic) == (0, 6)
+        options = SINK | {"on_log_damage": "continue"}
+        document = patient(
+            sink_file(kafka.bootstrap, rivven.bootstrap, topic, topic, f"g-{topic}", **options)
+        )
+        with Running(document) as running:
+            wait_delivered(running, 5)
+            wait_at_end(running, 5)
+            wire.publish_transaction(topic, [b"more"])
+            wait_delivered(running, 6)
+            wait_at_end(running, 7)
+            wire.delete_records(topic, {0: 8})
+            wait_at_end(running, 8)
+            wire.publish(topic, [(None, b"last")])
+            wait_delivered(running, 7)
     assert running.error is None
