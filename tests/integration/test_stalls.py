@@ -109,6 +109,27 @@ def test_reads_of_a_sink_that_are_not_answered(kafka, rivven_tap, rivven, topic_
     assert "at position 0, log end 10: Rivven does not answer, or refuses, what is fetched" in text
 
 
+def test_a_preparation_that_takes_longer_than_a_stall(kafka, rivven_tap, topic_name):
+    topic = topic_name()
+    fill_kafka(kafka.bootstrap, topic, 1, 10)
+    options = {"delivery_guarantee": "exactly_once", "session_timeout_ms": 30_000}
+    document = patient(
+        source_file(kafka.bootstrap, rivven_tap.address, topic, topic, f"g-{topic}", **SOURCE | options)
+    )
+    with Running(document) as running:
+        wait_delivered(running, 10)
+    with TopicWriter(kafka.bootstrap, topic, 1) as writer:
+        writer.write(0, numbered(0, range(10, 20)))
+    with Running(document) as running:
+        with rivven_tap.drop(RivvenApi.CONSUME) as fault:
+            wait_until(lambda: fault.hits, 30, running.describe)
+            time.sleep(6)
+            assert (running.error, running.pipeline.watchdog.stalled) == (None, [])
+            assert running.pipeline.delivered() == 0
+        wait_delivered(running, 10)
+    assert running.error is None
+
+
 @pytest.mark.parametrize("isolation_level", ["read_committed", "read_uncommitted"])
 def test_markers_of_transactions_are_no_lag(kafka, rivven, topic_name, isolation_level):
     """Nor are the records of one that is open, as long as they must not be read."""
