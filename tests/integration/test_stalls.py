@@ -109,6 +109,24 @@ def test_reads_of_a_sink_that_are_not_answered(kafka, rivven_tap, rivven, topic_
     assert "at position 0, log end 10: Rivven does not answer, or refuses, what is fetched" in text
 
 
+@pytest.mark.parametrize("transactional", [False, True])
+def test_a_letter_for_what_kafka_refuses_that_is_not_answered(kafka, rivven_tap, topic_name, transactional):
+    topic, letters = topic_name(), topic_name()
+    create_topic(kafka.bootstrap, topic, 1, **{"max.message.bytes": 2_000})
+    fill_rivven(rivven_tap.address, topic, 1, 10, padding=5_000)
+    options = SINK | ({"transactional_id": f"tx-{topic}"} if transactional else {})
+    document = patient(sink_file(kafka.bootstrap, rivven_tap.address, topic, topic, f"g-{topic}", **options))
+    document["sinks"]["out"]["dead_letter_topic"] = letters
+
+    def refuse(_, answer):
+        # The head, and an error that is worth another try.
+        return answer[:5] + b"\x12\x0bBUFFER_FULL"
+
+    with rivven_tap.fault(RivvenApi.PUBLISH_BATCH, refuse), Running(document) as running:
+        text = stalled(running)
+    assert ": Rivven does not take a dead letter [" in text
+
+
 def test_a_preparation_that_takes_longer_than_a_stall(kafka, rivven_tap, topic_name):
     topic = topic_name()
     fill_kafka(kafka.bootstrap, topic, 1, 10)
