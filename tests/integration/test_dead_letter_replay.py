@@ -12,6 +12,7 @@ import pytest
 import yaml
 from rivven_kafka._native import RivvenClient
 from rivven_kafka.config import parse_connect
+from rivven_kafka.errors import DeliveryError
 from rivven_kafka.pipeline.dead_letter_replay import DeadLetterReplay, Selection, replay_group
 from rivven_kafka.pipeline.resend import SinkResend
 
@@ -138,8 +139,8 @@ def test_a_sink(kafka, rivven, topic_name, tmp_path, transactional):
     assert dlq(tmp_path, lane.document, "list", "--sink", "out", "--from-start")[1]["found"] == 6
     code, report = dlq(tmp_path, lane.document, "replay", "--sink", "out", "--from-start", "--limit", "1")
     assert (code, report["sent"], len(lane.copied())) == (0, 1, len(VALUES) + 1)
-    # The progress went back with it.
-    assert lane.progress() == 1
+    # The progress did not go back with it.
+    assert lane.progress() == 7
     # The sink works as before, also with its transactions.
     lane.client.publish(lane.origin, 1, [(b"after", b"after")])
     with Running(lane.document) as running:
@@ -230,10 +231,54 @@ def test_only_the_letters_of_one_connector_since_a_time(kafka, rivven, topic_nam
     assert (code, report["sent"], report["failed"]) == (3, 1, 1)
     assert report["letters"][0]["notes"] == ["the letter has no key, headers, timestamp, position"]
     assert rivven_records(rivven.bootstrap, copy)[0] == [(None, b"new")]
-    # The old one was passed over.
+    assert (report["too_old"], report["not_noted"]) == (1, 2)
+    # The old one is not forgotten, so what lies behind it is not noted either.
+    assert client.committed_offset(replay_group("in"), letters, 0) in (None, 0)
     code, report = dlq(tmp_path, document, "list", "--source", "in")
-    assert [each["retry_count"] for each in report["letters"]] == [1]
+    assert [each["retry_count"] for each in report["letters"]] == [0, 0, 0, 1]
+    code, report = dlq(tmp_path, document, "replay", "--source", "in", "--limit", "1")
+    assert (report["sent"], report["not_noted"]) == (1, 0)
+    assert rivven_records(rivven.bootstrap, copy)[0][-1] == (None, b"old")
+    # What was passed over was dealt with before: it holds nothing back.
+    code, report = dlq(
+        tmp_path, document, "replay", "--source", "in", "--since", since, "--from-start", "--limit", "1"
+    )
+    assert (report["sent"], report["too_old"], report["not_noted"]) == (1, 1, 0)
+    assert client.committed_offset(replay_group("in"), letters, 0) == 3
     client.close()
+
+
+class Overtaken:
+    """Sends letters while another replay sends all of them."""
+
+    def __init__(self, resend, other):
+        self._resend = resend
+        self._other = other
+
+    def send(self, letters):
+        failed = self._resend.send(letters)
+        self._other()
+        return failed
+
+
+def test_two_replays_at_a_time(kafka, rivven, topic_name):
+    lane = SinkLane(kafka, rivven, topic_name)
+    set_limit(kafka.bootstrap, lane.copy, 1_000_000)
+    entry = parse_connect(lane.document).sinks["out"]
+    with (
+        closing(RivvenClient([rivven.bootstrap])) as client,
+        closing(SinkResend("out", entry)) as resend,
+        closing(SinkResend("out", entry)) as other,
+    ):
+        replay = DeadLetterReplay(client, lane.dlq, "out")
+        overtaken = Overtaken(resend, lambda: replay.run(Selection(), other))
+        told = "another replay sends these letters: the progress is at offset 3, not at the start any more"
+        with pytest.raises(DeliveryError, match=told):
+            replay.run(Selection(limit=1), overtaken)
+        # Nothing that the other one has noted is taken back.
+        assert lane.progress() == 3
+        assert replay.run(Selection(), resend).outcomes == []
+    lane.client.close()
 
 
 def test_what_was_not_committed_is_sent_again(kafka, rivven, topic_name, monkeypatch):

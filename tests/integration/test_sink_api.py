@@ -226,7 +226,7 @@ def test_a_broker_that_is_gone_is_an_error_of_the_result(topic_name):
     name = topic_name()
     with KafkaBroker() as broker:
         create_topic(broker.bootstrap, name, 1)
-        options = {"request_timeout_ms": 500, "delivery_timeout_ms": 1500}
+        options = {"request_timeout_ms": 2_000, "delivery_timeout_ms": 3_000}
         with sink(broker, name, **options) as writer:
             assert writer.write(events([b"before"])).ok
             broker.pause()
@@ -235,7 +235,9 @@ def test_a_broker_that_is_gone_is_an_error_of_the_result(topic_name):
             assert time.monotonic() - start < 10
             assert (result.written, result.failed) == (0, 10)
             assert result.errors
+            # It has much to catch up with first.
             broker.resume()
+            broker.wait_ready()
             again = writer.write(events([b"after"]))
             assert (again.written, again.failed) == (1, 0)
             assert writer.metrics.snapshot().messages_produced == 2

@@ -5,15 +5,16 @@ import time
 from contextlib import closing
 
 import pytest
-from kafka import KafkaProducer
+from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 from rivven_kafka.errors import StalledError
 
 from tests.integration.pipelines import Running
 from tests.support.connector import sink_file, source_file, wait_until
 from tests.support.kafka_tap import ApiKey, KafkaTap
-from tests.support.numbered import fill_kafka, fill_rivven
+from tests.support.numbered import fill_kafka, fill_rivven, numbered
 from tests.support.rivven_tap import RivvenApi
-from tests.support.topics import create_topic
+from tests.support.rivven_wire import RivvenWire
+from tests.support.topics import TopicWriter, create_topic
 
 pytestmark = pytest.mark.integration
 
@@ -108,6 +109,45 @@ def test_reads_of_a_sink_that_are_not_answered(kafka, rivven_tap, rivven, topic_
     assert "at position 0, log end 10: Rivven does not answer, or refuses, what is fetched" in text
 
 
+@pytest.mark.parametrize("transactional", [False, True])
+def test_a_letter_for_what_kafka_refuses_that_is_not_answered(kafka, rivven_tap, topic_name, transactional):
+    topic, letters = topic_name(), topic_name()
+    create_topic(kafka.bootstrap, topic, 1, **{"max.message.bytes": 2_000})
+    fill_rivven(rivven_tap.address, topic, 1, 10, padding=5_000)
+    options = SINK | ({"transactional_id": f"tx-{topic}"} if transactional else {})
+    document = patient(sink_file(kafka.bootstrap, rivven_tap.address, topic, topic, f"g-{topic}", **options))
+    document["sinks"]["out"]["dead_letter_topic"] = letters
+
+    def refuse(_, answer):
+        # The head, and an error that is worth another try.
+        return answer[:5] + b"\x12\x0bBUFFER_FULL"
+
+    with rivven_tap.fault(RivvenApi.PUBLISH_BATCH, refuse), Running(document) as running:
+        text = stalled(running)
+    assert ": Rivven does not take a dead letter [" in text
+
+
+def test_a_preparation_that_takes_longer_than_a_stall(kafka, rivven_tap, topic_name):
+    topic = topic_name()
+    fill_kafka(kafka.bootstrap, topic, 1, 10)
+    options = {"delivery_guarantee": "exactly_once", "session_timeout_ms": 30_000}
+    document = patient(
+        source_file(kafka.bootstrap, rivven_tap.address, topic, topic, f"g-{topic}", **SOURCE | options)
+    )
+    with Running(document) as running:
+        wait_delivered(running, 10)
+    with TopicWriter(kafka.bootstrap, topic, 1) as writer:
+        writer.write(0, numbered(0, range(10, 20)))
+    with Running(document) as running:
+        with rivven_tap.drop(RivvenApi.CONSUME) as fault:
+            wait_until(lambda: fault.hits, 30, running.describe)
+            time.sleep(6)
+            assert (running.error, running.pipeline.watchdog.stalled) == (None, [])
+            assert running.pipeline.delivered() == 0
+        wait_delivered(running, 10)
+    assert running.error is None
+
+
 @pytest.mark.parametrize("isolation_level", ["read_committed", "read_uncommitted"])
 def test_markers_of_transactions_are_no_lag(kafka, rivven, topic_name, isolation_level):
     """Nor are the records of one that is open, as long as they must not be read."""
@@ -134,4 +174,57 @@ def test_markers_of_transactions_are_no_lag(kafka, rivven, topic_name, isolation
             assert [lag.records for lag in watchdog.lag] == [0]
             assert running.error is None
             producer.abort_transaction()
+    assert running.error is None
+
+
+def wait_at_end(running, end):
+    """Until nothing is left to deliver up to `end`, and then for as long as a stall would take."""
+    watchdog = running.pipeline.watchdog
+    wait_until(
+        lambda: [(lag.position, lag.end) for lag in watchdog.lag] == [(end, end)],
+        10,
+        lambda: f"{watchdog.lag}, {running.describe()}",
+    )
+    time.sleep(4)
+    assert (running.error, watchdog.stalled) == (None, [])
+
+
+def test_records_that_kafka_deletes_before_they_are_read_are_no_lag(tapped, rivven, topic_name):
+    topic = topic_name()
+    fill_kafka(tapped.bootstrap, topic, 1, 10)
+    with Running(source(tapped.tap.address, rivven.bootstrap, topic)) as running:
+        wait_delivered(running, 10)
+        with tapped.tap.drop(ApiKey.Fetch):
+            # One question may be under way.
+            time.sleep(1)
+            with TopicWriter(tapped.bootstrap, topic, 1) as writer:
+                writer.write(0, numbered(0, range(10, 20)))
+            with closing(KafkaAdminClient(bootstrap_servers=tapped.bootstrap)) as admin:
+                admin.delete_records({TopicPartition(topic, 0): 20})
+        wait_at_end(running, 20)
+        assert running.pipeline.delivered() == 10
+
+
+def test_a_rivven_log_that_ends_on_a_marker_is_no_lag(kafka, rivven, topic_name):
+    """Nor is one whose records were deleted before they were read."""
+    topic = topic_name()
+    create_topic(kafka.bootstrap, topic, 1)
+    with RivvenWire("127.0.0.1", rivven.port) as wire:
+        wire.create_topic(topic, 1)
+        wire.publish_transaction(topic, [b"%d" % number for number in range(5)])
+        assert wire.offset_bounds(topic) == (0, 6)
+        options = SINK | {"on_log_damage": "continue"}
+        document = patient(
+            sink_file(kafka.bootstrap, rivven.bootstrap, topic, topic, f"g-{topic}", **options)
+        )
+        with Running(document) as running:
+            wait_delivered(running, 5)
+            wait_at_end(running, 5)
+            wire.publish_transaction(topic, [b"more"])
+            wait_delivered(running, 6)
+            wait_at_end(running, 7)
+            wire.delete_records(topic, {0: 8})
+            wait_at_end(running, 8)
+            wire.publish(topic, [(None, b"last")])
+            wait_delivered(running, 7)
     assert running.error is None

@@ -20,6 +20,8 @@ _MESSAGES, _TOPIC_CREATED, _METADATA, _PONG = 4, 5, 10, 12
 _OFFSET_BOUNDS, _ERROR, _PUBLISHED_BATCH = 13, 18, 40
 _INIT_PRODUCER_ID, _IDEMPOTENT_PUBLISH_BATCH = 19, 39
 _PRODUCER_ID_INITIALIZED, _IDEMPOTENT_PUBLISHED_BATCH = 20, 41
+_BEGIN_TRANSACTION, _ADD_PARTITIONS, _TRANSACTIONAL_PUBLISH, _COMMIT_TRANSACTION = 21, 22, 23, 25
+_TRANSACTION_STARTED, _PARTITIONS_ADDED, _TRANSACTIONAL_PUBLISHED, _TRANSACTION_COMMITTED = 22, 23, 24, 26
 _DELETE_TOPIC, _CREATE_PARTITIONS, _DELETE_RECORDS = 8, 30, 31
 _TOPIC_DELETED, _PARTITIONS_CREATED, _RECORDS_DELETED = 7, 32, 33
 _NONE = b"\x00"
@@ -130,6 +132,21 @@ class RivvenWire:
         answer = self._ask(request + numbers + leader_epoch, _IDEMPOTENT_PUBLISHED_BATCH)
         _base_offset, _partition, _count, duplicate = (answer.varint() for _ in range(4))
         return not duplicate
+
+    def publish_transaction(self, topic: str, values: list[bytes], partition: int = 0) -> None:
+        """Append values in one transaction, whose marker takes an offset behind them."""
+        producer_id, epoch = self.init_producer()
+        producer = _varint(producer_id) + _varint(epoch)
+        name = _text(f"tx-{topic}")
+        no_timeout = leader_epoch = no_key = _NONE
+        self._ask(_varint(_BEGIN_TRANSACTION) + name + producer + no_timeout, _TRANSACTION_STARTED)
+        places = _varint(1) + _text(topic) + _varint(partition)
+        self._ask(_varint(_ADD_PARTITIONS) + name + producer + places, _PARTITIONS_ADDED)
+        place = _text(topic) + _some(_varint(partition))
+        for sequence, value in enumerate(values):
+            record = place + no_key + _prefixed(value) + producer + _varint(2 * sequence) + leader_epoch
+            self._ask(_varint(_TRANSACTIONAL_PUBLISH) + name + record, _TRANSACTIONAL_PUBLISHED)
+        self._ask(_varint(_COMMIT_TRANSACTION) + name + producer, _TRANSACTION_COMMITTED)
 
     def fetch(
         self, topic: str, offset: int = 0, partition: int = 0, max_messages: int = 1000

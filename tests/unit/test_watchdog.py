@@ -176,6 +176,31 @@ def test_a_process_that_was_stopped_itself_has_seen_no_stall(time):
     assert [stall.partition for stall in time.pass_(1)] == [0]
 
 
+def test_nothing_is_stalled_while_it_is_prepared(time):
+    time.hear(a=5)
+    time.pass_(8)
+    with time.dog.preparing():
+        assert not time.pass_(60, looking=False)
+        # The judge may be kept too.
+        time.now += 60
+        assert not time.pass_(1, looking=False)
+    # What came before counts, and what comes behind.
+    assert not time.pass_(1.5)
+    time.hear(a=5)
+    [stall] = time.pass_(0.5)
+    assert (stall.partition, stall.reason) == (0, "reason of 0")
+
+
+def test_one_that_is_assigned_while_others_are_prepared_has_all_its_time():
+    time = Time()
+    with time.dog.preparing():
+        time.pass_(30, looking=False)
+        time.dog.assign([A])
+        time.pass_(5, looking=False)
+    assert not time.pass_(9.5)
+    assert time.pass_(0.5)
+
+
 def test_what_keeps_the_loop_is_the_reason(time):
     time.hear(a=5)
 

@@ -171,6 +171,7 @@ def _as_dict(name: str, entry: SourceEntry | SinkEntry, summary: Summary) -> dic
         "dead_letter_topic": entry.dead_letter_topic,
         **{str(status): summary.count(status) for status in Status},
         "too_old": summary.too_old,
+        "not_noted": summary.not_noted,
         "of_others": summary.others,
         "unreadable": summary.unreadable,
         "letters": [
@@ -193,5 +194,10 @@ def _as_dict(name: str, entry: SourceEntry | SinkEntry, summary: Summary) -> dic
 def _report(summary: Summary) -> None:
     if summary.too_old:
         _log.warning("%d letters are older than --since and were passed over", summary.too_old)
+    if summary.not_noted:
+        _log.warning(
+            "%d letters lie behind those and are not noted as sent: the next run sends them again",
+            summary.not_noted,
+        )
     if summary.unreadable:
         _log.warning("%d records of the topic are no dead letters", summary.unreadable)

@@ -22,7 +22,7 @@ from rivven_kafka._native import BadRecord
 from rivven_kafka.errors import DeliveryError, RecordTooLargeError, RivvenKafkaError, UnknownTopicError
 from rivven_kafka.kafka.connect import connected
 from rivven_kafka.kafka.errors import translate
-from rivven_kafka.kafka.sealed import Records, SealedBatch, too_large
+from rivven_kafka.kafka.sealed import Records, SealedBatch, may_be_stored, too_large
 
 # The sender wakes up at once; only a connection attempt under way can hold it longer.
 _JOIN_TIMEOUT_S = 2.0
@@ -79,6 +79,7 @@ class _Accumulator(RecordAccumulator):  # type: ignore[misc]  # kafka-python is 
             for half in reversed(halves):
                 half.created = batch.created
                 half.attempts = batch.attempts
+                half.may_be_stored = batch.may_be_stored
                 half.last_attempt = now
                 self._batches[batch.topic_partition].appendleft(half)
                 self._incomplete.add(half)
@@ -93,6 +94,7 @@ def _batch(tp: TopicPartition, sealed: SealedBatch, done: _Done) -> ProducerBatc
     batch = ProducerBatch(tp, Records(sealed))
     batch.max_record_size = sealed.uncompressed_bytes
     batch.on_done = done
+    batch.may_be_stored = False
 
     def completed(result: tuple[int, int, Callable[[int], BaseException] | None]) -> None:
         error_of = result[2]
@@ -172,10 +174,11 @@ class BatchProducer:
         """
         sealed, tp = batch.records.sealed, batch.topic_partition
         reason = too_large(sealed, tp.topic, exception) if self._keep_refused else None
-        # An earlier attempt whose answer was lost may be stored. The sequence number would be used twice, and
-        # Kafka would take the next record for that one.
-        unknown = batch.has_sequence and batch.attempts > 0
+        # The sequence number of one that is stored would be used twice, and Kafka would take the next record
+        # for that one.
+        unknown = batch.has_sequence and batch.may_be_stored
         if reason is None or batch.final_state is not None or unknown:
+            batch.may_be_stored |= may_be_stored(exception, partition_response)
             theirs(batch, exception, partition_response=partition_response)
             return
         if batch.has_sequence:

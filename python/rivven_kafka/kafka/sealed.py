@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from kafka import errors as kafka_errors
 
@@ -13,6 +13,13 @@ _LIMITS: dict[type[BaseException], str] = {
     kafka_errors.RecordListTooLargeError: "segment.bytes",
 }
 """Options of a Kafka topic that say how large a batch may be, by the error of one that is larger."""
+
+_AFTER_APPEND = (
+    kafka_errors.RequestTimedOutError,
+    kafka_errors.NotEnoughReplicasAfterAppendError,
+    kafka_errors.KafkaStorageError,
+)
+"""Errors of a leader that may have appended the batch, whatever offset it names."""
 
 
 class SealedBatch(Protocol):
@@ -108,3 +115,14 @@ def too_large(sealed: SealedBatch, topic: str, error: BaseException) -> str | No
         f"Kafka topic {topic!r} does not take a record of {sealed.size_bytes} bytes "
         f"({type(error).__name__}): its option {limit} is smaller"
     )
+
+
+def may_be_stored(error: BaseException, answer: Any) -> bool:
+    """Whether Kafka may hold a batch although the attempt to send it ended with an error.
+
+    Args:
+        error: What the attempt ended with.
+        answer: What the leader said of the partition; None if it did not answer.
+    """
+    # An offset says that the batch was appended, and waits for its replicas.
+    return answer is None or answer.base_offset >= 0 or isinstance(error, _AFTER_APPEND)

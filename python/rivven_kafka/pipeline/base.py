@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from rivven_kafka._native import KafkaSinkMetrics, KafkaSourceMetrics
+from rivven_kafka.errors import ConfigError, ForeignWriterError, LogDamagedError
 from rivven_kafka.pipeline.watchdog import Partition, Stall, Watchdog
 
 log = logging.getLogger(__name__)
@@ -18,6 +19,8 @@ _JUDGE_EVERY_S = 1.0
 _NOTICE_S = 2.0
 _END_S = 12.0
 _MOST_LOGGED = 10
+# Told although something stands still as well; all others may come of tearing the loop out of a wait.
+_CAUSES = (ConfigError, ForeignWriterError, LogDamagedError)
 
 
 class Pipeline(ABC):
@@ -68,10 +71,11 @@ class Pipeline(ABC):
         except BaseException as error:
             self.metrics.record_error()
             stalled = self.watchdog.error
-            if stalled is not None and stalled is not error and isinstance(error, Exception):
-                # Its loop was torn out of what held it.
-                raise stalled from error
-            raise
+            told = stalled is error or isinstance(error, _CAUSES) or not isinstance(error, Exception)
+            if stalled is None or told:
+                raise
+            # Its loop was torn out of what held it.
+            raise stalled from error
         finally:
             ended.set()
             guard.join()

@@ -72,12 +72,15 @@ class Summary:
         others: How many letters of other connectors lay between them.
         unreadable: How many records were no letters.
         too_old: How many letters of the connector were passed over, because they are older than asked for.
+        not_noted: How many letters were dealt with and not noted as such, because one that was passed over
+            for its age lies before them: the next run deals with them again.
     """
 
     outcomes: list[Outcome] = field(default_factory=list)
     others: int = 0
     unreadable: int = 0
     too_old: int = 0
+    not_noted: int = 0
 
     def count(self, status: Status) -> int:
         """How many letters ended like that."""
@@ -101,10 +104,17 @@ class Selection:
 
 @dataclass
 class _Chunk:
-    """Some letters of one partition, and the offset behind them and all that was passed over."""
+    """Some letters of one partition.
+
+    Attributes:
+        letters: The letters that were selected.
+        next_offset: The offset behind them and all that was passed over.
+        done_before: Everything before it is dealt with once these letters are.
+    """
 
     letters: list[tuple[Place, Letter]]
     next_offset: int
+    done_before: int
 
 
 class DeadLetterReplay:
@@ -137,8 +147,8 @@ class DeadLetterReplay:
         """Reads the letters up to the end that the topic has now, and sends their records again.
 
         Delivery guarantee: at least once. A letter counts as done when its record is stored, or when a new
-        letter is; that is committed durably after at most 100 letters. What was done after the last commit
-        is done again after a crash.
+        letter is; that is committed durably after at most 100 letters, up to the first letter that was passed
+        over for its age. What was done after the last commit is done again after a crash.
 
         Args:
             selection: Which letters.
@@ -146,39 +156,70 @@ class DeadLetterReplay:
 
         Raises:
             UnknownTopicError: The topic does not exist.
+            DeliveryError: Another run sends the same letters, or a letter cannot be read.
             RivvenKafkaError: A broker cannot be reached, or refuses.
         """
         # Letters that are written from here on, by this run among others, are left to the next one.
         ends = [self._client.offset_bounds(self._topic, partition) for partition in range(self.partitions())]
         summary = Summary()
         for partition, (first, end) in enumerate(ends):
-            for chunk in self._chunks(partition, first, end, selection, summary):
+            done = self._done(partition)
+            start = first if selection.from_start or done is None else max(first, done)
+            for chunk in self._chunks(partition, start, end, done or 0, selection, summary):
                 if resend is None:
                     summary.outcomes += [_outcome(*each, None, sent=False) for each in chunk.letters]
                     continue
+                # Before the letters too: what another run has sent is not to be sent twice.
+                self._require_alone(partition, done)
                 summary.outcomes += self._send(chunk.letters, resend)
-                self._client.commit_offsets(
-                    self._group, [(self._topic, partition, chunk.next_offset)], durable=True
-                )
+                done = self._commit(partition, done, chunk.done_before)
+                summary.not_noted += sum(place[2] >= (done or 0) for place, _ in chunk.letters)
         return summary
 
+    def _done(self, partition: int) -> int | None:
+        """Before which offset all letters were sent again; None if none were."""
+        return self._client.committed_offset(self._group, self._topic, partition)
+
+    def _require_alone(self, partition: int, done: int | None) -> None:
+        """Stops this run when another one has moved the progress from where this one has left it."""
+        found = self._done(partition)
+        if found != done:
+            raise DeliveryError(
+                f"another replay sends these letters: the progress is at {_text(found)}, not at "
+                f"{_text(done)} any more; run one at a time",
+                topic=self._topic,
+                partition=partition,
+            )
+
+    def _commit(self, partition: int, done: int | None, done_before: int) -> int | None:
+        """Notes the progress, if it is one; returns what is noted then."""
+        self._require_alone(partition, done)
+        # From the start, letters come by that were noted long ago.
+        if done_before <= (done or 0):
+            return done
+        self._client.commit_offsets(self._group, [(self._topic, partition, done_before)], durable=True)
+        return done_before
+
     def _chunks(
-        self, partition: int, first: int, end: int, selection: Selection, summary: Summary
+        self, partition: int, start: int, end: int, done: int, selection: Selection, summary: Summary
     ) -> Iterator[_Chunk]:
         """The selected letters of a partition; counts what is passed over."""
-        done = self._client.committed_offset(self._group, self._topic, partition)
-        position = first if selection.from_start or done is None else max(first, done)
+        position = start
+        passed_over: int | None = None
         found = len(summary.outcomes)
         while position < end and (selection.limit is None or found < selection.limit):
             block = self._client.fetch(self._topic, partition, position, _FETCH_RECORDS)
-            chunk = _Chunk([], position)
+            chunk = _Chunk([], position, position)
             for offset, key, value in zip(block.offsets(), block.keys(), block.values(), strict=True):
                 # A log that a crash has damaged returns records again.
                 if not position <= offset < end:
                     continue
                 if found == selection.limit:
                     break
+                too_old = summary.too_old
                 letter = self._selected(parse(key, value), selection, summary)
+                if summary.too_old > too_old and passed_over is None and offset >= done:
+                    passed_over = offset
                 if letter is not None:
                     found += 1
                     chunk.letters.append(((self._topic, partition, offset), letter))
@@ -193,6 +234,7 @@ class DeadLetterReplay:
                     partition=partition,
                     offset=position,
                 )
+            chunk.done_before = chunk.next_offset if passed_over is None else passed_over
             yield chunk
             position = chunk.next_offset
 
@@ -230,6 +272,10 @@ class DeadLetterReplay:
             _outcome(place, letter, reasons.get(index), sent=True)
             for index, (place, letter) in enumerate(letters)
         ]
+
+
+def _text(done: int | None) -> str:
+    return "the start" if done is None else f"offset {done}"
 
 
 def _outcome(place: Place, letter: Letter, failure: str | None, *, sent: bool) -> Outcome:

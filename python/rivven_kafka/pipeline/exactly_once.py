@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager
 
 from rivven_kafka._native import Publisher, RecordBlock, RivvenClient, producer_ids
 from rivven_kafka.config import KafkaSourceConfig, ValueFormat
@@ -43,6 +44,7 @@ class ExactlyOnce(Guarantee):
         publisher: Publishes; made with `exactly_once`.
         client: Connection to Rivven.
         destination: The Rivven topic for a Kafka topic.
+        preparing: Entered while partitions are prepared, which may take minutes.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class ExactlyOnce(Guarantee):
         publisher: Publisher,
         client: RivvenClient,
         destination: Callable[[str], str],
+        preparing: Callable[[], AbstractContextManager[None]],
     ) -> None:
         self._name = name
         self._config = config
@@ -60,6 +63,7 @@ class ExactlyOnce(Guarantee):
         self._publisher = publisher
         self._client = client
         self._destination = destination
+        self._preparing = preparing
         self._assigned: set[Partition] = set()
         self._held: dict[Partition, int] = {}
         self._topic_ids: dict[str, str] = {}
@@ -168,7 +172,8 @@ class ExactlyOnce(Guarantee):
         if not work:
             return blocks
         try:
-            self._take_over(work, committed, [each for each in commitments.values() if each is not None])
+            with self._preparing():
+                self._take_over(work, committed, [each for each in commitments.values() if each is not None])
         except RebalanceNeededError as error:
             log.info("the group has changed, preparing again: %s", error, extra={"connector": self._name})
             for topic, number, offset, _ in work:

@@ -281,14 +281,14 @@ class SinkPipeline(Pipeline):
                 self._filtered = self._encoder.records_filtered()
                 self._delivery.skipped()
             if bad:
-                with self.watchdog.doing("Rivven does not take a dead letter"):
-                    self._handle_bad(bad)
+                self._handle_bad(bad)
 
     def _handle_bad(self, bad: Sequence[BadRecord]) -> None:
         """Does what `on_error` says with records that cannot be delivered."""
         self.metrics.record_error(len(bad))
         if self._dead_letters is not None:
-            self._dead_letters.send([(record, self._config.topic) for record in bad])
+            with self.watchdog.doing("Rivven does not take a dead letter"):
+                self._dead_letters.send([(record, self._config.topic) for record in bad])
             return
         for record in bad:
             record.settle()

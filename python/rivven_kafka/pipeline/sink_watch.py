@@ -6,12 +6,14 @@ import time
 from collections.abc import Callable
 
 from rivven_kafka._native import Fetcher, RivvenClient, SinkEncoder
-from rivven_kafka.config import SinkEntry
+from rivven_kafka.config import OnLogDamage, SinkEntry
 from rivven_kafka.errors import RivvenKafkaError
 from rivven_kafka.kafka import BatchProducer
-from rivven_kafka.pipeline.watchdog import Partition, Positions, Watchdog
+from rivven_kafka.pipeline.watchdog import Lag, Partition, Positions, Watchdog
 
 _LONGEST_ASK_S = 5.0
+# The markers of Rivven's transactions count as records of a question, and are left out of the answer.
+_LOOK_RECORDS = 100
 
 
 class SinkWatch:
@@ -45,6 +47,8 @@ class SinkWatch:
         self._entry = entry
         self._moved = watchdog.noting(take_positions)
         self._waiting: dict[Partition, int] = {}
+        # Positions at the last question for the ends.
+        self._stood: dict[Partition, int | None] = {}
         eighth_s = watchdog.timeout_s / 8
         self._ask_every_s = min(eighth_s, _LONGEST_ASK_S) if eighth_s else _LONGEST_ASK_S
         self._next_ask = 0.0
@@ -100,14 +104,34 @@ class SinkWatch:
 
     def _ask(self) -> None:
         ends: dict[Partition, int] = {}
+        stood: dict[Partition, int | None] = {}
         with self._watchdog.doing("Rivven does not tell where its logs end"):
             for lag in self._watchdog.lag:
                 try:
-                    ends[lag.topic, lag.partition] = self._client.offset_bounds(lag.topic, lag.partition)[1]
+                    ends[lag.topic, lag.partition] = self._end(lag)
                 except RivvenKafkaError:
                     # Whoever reads the partition finds out more; without an answer the end counts as unknown.
                     break
+                stood[lag.topic, lag.partition] = lag.position
+        self._stood = stood
         self._watchdog.ends(ends)
+
+    def _end(self, lag: Lag) -> int:
+        """The end of what there is to deliver of a partition."""
+        first, end = self._client.offset_bounds(lag.topic, lag.partition)
+        if lag.position is None:
+            return end
+        position = max(lag.position, first)
+        if position > lag.position:
+            # What was deleted in front of it will never be delivered.
+            self._watchdog.moved([(lag.topic, lag.partition, position)])
+        stands = self._stood.get((lag.topic, lag.partition)) == lag.position
+        if end > position and stands and self._entry.config.on_log_damage is OnLogDamage.CONTINUE:
+            # A log may end on the marker of a transaction, or on what a crash has made unreadable. With
+            # `fail` the fetcher ends the run because of it.
+            found = self._client.fetch(lag.topic, lag.partition, position, _LOOK_RECORDS)
+            return end if len(found) else position
+        return end
 
     def _crowded(self) -> bool:
         return self._encoder.in_flight_bytes() >= self._entry.config.max_in_flight_bytes // 2

@@ -156,9 +156,8 @@ class SourcePipeline(Pipeline):
     def _make_guarantee(self, consumer: BlockConsumer, publisher: Publisher) -> Guarantee:
         if self._config.delivery_guarantee is DeliveryGuarantee.AT_LEAST_ONCE:
             return AtLeastOnce(consumer)
-        return ExactlyOnce(
-            self.name, self._config, consumer, publisher, self._client, self._entry.destination
-        )
+        destination, preparing = self._entry.destination, self.watchdog.preparing
+        return ExactlyOnce(self.name, self._config, consumer, publisher, self._client, destination, preparing)
 
     def _step(self, consumer: BlockConsumer) -> None:
         assert self._publisher is not None

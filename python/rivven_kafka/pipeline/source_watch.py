@@ -52,18 +52,24 @@ class SourceWatch:
             paused: Whether too much is in flight to fetch more.
         """
         self._paused = paused
-        partitions = [(lag.topic, lag.partition) for lag in self._watchdog.lag]
+        positions = {(lag.topic, lag.partition): lag.position for lag in self._watchdog.lag}
+        partitions = list(positions)
         now = time.monotonic()
         if partitions and now >= self._next_ask:
             self._next_ask = now + self._ask_every_s
             self._ends.ask(partitions)
-        for partition in partitions:
-            position = None
+        for partition, known in positions.items():
+            if self._publisher.in_flight_records(*partition):
+                continue
+            position = self._ends.position(*partition)
+            if position is None:
+                continue
             if not self._watchdog.knows_start(partition):
                 # Nothing was taken yet, or it would be known.
-                position = self._ends.position(*partition)
-            if position is not None:
                 self._watchdog.starts(partition, position)
+            elif known is not None and position > known:
+                # Kafka has deleted what was not read yet, or aborted it; no block tells of that.
+                self._watchdog.moved([(*partition, position)])
         self._watchdog.ends(self._ends.news())
         self._watchdog.ends(
             {

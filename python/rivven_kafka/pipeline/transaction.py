@@ -197,7 +197,8 @@ class TransactionalDelivery:
             moved = self._encoder.take_positions()
             self._pending = {(topic, partition): offset for topic, partition, offset in moved}
             self._producer.commit(self._topic, self._places.offsets(self._pending))
-            self._state = _State.COMMITTING
+            # It has the time of a delivery for itself, whatever the acknowledgements, or a letter, took.
+            self._state, self._since = _State.COMMITTING, time.monotonic()
         elif self._state is _State.COMMITTING and self._producer.committed():
             self._held.update(self._pending)
             self._committed.update(self._pending)

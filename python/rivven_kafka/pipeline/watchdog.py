@@ -128,6 +128,7 @@ class Watchdog:
             self._looked_at = now
             self._judged_at = now
             self._activity: str | None = None
+            self._preparing = False
 
     @property
     def stalled(self) -> list[Stall]:
@@ -274,6 +275,18 @@ class Watchdog:
         finally:
             self._activity = before
 
+    @contextlib.contextmanager
+    def preparing(self) -> Iterator[None]:
+        """Work that comes before the first record keeps the loop: nothing can move meanwhile."""
+        with self._lock:
+            begin, self._preparing = self._clock(), True
+        try:
+            yield
+        finally:
+            with self._lock:
+                now, self._preparing = self._clock(), False
+                self._forgive(now - begin, now)
+
     # What a thread of its own asks.
 
     def judge(self, reason: Callable[[Partition], str]) -> list[Stall]:
@@ -287,6 +300,8 @@ class Watchdog:
         with self._lock:
             now = self._clock()
             self._wake(now)
+            if self._preparing:
+                return []
             found = [item for item in self._marks.items() if self._stuck(item[1], now)]
         if not found or not self.timeout_s or self.ending:
             return []
@@ -307,14 +322,17 @@ class Watchdog:
     def _wake(self, now: float) -> None:
         """Forgives the time in which this process could not see anything, as when it was stopped."""
         nap, self._judged_at = now - self._judged_at, now
-        if nap <= _LONGEST_NAP_S:
-            return
+        # What prepares for long forgives its time itself.
+        if nap > _LONGEST_NAP_S and not self._preparing:
+            self._forgive(nap, now)
+
+    def _forgive(self, seconds: float, now: float) -> None:
         for mark in self._marks.values():
-            mark.since += nap
-            mark.heard_at += nap
-            mark.held_at += nap
-        self._done_at += nap
-        self._looked_at += nap
+            mark.since = min(mark.since + seconds, now)
+            mark.heard_at = min(mark.heard_at + seconds, now)
+            mark.held_at = min(mark.held_at + seconds, now)
+        self._done_at = min(self._done_at + seconds, now)
+        self._looked_at = min(self._looked_at + seconds, now)
 
     def _stuck(self, mark: _Mark, now: float) -> bool:
         if now - mark.still_since < self.timeout_s:

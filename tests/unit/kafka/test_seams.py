@@ -15,7 +15,15 @@ from kafka.cluster import ClusterMetadata
 from kafka.consumer.fetcher import Fetcher, IsolationLevel
 from kafka.consumer.subscription_state import SubscriptionState
 from kafka.coordinator.consumer import ConsumerCoordinator
-from kafka.errors import MessageSizeTooLargeError
+from kafka.errors import (
+    KafkaConnectionError,
+    KafkaStorageError,
+    MessageSizeTooLargeError,
+    NotEnoughReplicasAfterAppendError,
+    NotEnoughReplicasError,
+    NotLeaderForPartitionError,
+    RequestTimedOutError,
+)
 from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector
 from kafka.producer.future import FutureProduceResult
@@ -23,6 +31,7 @@ from kafka.producer.producer_batch import ProducerBatch
 from kafka.producer.record_accumulator import RecordAccumulator
 from kafka.producer.sender import Sender
 from kafka.producer.transaction_manager import TransactionManager
+from kafka.protocol.producer import ProduceResponse
 from kafka.record.memory_records import MemoryRecords, MemoryRecordsBuilder
 from kafka.structs import OffsetAndMetadata
 from rivven_kafka._native import SinkEncoder, block_from_rows
@@ -392,11 +401,13 @@ def test_a_split_keeps_order_time_and_sequence(seed, count):
     first.records.set_producer_state(5, 1, 40, False)
     first.records.close()
     first.attempts = random.Random(seed).randrange(3)
+    first.may_be_stored = bool(seed % 2)
     ours.append_batch(later)
     assert ours.split_and_reenqueue(first) == 2
     halves = list(ours._batches[TP])
     assert halves[-1] is later
     assert [half.attempts for half in halves[:2]] == [first.attempts] * 2
+    assert [half.may_be_stored for half in halves[:2]] == [first.may_be_stored] * 2
     assert [half.created for half in halves[:2]] == [first.created] * 2
     assert sum(half.record_count for half in halves[:2]) == count
     assert (sequences, splits) == ({TP: 40}, [1])
@@ -417,8 +428,18 @@ def test_a_closed_accumulator_takes_nothing():
         ours.append_batch(_batch(TP, sealed(), lambda *_: None))
 
 
-def too_large(count, *, attempts=0, sequence=True):
-    """What becomes of a batch that Kafka finds too large: seen by kafka-python, refused records, sequences."""
+def answer(error, base_offset=-1):
+    """An error, and what Kafka says of the partition with it."""
+    return error(), ProduceResponse.TopicProduceResponse.PartitionProduceResponse(
+        error_code=error.errno, base_offset=base_offset
+    )
+
+
+def too_large(count, *, before=None, sequence=True):
+    """What becomes of a batch that Kafka finds too large: seen by kafka-python, refused records, sequences.
+
+    Before that comes an attempt with another outcome, if there is one.
+    """
     theirs, sequences = [], {}
     manager = SimpleNamespace(set_sequence_number=sequences.__setitem__)
     sender = SimpleNamespace(_transaction_manager=manager, _maybe_remove_from_inflight_batches=lambda _: None)
@@ -429,12 +450,13 @@ def too_large(count, *, attempts=0, sequence=True):
     batch = _batch(TP, sealed(count), lambda *_: None)
     if sequence:
         batch.records.set_producer_state(5, 1, 40, False)
-    batch.attempts = attempts
     producer._accumulator._incomplete.add(batch)
     producer._accumulator.muted.add(TP)
     # As the sender calls it.
     call = partial(producer._dispatch_error, sender, lambda *args, **_: theirs.append(args))
-    call(batch, MessageSizeTooLargeError(), partition_response=None)
+    for error, response in filter(None, (before, answer(MessageSizeTooLargeError))):
+        call(batch, error, partition_response=response)
+        batch.attempts += 1
     return theirs, producer, sequences
 
 
@@ -450,9 +472,25 @@ def test_only_a_record_that_is_alone_is_refused():
     assert (len(theirs), sequences, producer.in_flight) == (1, {}, 1)
 
 
-def test_a_record_that_may_be_stored_is_not_refused():
+@pytest.mark.parametrize(
+    "before",
+    [
+        (KafkaConnectionError(), None),
+        answer(RequestTimedOutError),
+        answer(NotEnoughReplicasAfterAppendError),
+        answer(KafkaStorageError),
+        answer(NotLeaderForPartitionError, 7),
+    ],
+)
+def test_a_record_that_may_be_stored_is_not_refused(before):
     """Its sequence number must not be given to the next record, which Kafka would drop as a duplicate."""
-    theirs, producer, sequences = too_large(1, attempts=1)
-    assert (len(theirs), producer.take_refused(), sequences) == (1, [], {})
-    theirs, producer, _ = too_large(1, attempts=1, sequence=False)
-    assert (len(theirs), len(producer.take_refused())) == (0, 1)
+    theirs, producer, sequences = too_large(1, before=before)
+    assert (len(theirs), producer.take_refused(), sequences) == (2, [], {})
+    theirs, producer, _ = too_large(1, before=before, sequence=False)
+    assert (len(theirs), len(producer.take_refused())) == (1, 1)
+
+
+@pytest.mark.parametrize("error", [NotLeaderForPartitionError, NotEnoughReplicasError])
+def test_an_attempt_that_stored_nothing_does_not_keep_a_record_from_being_refused(error):
+    theirs, producer, sequences = too_large(1, before=answer(error))
+    assert (len(theirs), len(producer.take_refused()), sequences) == (1, 1, {TP: 40})

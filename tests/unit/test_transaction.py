@@ -1,0 +1,94 @@
+"""How long a transaction may take to end."""
+
+import time
+from types import SimpleNamespace
+
+import pytest
+from rivven_kafka.errors import TimeoutExpired
+from rivven_kafka.pipeline.transaction import TransactionalDelivery
+
+TIMEOUT_MS = 300
+
+
+class Batch:
+    partition, record_count = 0, 1
+
+
+class Encoder:
+    """Has one batch."""
+
+    def __init__(self):
+        self._batches = [Batch()]
+
+    def take_ready(self, linger_ms):
+        batches, self._batches = self._batches, []
+        return batches
+
+    def take_positions(self):
+        return [("orders", 0, 1)]
+
+
+class Producer:
+    """Has refused a record of the batch, and never says that the transaction is committed."""
+
+    in_flight = 0
+
+    def __init__(self):
+        self.is_committed = False
+        self._refused = [object()]
+
+    def take_refused(self):
+        refused, self._refused = self._refused, []
+        return refused
+
+    def committed(self):
+        return self.is_committed
+
+    def ask_whether_gone(self, topic):
+        return None
+
+    def check(self):
+        pass
+
+    begin = check
+
+    def send(self, *_):
+        pass
+
+    commit = send
+
+
+@pytest.fixture
+def ending():
+    """A transaction that is about to be committed, after a letter that has taken the time of a delivery."""
+    config = SimpleNamespace(
+        topic="copies",
+        linger_ms=0,
+        transaction_max_records=1,
+        transaction_interval_ms=0,
+        delivery_timeout_ms=TIMEOUT_MS,
+        request_timeout_ms=TIMEOUT_MS,
+    )
+    positions = SimpleNamespace(offsets=lambda moved: moved)
+    producer = Producer()
+
+    def letter(_):
+        time.sleep(2 * TIMEOUT_MS / 1000)
+
+    delivery = TransactionalDelivery(producer, Encoder(), positions, config, letter)
+    delivery.advance()
+    return delivery, producer
+
+
+def test_what_came_before_the_commit_is_not_its_time(ending):
+    delivery, producer = ending
+    producer.is_committed = True
+    delivery.advance()
+    assert delivery.take_positions() == [("orders", 0, 1)]
+
+
+def test_a_commit_that_takes_as_long_as_a_delivery_may_is_given_up(ending):
+    delivery, _ = ending
+    time.sleep(1.5 * TIMEOUT_MS / 1000)
+    with pytest.raises(TimeoutExpired, match="has not committed a transaction before delivery_timeout_ms"):
+        delivery.advance()
