@@ -71,6 +71,10 @@ def run(own_kafka, own_rivven, new_flow):
             flow.advance(flow.chance.randrange(1, 2_000))
             getattr(Broken(broker, flow), fault)()
             flow.recover()
+            if fault == "fill_the_disk_of" and not connector.running:
+                # It has met what the writes that failed have left, before the broker was started anew.
+                assert "the log of this partition is damaged" in connector.log(), connector.log_tail()
+                connector.start()
             assert connector.running, connector.log_tail()
         flow.finish(connector).check()
 
