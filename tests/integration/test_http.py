@@ -139,6 +139,7 @@ def test_prometheus_takes_the_metrics(both, ports, tmp_path):
     assert values["rivven_kafka_connector_restarts_total", "in"] == 0
     assert values["rivven_kafka_connector_stalled_partitions", "in"] == 0
     assert values["rivven_kafka_connector_stalls_total", "out"] == 0
+    assert values["rivven_kafka_connector_duplicates_suppressed_total", "in"] == 0
     assert values["rivven_kafka_connector_lag_records", "in"] >= 0
     assert values["rivven_kafka_build_info", None] == 1
     assert values["process_resident_memory_bytes", None] > 1 << 20

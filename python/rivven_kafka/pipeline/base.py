@@ -96,6 +96,10 @@ class Pipeline(ABC):
     def delivered(self) -> int:
         """Records that the other side has acknowledged, in all runs."""
 
+    def suppressed(self) -> int:
+        """Records that were not delivered because the other side had them, in all runs."""
+        return 0
+
     @abstractmethod
     def _run(self, stop: threading.Event) -> None:
         """Does the work of `run`."""

@@ -71,12 +71,13 @@ class SourcePipeline(Pipeline):
         self._broker = broker
         self._settings = settings
         self._publisher: Publisher | None = None
-        self._delivered_before = 0
+        self._delivered_before = self._suppressed_before = 0
         self._begin()
 
     def _begin(self) -> None:
         """Leaves nothing of an earlier run: a commit that was never answered would hold up all later ones."""
-        self._delivered_before, self._publisher = self.delivered(), None
+        self._delivered_before, self._suppressed_before = self.delivered(), self.suppressed()
+        self._publisher = None
         self._rate = RateLimit(
             self._entry.rate_limit.events_per_second, self._entry.rate_limit.burst_size or None
         )
@@ -114,8 +115,10 @@ class SourcePipeline(Pipeline):
         return self._delivered_before + now
 
     def suppressed(self) -> int:
-        """Records that were not published because Rivven has them already, since the start of this run."""
-        return int(self._publisher.stats()["records_suppressed"]) if self._publisher is not None else 0
+        """Records that were not published because Rivven has them already, in all runs."""
+        publisher = self._publisher
+        now = int(publisher.stats()["records_suppressed"]) if publisher is not None else 0
+        return self._suppressed_before + now
 
     def _open(self, consumer: BlockConsumer) -> None:
         config = self._config
@@ -162,6 +165,7 @@ class SourcePipeline(Pipeline):
     def _step(self, consumer: BlockConsumer) -> None:
         assert self._publisher is not None
         assert self._bad is not None
+        self._guarantee.go_on()
         self._limit_memory(consumer, self._publisher)
         allowed = self._rate.allowed(self._most_records(self._publisher))
         if not allowed:
@@ -178,7 +182,6 @@ class SourcePipeline(Pipeline):
             size += block.size_bytes
             self._watch.takes(block)
             self._publisher.submit(block)
-        self._guarantee.go_on()
         self._rate.spend(records)
         self.metrics.record_batch(records, size)
         self._publisher.check()

@@ -60,6 +60,7 @@ class ConnectorStatus:
         stalled: Its partitions that stand still, also while it is restarted because of them.
         stalls: How often partitions were found to stand still.
         lag: How far its partitions are behind; empty while it has none.
+        suppressed: Records that were not delivered because the other side had them.
     """
 
     name: str
@@ -75,6 +76,7 @@ class ConnectorStatus:
     stalled: tuple[Stall, ...] = ()
     stalls: int = 0
     lag: tuple[Lag, ...] = ()
+    suppressed: int = 0
 
     @property
     def healthy(self) -> bool:
@@ -172,6 +174,7 @@ class Connector:
                 metrics=metrics,
                 stalled=tuple(watchdog.stalled),
                 stalls=watchdog.stalls,
+                suppressed=self.pipeline.suppressed(),
                 lag=tuple(watchdog.lag),
             )
 

@@ -102,6 +102,11 @@ class _States(Collector):
         stalls = CounterMetricFamily(
             "rivven_kafka_connector_stalls", "Times a partition was found to make no progress", labels=labels
         )
+        suppressed = CounterMetricFamily(
+            "rivven_kafka_connector_duplicates_suppressed",
+            "Records not delivered because the other side had them",
+            labels=labels,
+        )
         lag = GaugeMetricFamily(
             "rivven_kafka_connector_lag_records",
             "Offsets between the delivered position of a partition and the end of its log",
@@ -113,10 +118,11 @@ class _States(Collector):
             restarts.add_metric(values, status.restarts)
             stalled.add_metric(values, len(status.stalled))
             stalls.add_metric(values, status.stalls)
+            suppressed.add_metric(values, status.suppressed)
             for each in status.lag:
                 if each.records is not None:
                     lag.add_metric([*values, each.topic, str(each.partition)], each.records)
-        return running, restarts, stalled, stalls, lag
+        return running, restarts, stalled, stalls, suppressed, lag
 
 
 def _healthy(statuses: Iterable[ConnectorStatus]) -> bool:
