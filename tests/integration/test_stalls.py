@@ -6,6 +6,7 @@ from contextlib import closing
 
 import pytest
 from kafka import KafkaProducer
+from rivven_kafka._native import RivvenClient
 from rivven_kafka.errors import StalledError
 
 from tests.integration.pipelines import Running
@@ -13,6 +14,7 @@ from tests.support.connector import sink_file, source_file, wait_until
 from tests.support.kafka_tap import ApiKey, KafkaTap
 from tests.support.numbered import fill_kafka, fill_rivven
 from tests.support.rivven_tap import RivvenApi
+from tests.support.rivven_wire import RivvenWire
 from tests.support.topics import create_topic
 
 pytestmark = pytest.mark.integration
@@ -106,6 +108,27 @@ def test_reads_of_a_sink_that_are_not_answered(kafka, rivven_tap, rivven, topic_
     with rivven_tap.drop(RivvenApi.CONSUME), Running(document) as running:
         text = stalled(running)
     assert "at position 0, log end 10: Rivven does not answer, or refuses, what is fetched" in text
+
+
+def test_what_rivven_has_deleted_is_no_lag(kafka, rivven, topic_name):
+    topic = topic_name()
+    create_topic(kafka.bootstrap, topic, 1)
+    fill_rivven(rivven.bootstrap, topic, 1, 10)
+    with (
+        closing(RivvenClient([rivven.bootstrap])) as client,
+        RivvenWire("127.0.0.1", rivven.port) as wire,
+    ):
+        client.commit_offsets(f"g-{topic}", [(topic, 0, 4)])
+        wire.delete_records(topic, {0: 10})
+        document = patient(sink_file(kafka.bootstrap, rivven.bootstrap, topic, topic, f"g-{topic}", **SINK))
+        with Running(document) as running:
+            watchdog = running.pipeline.watchdog
+            wait_until(lambda: [lag.records for lag in watchdog.lag] == [0], 10, lambda: str(watchdog.lag))
+            time.sleep(4)
+            assert (running.error, watchdog.stalled) == (None, [])
+            client.publish(topic, 0, [(None, b"next")])
+            wait_delivered(running, 1)
+    assert running.error is None
 
 
 @pytest.mark.parametrize("isolation_level", ["read_committed", "read_uncommitted"])

@@ -103,10 +103,15 @@ class SinkWatch:
         with self._watchdog.doing("Rivven does not tell where its logs end"):
             for lag in self._watchdog.lag:
                 try:
-                    ends[lag.topic, lag.partition] = self._client.offset_bounds(lag.topic, lag.partition)[1]
+                    first, end = self._client.offset_bounds(lag.topic, lag.partition)
                 except RivvenKafkaError:
                     # Whoever reads the partition finds out more; without an answer the end counts as unknown.
                     break
+                ends[lag.topic, lag.partition] = end
+                deleted = lag.position is not None and lag.position < first
+                if deleted and not self._encoder.in_flight_records((lag.topic, lag.partition)):
+                    # Nothing of what was before it will ever move the position.
+                    self._watchdog.moved([(lag.topic, lag.partition, first)])
         self._watchdog.ends(ends)
 
     def _crowded(self) -> bool:
