@@ -38,7 +38,6 @@ class LogReader:
         Raises:
             LogDamagedError: The end of the log cannot be read, or lies before records that it holds.
         """
-        self._client.check_tail(topic, partition)
         beyond = self.beyond_end(topic, partition)
         if beyond is not None:
             raise LogDamagedError(
@@ -48,6 +47,7 @@ class LogReader:
                 partition=partition,
                 offset=beyond.first,
             )
+        self._client.check_tail(topic, partition)
 
     def beyond_end(self, topic: str, partition: int) -> OffsetRange | None:
         """The first record at or behind the end of the log, which can only be what a replay has left."""
