@@ -397,7 +397,7 @@ class SinkEncoder:
         """Gives a Rivven partition up."""
     def in_flight_bytes(self) -> int:
         """Bytes of blocks that Kafka has not stored in full."""
-    def in_flight_records(self) -> int:
+    def in_flight_records(self, only: tuple[str, int] | None = None) -> int:
         """Records that Kafka has not stored."""
     def records_held(self) -> int:
         """Records that cannot be converted or that Kafka refused, neither settled nor given up."""

@@ -9,8 +9,9 @@ from rivven_kafka._native import RivvenClient
 
 from tests.integration.test_cli_commands import command
 from tests.support.connector import Connector, source_file, wait_until
-from tests.support.numbered import Arrivals, fill_kafka, rivven_values
-from tests.support.topics import committed_offsets
+from tests.support.numbered import Arrivals, fill_kafka, numbered, rivven_values
+from tests.support.rivven_wire import RivvenWire
+from tests.support.topics import TopicWriter, committed_offsets
 
 pytestmark = pytest.mark.faults
 
@@ -18,23 +19,28 @@ PARTITIONS, COUNT = 2, 300
 LATER = b"later" * 40
 
 
-def copied(kafka, rivven, origin, copy, directory):
+def copied(kafka, rivven, origin, copy, directory, count=COUNT, **options):
     """Runs a source until it has copied everything; returns the file."""
-    fill_kafka(kafka.bootstrap, origin, PARTITIONS, COUNT)
-    config = source_file(
-        kafka.bootstrap, rivven.bootstrap, origin, copy, f"g-{origin}", auto_commit_interval_ms=100
-    )
+    fill_kafka(kafka.bootstrap, origin, PARTITIONS, count)
+    options |= {"auto_commit_interval_ms": 100}
+    config = source_file(kafka.bootstrap, rivven.bootstrap, origin, copy, f"g-{origin}", **options)
+    path = directory / f"{copy}.yaml"
+    path.write_text(yaml.safe_dump(config))
+    run_until_copied(kafka, path, origin, count)
+    return path
+
+
+def run_until_copied(kafka, path, origin, count):
+    """Runs a source until it has committed `count` records of each partition."""
+    group = f"g-{origin}"
 
     def complete():
-        committed = committed_offsets(kafka.bootstrap, f"g-{origin}", origin)
-        return sum(committed.values()) == PARTITIONS * COUNT
+        assert connector.running, connector.log_tail()
+        return sum(committed_offsets(kafka.bootstrap, group, origin).values()) == PARTITIONS * count
 
-    with Connector(directory, config) as connector:
+    with Connector(path.parent, yaml.safe_load(path.read_text()), path.stem) as connector:
         wait_until(complete, 60, connector.log_tail)
         assert connector.stop() == 0, connector.log_tail()
-    path = directory / "connect.yaml"
-    path.write_text(yaml.safe_dump(config))
-    return path
 
 
 def repair(path, *options):
@@ -107,3 +113,46 @@ def test_it_does_not_write_into_a_damaged_log(kafka, own_rivven, topic_name, tmp
     assert "the log holds records behind its end, and new ones would hide behind them" in text
     code, report = repair(path)
     assert [(span["partition"], span["first"]) for span in report["beyond_end"]] == [(0, 1), (1, 1)]
+
+
+@pytest.mark.timeout(180)
+def test_the_source_goes_on_after_the_repair(kafka, own_rivven, topic_name, tmp_path):
+    """Copies of the replay stay in every log, also in those that are read whole at each start."""
+    later = 10
+    lanes = {}
+    for guarantee in ("at_least_once", "exactly_once"):
+        for count in (5, 50, 500):
+            origin, copy = topic_name(), f"{guarantee}-{count}"
+            path = copied(kafka, own_rivven, origin, copy, tmp_path, count, delivery_guarantee=guarantee)
+            lanes[copy] = (origin, count, path)
+    own_rivven.kill()
+    own_rivven.restart(keep_wal=True)
+    with closing(RivvenClient([own_rivven.bootstrap])) as client:
+        for copy in lanes:
+            for partition in range(PARTITIONS):
+                client.publish(copy, partition, [(None, LATER)] * 5)
+    own_rivven.stop()
+    forget_index(own_rivven)
+    for copy in lanes:
+        [lost] = own_rivven.data_dir.glob(f"**/{copy}/*1/*.log")
+        lost.unlink()
+    own_rivven.restart()
+    for copy, (origin, count, path) in lanes.items():
+        code, report = repair(path, "--apply")
+        assert (code, report["published"]) == (0, count), report
+        with TopicWriter(kafka.bootstrap, origin, PARTITIONS) as writer:
+            for partition in range(PARTITIONS):
+                writer.write(partition, numbered(partition, range(count, count + later)))
+        run_until_copied(kafka, path, origin, count + later)
+        with RivvenWire("127.0.0.1", own_rivven.port) as wire:
+            held = [wire.read_all(copy, partition) for partition in range(PARTITIONS)]
+        first = {p: {} for p in range(PARTITIONS)}
+        copies = 0
+        for partition, records in enumerate(held):
+            for record in records:
+                copies += first[partition].setdefault(record.offset, record.value) is not record.value
+                assert record.offset == 0 or first[partition][record.offset] is record.value
+        assert copies == count, "those of the partition that lost nothing"
+        values = {p: [value for value in found.values() if value != LATER] for p, found in first.items()}
+        arrivals = Arrivals.of(values, PARTITIONS, count + later)
+        assert arrivals == Arrivals([], [], [], 0), copy

@@ -72,7 +72,7 @@ def test_missing_events_are_listed_and_then_published(kafka, rivven, topic_name,
     code, out, err = command("-c", path, "repair", "--source", "in", "--format", "json")
     assert code == 3, err
     report = json.loads(out)
-    counts = {"left_out": 0, "bad": 0, "before_start": 0, "more_ranges": 0}
+    counts = {"left_out": 0, "bad": 0, "before_start": 0, "undecided": 0, "more_ranges": 0}
     common = {"topic": lane.origin, "destination": lane.copy, **counts}
     assert report["partitions"] == [
         common
@@ -139,6 +139,28 @@ def test_a_source_that_began_at_the_end_lacks_nothing_before(kafka, rivven, topi
     report, counts = lane.repair()
     assert counts == [(20, 11, 1)]
     assert report.partitions[0].before_start == 8
+
+
+@pytest.mark.parametrize("value_format", ["event", "raw"])
+def test_nothing_tells_where_a_source_began_that_has_left_nothing(
+    kafka, rivven, topic_name, tmp_path, value_format
+):
+    """It may have begun behind all of it."""
+    lane = Repaired(kafka, rivven, topic_name(), (20, 10), value_format=value_format)
+    lane.document["sources"]["in"]["config"]["start_offset"] = "latest"
+    lane.publish(0, [*lane.records[0][8:12], *lane.records[0][13:]], 2)
+    path = tmp_path / "connect.yaml"
+    path.write_text(yaml.safe_dump(lane.document))
+    # Raw values do not tell where they were, so that all before the first count as missing.
+    missing = 1 if value_format == "event" else 9
+    report, counts = lane.repair()
+    assert counts == [(20, 11, missing), (10, 0, 0)]
+    assert [p.undecided for p in report.partitions] == [0, 10]
+    assert any(f"Rivven holds nothing of {lane.origin}:1" in note for note in report.notes)
+    code, out, err = command("-c", path, "repair", "--source", "in", "--apply")
+    assert (code, err) == (3, "")
+    assert out.endswith(f"published {missing} records\n")
+    assert lane.held()[1] == []
 
 
 def test_it_does_not_write_beside_a_running_source(kafka, rivven, topic_name, tmp_path):

@@ -16,6 +16,7 @@ from rivven_kafka.errors import (
 
 from tests.integration.rivven_blocks import KeyValue, make_blocks
 from tests.support import RivvenBroker
+from tests.support.rivven_wire import RivvenWire
 
 pytestmark = pytest.mark.integration
 
@@ -221,3 +222,38 @@ def test_a_log_damaged_by_a_replay_does_not_pass_for_an_intact_one() -> None:
         assert stats["stalls"] == 1
         assert stats["requests"] < 100, "it waits rather than spins"
         fetcher.close()
+
+
+@pytest.mark.parametrize("on_log_damage", ["fail", "continue"])
+def test_a_position_before_the_beginning_of_a_log(on_log_damage: str) -> None:
+    """rivvend answers reads with nothing below its first segment, and below what was deleted up to the end."""
+    options = ["--max-segment-size", "2000"]
+    with RivvenBroker(options=options) as broker, RivvenWire("127.0.0.1", broker.port) as wire:
+        client = RivvenClient([broker.bootstrap], retry_initial_ms=50)
+        client.create_topic("t", 2)
+        for partition in range(2):
+            client.publish("t", partition, [(None, b"%0100d" % number) for number in range(100)])
+        wire.delete_records("t", {0: 60, 1: 100})
+        assert [client.offset_bounds("t", partition) for partition in range(2)] == [(60, 100), (100, 100)]
+
+        def read(partition: int, count: int) -> list[int]:
+            fetcher = Fetcher([broker.bootstrap], on_log_damage=on_log_damage)
+            fetcher.assign([("t", partition, 20)])
+            time.sleep(0 if count else 5)
+            blocks = collect(fetcher, count) if count else fetcher.poll(1)
+            stats = fetcher.stats()
+            assert (stats["gaps"], stats["rewinds"], stats["stalls"]) == (0, 0, 0)
+            fetcher.close()
+            return [offset for block in blocks for offset in block.offsets()]
+
+        assert read(0, 40) == list(range(60, 100))
+        assert read(1, 0) == []
+        # The watermark is forgotten, and the first segments are gone.
+        broker.restart()
+        first, end = client.offset_bounds("t", 0)
+        assert 20 < first <= 60, "several segments"
+        assert len(client.fetch("t", 0, 20)) == 0
+        assert read(0, end - first) == list(range(first, 100))
+        client.publish("t", 1, [(None, b"x")])
+        assert read(1, 1)[-1] == 100
+        client.close()

@@ -6,6 +6,7 @@ from contextlib import closing
 
 import pytest
 from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
+from rivven_kafka._native import RivvenClient
 from rivven_kafka.errors import StalledError
 
 from tests.integration.pipelines import Running
@@ -145,6 +146,27 @@ def test_a_preparation_that_takes_longer_than_a_stall(kafka, rivven_tap, topic_n
             assert (running.error, running.pipeline.watchdog.stalled) == (None, [])
             assert running.pipeline.delivered() == 0
         wait_delivered(running, 10)
+    assert running.error is None
+
+
+def test_what_rivven_has_deleted_is_no_lag(kafka, rivven, topic_name):
+    topic = topic_name()
+    create_topic(kafka.bootstrap, topic, 1)
+    fill_rivven(rivven.bootstrap, topic, 1, 10)
+    with (
+        closing(RivvenClient([rivven.bootstrap])) as client,
+        RivvenWire("127.0.0.1", rivven.port) as wire,
+    ):
+        client.commit_offsets(f"g-{topic}", [(topic, 0, 4)])
+        wire.delete_records(topic, {0: 10})
+        document = patient(sink_file(kafka.bootstrap, rivven.bootstrap, topic, topic, f"g-{topic}", **SINK))
+        with Running(document) as running:
+            watchdog = running.pipeline.watchdog
+            wait_until(lambda: [lag.records for lag in watchdog.lag] == [0], 10, lambda: str(watchdog.lag))
+            time.sleep(4)
+            assert (running.error, watchdog.stalled) == (None, [])
+            client.publish(topic, 0, [(None, b"next")])
+            wait_delivered(running, 1)
     assert running.error is None
 
 

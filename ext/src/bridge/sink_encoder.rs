@@ -207,9 +207,11 @@ impl SinkEncoder {
         self.tracker.in_flight_bytes()
     }
 
-    /// Records that Kafka has not stored.
-    fn in_flight_records(&self) -> usize {
-        self.tracker.in_flight_records(None)
+    /// Records that Kafka has not stored; with `only`, those of a Rivven topic and partition.
+    #[pyo3(signature = (only=None))]
+    #[allow(clippy::needless_pass_by_value)] // so that Python can pass it
+    fn in_flight_records(&self, only: Option<(String, i32)>) -> usize {
+        self.tracker.in_flight_records(only.as_ref().map(|(topic, partition)| (topic.as_str(), *partition)))
     }
 
     /// Records that a filter of the transforms dropped.

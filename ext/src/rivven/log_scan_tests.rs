@@ -9,10 +9,19 @@ use crate::rivven::mock::{broker, error, link, Reply};
 use crate::rivven::stop::Stop;
 
 /// A link to a broker whose log has these bounds; `consume` answers reads of (offset, messages).
-fn log(bounds: (u64, u64), mut consume: impl FnMut(u64, u32) -> Reply + Send + 'static) -> Link {
-    let (earliest, latest) = bounds;
+fn log(bounds: (u64, u64), consume: impl FnMut(u64, u32) -> Reply + Send + 'static) -> Link {
+    moving(vec![bounds], consume)
+}
+
+/// The same with the bounds of each question for them; the last ones stay.
+fn moving(bounds: Vec<(u64, u64)>, mut consume: impl FnMut(u64, u32) -> Reply + Send + 'static) -> Link {
+    let mut asked = 0;
     let address = broker(move |request| match request {
-        Request::GetOffsetBounds { .. } => Reply::Answer(Response::OffsetBounds { earliest, latest }),
+        Request::GetOffsetBounds { .. } => {
+            let (earliest, latest) = bounds[asked.min(bounds.len() - 1)];
+            asked += 1;
+            Reply::Answer(Response::OffsetBounds { earliest, latest })
+        }
         Request::Consume { offset, max_messages, .. } => consume(offset, max_messages),
         _ => Reply::Hang,
     });
@@ -192,17 +201,77 @@ fn a_tail_that_is_gone_or_unreadable_is_damage() {
 }
 
 #[test]
-fn a_small_log_is_read_from_its_start_as_well() {
-    let cases: [(&[u64], &str); 2] =
-        [(&[0, 1, 2, 0, 0], "offset 0 comes behind offset 2;"), (&[0, 0], "offset 0 comes behind offset 0;")];
-    for (answer, seen) in cases {
-        let end = *answer.iter().max().unwrap() + 1;
+fn copies_of_a_replay_are_passed_over_where_nothing_is_hidden() {
+    for (answer, end) in [
+        (vec![0, 0], 1),
+        (vec![0, 1, 2, 0, 0, 0], 3),
+        (vec![0, 1, 2, 0, 0, 0, 3, 4], 5),
+        (vec![0, 0, 0, 1, 2], 3),
+    ] {
+        let stored = answer.clone();
+        let consume =
+            move |offset, _| messages(stored.iter().copied().filter(|at| *at >= offset).collect::<Vec<_>>());
+        let mut link = log((0, end), consume);
+        for known_end in [None, Some(1), Some(end as i64)] {
+            assert_eq!(check_tail(&mut link, "t", 3, known_end).unwrap(), (0, end as i64), "{answer:?}");
+        }
+        for until in 1..=end as i64 {
+            assert_eq!(offsets(&mut link, 0, until).unwrap(), (0..until).collect::<Vec<_>>(), "{answer:?}");
+        }
+    }
+}
+
+#[test]
+fn records_that_hide_behind_others_are_damage() {
+    let cases: [(&[u64], u64, &str); 4] = [
+        (&[0, 1, 2, 0, 0], 1, "the log ends at 1, and holds offset 2 behind that"),
+        (&[0, 1, 2, 0, 0, 1], 2, "offset 1 comes behind offset 2;"),
+        (&[0, 1, 2, 0, 0, 1, 2, 3], 4, "offset 1 comes behind offset 2;"),
+        (&[0, 1, 1], 2, "offset 1 comes behind offset 1;"),
+    ];
+    for (answer, end, seen) in cases {
         let mut link = log((0, end), move |offset, _| {
             messages(answer.iter().copied().filter(|at| *at >= offset).collect::<Vec<_>>())
         });
-        assert_damaged(check_tail(&mut link, "t", 3, Some(end as i64)), 0, seen);
-        assert_damaged(scan(&mut link, "t", 3, 0, end as i64, &mut |_| Ok(())), 0, seen);
+        let at = i64::from(end == 1);
+        assert_damaged(check_tail(&mut link, "t", 3, None), at, seen);
+        if end > 1 {
+            assert_damaged(scan(&mut link, "t", 3, 0, end as i64, &mut |_| Ok(())), 0, seen);
+        }
     }
+    // What was appended after the question for the end is not behind it.
+    let mut link = moving(vec![(0, 3), (0, 5)], sound(5, 100));
+    assert_eq!(check_tail(&mut link, "t", 3, None).unwrap(), (0, 3));
+}
+
+#[test]
+fn bounds_that_move_meanwhile_are_no_damage() {
+    // An append that fails: the end is there for a moment.
+    let mut full = moving(vec![(0, 1001), (0, 1001), (0, 1000)], sound(1000, 2000));
+    assert_eq!(check_tail(&mut full, "t", 3, None).unwrap(), (0, 1000));
+    let mut full = moving(vec![(0, 1001), (0, 1001), (0, 1000)], sound(1000, 2000));
+    assert_eq!(check_tail(&mut full, "t", 3, Some(800)).unwrap(), (0, 1000));
+    let mut full = moving(vec![(0, 1001), (0, 1000)], sound(1000, 2000));
+    assert_damaged(
+        check_tail(&mut full, "t", 3, Some(1001)),
+        1000,
+        "the log ends at 1000, although records up to 1001",
+    );
+    let mut full = log((0, 1000), sound(1000, 2000));
+    let error = offsets(&mut full, 990, 1001).unwrap_err();
+    assert_eq!((error.kind, error.offset), (Kind::RetriableBroker, Some(1000)));
+    // Records deleted up to the end, or before the last one.
+    let mut deleted = moving(vec![(0, 1000), (1000, 1000)], |_, _| messages([]));
+    assert_eq!(check_tail(&mut deleted, "t", 3, None).unwrap(), (1000, 1000));
+    let gone = |offset: u64, most| sound(1000, 2000)(offset.max(900), most);
+    let mut deleted = moving(vec![(0, 1000), (900, 1000)], gone);
+    assert_eq!(check_tail(&mut deleted, "t", 3, Some(500)).unwrap(), (900, 1000));
+    let mut deleted = log((900, 1000), |_, _| messages([]));
+    let error = offsets(&mut deleted, 800, 1000).unwrap_err();
+    assert_eq!((error.kind, error.offset), (Kind::OffsetOutOfRange, Some(800)));
+    // The marker of a transaction, behind what is known.
+    let mut marker = log((0, 1000), sound(999, 100));
+    assert_eq!(check_tail(&mut marker, "t", 3, Some(500)).unwrap(), (0, 1000));
 }
 
 #[test]

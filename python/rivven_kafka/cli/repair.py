@@ -15,7 +15,17 @@ from rivven_kafka.errors import ConfigError
 if TYPE_CHECKING:
     from rivven_kafka.repair import Report
 
-_COUNTS = ("records", "present", "missing", "doubled", "left_out", "bad", "before_start", "not_copied")
+_COUNTS = (
+    "records",
+    "present",
+    "missing",
+    "doubled",
+    "left_out",
+    "bad",
+    "before_start",
+    "undecided",
+    "not_copied",
+)
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
@@ -66,7 +76,8 @@ def run(args: argparse.Namespace) -> int:
         print_json(report.to_dict())
     else:
         _print(report)
-    return exit_codes.DIFFERENCES if report.missing and report.published is None else exit_codes.OK
+    left = report.undecided or (report.missing and report.published is None)
+    return exit_codes.DIFFERENCES if left else exit_codes.OK
 
 
 class _Progress:

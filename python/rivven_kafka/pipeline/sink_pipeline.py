@@ -52,6 +52,7 @@ _DAMAGE = {
     "gaps": "the log skips offsets, records are missing",
     "stalls": "the log goes on, but its next record cannot be read",
     "rewinds": "the log returned records again, it was damaged by a crash",
+    "deletions": "Rivven has deleted records that were not read",
 }
 
 

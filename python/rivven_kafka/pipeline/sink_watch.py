@@ -122,8 +122,9 @@ class SinkWatch:
         if lag.position is None:
             return end
         position = max(lag.position, first)
-        if position > lag.position:
-            # What was deleted in front of it will never be delivered.
+        deleted = position > lag.position
+        if deleted and not self._encoder.in_flight_records((lag.topic, lag.partition)):
+            # Nothing of what was before it will ever move the position.
             self._watchdog.moved([(lag.topic, lag.partition, position)])
         stands = self._stood.get((lag.topic, lag.partition)) == lag.position
         if end > position and stands and self._entry.config.on_log_damage is OnLogDamage.CONTINUE:

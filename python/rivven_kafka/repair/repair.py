@@ -19,7 +19,7 @@ from rivven_kafka.config import (
     ValueFormat,
     transforms_json,
 )
-from rivven_kafka.errors import ConfigError, DeliveryError, RivvenKafkaError
+from rivven_kafka.errors import ConfigError, DeliveryError, RetriableBrokerError, RivvenKafkaError
 from rivven_kafka.kafka import BlockConsumer, admin_options
 from rivven_kafka.kafka.group_offsets import committed_offsets, write_committed
 from rivven_kafka.kafka.group_state import PartitionState, member_count, partition_states, topic_ids
@@ -163,13 +163,18 @@ class _Repair:
         bounds = {place: (self._states[place].start, self._states[place].end) for place in places}
         timeout_s = self._entry.config.request_timeout_ms / 1000
         total = sum(end - start for start, end in bounds.values())
+        firsts = {place: self._first_copied(index, place) for place in places}
         done = 0
         for block in read_between(options, bounds, timeout_s):
             place = block.topic, block.partition
             report, state = reports[place], self._states[place]
             report.records += len(block)
             copied, later = cut(block, state.committed or 0)
-            before, copied = cut(copied, self._first_copied(index, place))
+            first = firsts[place]
+            if first is None:
+                report.undecided += len(index.compare(copied)[0])
+                copied = copied.slice(0, 0)
+            before, copied = cut(copied, first or 0)
             lacking, ranges, present, left_out, bad = index.compare(before)
             report.before_start += len(lacking)
             lacking, ranges, present, left_out, bad = index.compare(copied)
@@ -185,12 +190,23 @@ class _Repair:
         for place, report in reports.items():
             report.doubled = index.doubled(*place)
             self._report.partitions.append(report)
+            if report.undecided:
+                self._report.notes.append(
+                    f"start_offset is latest, and Rivven holds nothing of {place[0]}:{place[1]}: nothing "
+                    f"tells where the source began, so nothing of it is published"
+                )
 
-    def _first_copied(self, index: PositionIndex, place: Place) -> int:
-        """Where the source began; with `start_offset: latest`, at the first record that is there."""
-        if self._entry.config.start_offset is StartOffset.LATEST:
-            return index.lowest(*place) or 0
-        return 0
+    def _first_copied(self, index: PositionIndex, place: Place) -> int | None:
+        """Where the source began; with `start_offset: latest`, at the first record that is there.
+
+        To be asked before anything is compared. None if it is not known: nothing of the partition is there.
+        """
+        if self._entry.config.start_offset is not StartOffset.LATEST:
+            return 0
+        if self._entry.config.value_format is ValueFormat.RAW:
+            # No record has found its like in Kafka yet.
+            return 0 if index.foreign else None
+        return index.lowest(*place)
 
     def _index(self, destination: str, topics: dict[str, str | None]) -> PositionIndex:
         config = self._entry.config
@@ -220,7 +236,12 @@ class _Repair:
             return
         group = self._entry.config.consumer_group
         places = [(group, topic, number) for topic, count in topics.items() for number in range(count)]
-        committed = committed_offsets(admin, places, stable=False) or {}
+        committed = committed_offsets(admin, places, stable=False)
+        if committed is None:
+            raise RetriableBrokerError(
+                f"the coordinator of Kafka group {group!r} does not answer, and what is committed beside its "
+                f"offsets is not set back: repair again before the source starts"
+            )
         changed = {
             (topic, number): (offset, replace(known, anchors=dict.fromkeys(known.anchors, 0)).dump())
             for (_, topic, number), (offset, metadata) in committed.items()

@@ -26,6 +26,7 @@ class PartitionReport:
         left_out: Missing by right: a filter or `on_tombstone` leaves them out.
         bad: Missing because they cannot be converted, or are too large.
         before_start: Missing before the first that was ever copied, with `start_offset: latest`.
+        undecided: Missing, perhaps by right: `start_offset` is latest, and nothing of the partition is there.
         not_copied: At or beyond the committed offset, and not in Rivven: the source will copy them.
     """
 
@@ -41,6 +42,7 @@ class PartitionReport:
     left_out: int = 0
     bad: int = 0
     before_start: int = 0
+    undecided: int = 0
     not_copied: int = 0
     _last_missing: int | None = None
 
@@ -101,6 +103,11 @@ class Report:
     def missing(self) -> int:
         """Missing records of all partitions, before the repair."""
         return sum(partition.missing for partition in self.partitions)
+
+    @property
+    def undecided(self) -> int:
+        """Records of all partitions of which nobody knows whether they are missing."""
+        return sum(partition.undecided for partition in self.partitions)
 
     def to_dict(self) -> dict[str, Any]:
         """The report in the types of JSON."""

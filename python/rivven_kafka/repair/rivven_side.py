@@ -38,7 +38,6 @@ class LogReader:
         Raises:
             LogDamagedError: The end of the log cannot be read, or lies before records that it holds.
         """
-        self._client.check_tail(topic, partition)
         beyond = self.beyond_end(topic, partition)
         if beyond is not None:
             raise LogDamagedError(
@@ -48,6 +47,7 @@ class LogReader:
                 partition=partition,
                 offset=beyond.first,
             )
+        self._client.check_tail(topic, partition)
 
     def beyond_end(self, topic: str, partition: int) -> OffsetRange | None:
         """The first record at or behind the end of the log, which can only be what a replay has left."""
@@ -93,27 +93,48 @@ class LogReader:
                 offset += 1
                 continue
             if offset < end:
-                found = self._next_readable(topic, partition, offset, end)
+                found = next_readable(
+                    lambda at: self._client.fetch(topic, partition, at, 1).first_offset, offset, end
+                )
                 skip(offset, found)
                 offset = found
         self._fetcher.assign([])
         return unreadable
 
-    def _next_readable(self, topic: str, partition: int, offset: int, end: int) -> int:
-        """The lowest offset above `offset` that gets an answer, or the end."""
-        tried, step = offset, 1
-        while (tried := tried + step) < end:
-            if tried - offset >= _PROBES:
-                step *= 2
-            block = self._client.fetch(topic, partition, tried, 1)
-            if block.first_offset is not None:
-                return max(block.first_offset, tried)
-        return end
-
     def close(self) -> None:
         """Closes the connections."""
         self._fetcher.close()
         self._client.close()
+
+
+def next_readable(first_from: Callable[[int], int | None], offset: int, end: int) -> int:
+    """The lowest offset above `offset` that gets an answer, or the end.
+
+    Behind `_PROBES` empty answers it is found by halving, which takes it that all before it are empty.
+
+    Args:
+        first_from: The first offset of the answer to a read, None if that is empty.
+        offset: One that gets no answer.
+        end: The end of the log.
+    """
+    empty, step = offset, 1
+    while empty + 1 < end:
+        tried = min(empty + step, end - 1)
+        first = first_from(tried)
+        if first is None:
+            empty = tried
+            step = 1 if empty - offset < _PROBES else 2 * step
+            continue
+        found = max(first, tried)
+        while tried - empty > 1:
+            middle = (empty + tried) // 2
+            first = first_from(middle)
+            if first is None:
+                empty = middle
+            else:
+                tried, found = middle, max(first, middle)
+        return found
+    return end
 
 
 def _gaps(block: RecordBlock, offset: int) -> Iterator[tuple[int, int]]:

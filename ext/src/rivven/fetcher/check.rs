@@ -22,11 +22,13 @@ impl Worker {
         if offset > latest {
             return Err(self.damaged(index, offset, Sign::Shrunk(latest)));
         }
+        self.pass_deleted(index, earliest.min(latest));
         if self.on_damage == OnDamage::Fail && latest > earliest {
             self.check_at(index, latest - 1)?;
-            // The last record that was read: what follows it is to be its successor.
+            // The last record that was read: what follows it is to be its successor. At offset 0 copies of a replay
+            // show, which who reads on behind it does not get.
             let read = offset.max(earliest + 1) - 1;
-            if read != latest - 1 {
+            if read != latest - 1 && read > 0 {
                 self.check_at(index, read)?;
             }
         }

@@ -26,12 +26,16 @@ pub struct Position {
 /// How often the end of the log is compared with a position that gets nothing.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
+/// Looks in a row, an empty answer before each, that prove a stall. One does not: rivvend raises the end before it
+/// appends, and takes it back when the disk is full, again with each new attempt of a publisher.
+const PROOF: u32 = 3;
+
 /// A damaged index makes rivvend answer "nothing" for offsets that lie before the end of the log.
 #[derive(Debug, Clone)]
 pub struct Stall {
     looked: Instant,
-    /// The log went on at this offset, to that end; an empty answer to a later question proves a stall.
-    suspected: Option<(i64, u64)>,
+    /// Nothing came for this offset although the log went on, so many looks in a row.
+    suspected: Option<(i64, u32)>,
     counted: Option<i64>,
 }
 
@@ -42,21 +46,18 @@ impl Default for Stall {
 }
 
 impl Stall {
-    /// Whether it is time to ask for the end of the log.
-    pub fn look_due(&self) -> bool {
-        self.looked.elapsed() >= LOOK_EVERY
+    /// Whether it is time to ask for the bounds of the log: now and then, and at once while a stall is suspected.
+    pub fn look_due(&self, offset: i64) -> bool {
+        let suspected = self.suspected.is_some_and(|(suspect, _)| suspect == offset);
+        (suspected && self.counted != Some(offset)) || self.looked.elapsed() >= LOOK_EVERY
     }
 
-    /// The log ends at `latest` and `offset` is asked for.
-    pub fn looked(&mut self, offset: i64, latest: u64) {
+    /// Nothing came for `offset`, and the log ends at `latest`. True when that proves a stall, once for each offset.
+    pub fn looked(&mut self, offset: i64, latest: u64) -> bool {
         self.looked = Instant::now();
-        self.suspected = (latest > offset as u64).then_some((offset, latest));
-    }
-
-    /// Nothing came for `offset`. The end of the log when a stall is proven, once for each offset.
-    pub fn nothing(&mut self, offset: i64) -> Option<u64> {
-        let (_, latest) = self.suspected.filter(|(suspect, _)| *suspect == offset)?;
-        (self.counted.replace(offset) != Some(offset)).then_some(latest)
+        let before = self.suspected.filter(|(suspect, _)| *suspect == offset).map_or(0, |(_, looks)| looks);
+        self.suspected = (latest > offset as u64).then_some((offset, before + 1));
+        self.suspected.is_some() && before + 1 >= PROOF && self.counted.replace(offset) != Some(offset)
     }
 }
 
@@ -152,15 +153,17 @@ mod tests {
     }
 
     #[test]
-    fn a_stall_is_proven_by_an_answer_that_came_after_the_look() {
+    fn a_stall_is_proven_by_looks_in_a_row() {
         let mut stall = Stall::default();
-        assert_eq!(stall.nothing(5), None, "nothing may be right");
-        stall.looked(5, 5);
-        assert_eq!(stall.nothing(5), None, "at the end");
-        stall.looked(5, 9);
-        assert_eq!(stall.nothing(5), Some(9));
-        assert_eq!(stall.nothing(5), None, "once");
-        assert_eq!(stall.nothing(6), None, "moved on");
+        assert!(!stall.look_due(5), "nothing may be right");
+        assert!(!stall.looked(5, 9) && !stall.looked(5, 9));
+        assert!(!stall.looked(5, 5), "the end was taken back");
+        assert!(!stall.look_due(5));
+        assert!(!stall.looked(5, 9) && !stall.looked(6, 9) && !stall.looked(6, 9), "moved on");
+        assert!(stall.look_due(6), "at once");
+        assert!(stall.looked(6, 9));
+        assert!(!stall.look_due(6));
+        assert!(!stall.looked(6, 9), "once");
     }
 
     #[test]

@@ -74,7 +74,7 @@ impl PyFetcher {
     }
 
     /// Counters: records_fetched, bytes_fetched, requests, empty, retries, throttled_ms, gaps, rewinds,
-    /// stalls, shrinks; and buffered_bytes.
+    /// stalls, deletions (of records that were not read), shrinks; and buffered_bytes.
     #[allow(clippy::doc_markdown)] // read as plain text by help()
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let stats = self.0.stats();
@@ -89,6 +89,7 @@ impl PyFetcher {
             ("gaps", &stats.gaps),
             ("rewinds", &stats.rewinds),
             ("stalls", &stats.stalls),
+            ("deletions", &stats.deletions),
             ("shrinks", &stats.shrinks),
         ] {
             dict.set_item(name, counter.load(Ordering::Relaxed))?;

@@ -1,5 +1,7 @@
 //! Fetching from a broker whose log has gaps, and whose answers do not fit.
 
+use std::sync::atomic::AtomicU64;
+
 use rivven_protocol::{MessageData, Request, Response};
 
 use super::*;
@@ -16,10 +18,23 @@ fn careful(
     on_damage: OnDamage,
     earliest: u64,
     start: i64,
+    consume: impl FnMut(u64, u32) -> Reply + Send + 'static,
+) -> Fetcher {
+    moving(on_damage, move || (earliest, 100), start, consume)
+}
+
+/// The same with bounds that change.
+fn moving(
+    on_damage: OnDamage,
+    mut bounds: impl FnMut() -> (u64, u64) + Send + 'static,
+    start: i64,
     mut consume: impl FnMut(u64, u32) -> Reply + Send + 'static,
 ) -> Fetcher {
     let address = broker(move |request| match request {
-        Request::GetOffsetBounds { .. } => Reply::Answer(Response::OffsetBounds { earliest, latest: 100 }),
+        Request::GetOffsetBounds { .. } => {
+            let (earliest, latest) = bounds();
+            Reply::Answer(Response::OffsetBounds { earliest, latest })
+        }
         Request::Consume { offset, max_messages, .. } => consume(offset, max_messages),
         _ => Reply::Hang,
     });
@@ -49,7 +64,7 @@ fn offsets(fetcher: &Fetcher) -> Vec<i64> {
 #[test]
 fn only_what_should_be_there_is_a_gap() {
     for (earliest, gaps) in [(0, 1), (4, 1), (5, 0)] {
-        let fetcher = fetcher(earliest, |offset, _| messages(if offset == 0 { 5..8 } else { 0..0 }));
+        let fetcher = fetcher(earliest, |offset, _| messages(if offset <= 5 { 5..8 } else { 0..0 }));
         assert_eq!(offsets(&fetcher), [5, 6, 7]);
         assert_eq!(fetcher.stats().gaps.load(Ordering::Relaxed), gaps, "{earliest}");
     }
@@ -170,6 +185,55 @@ fn the_end_of_the_log_and_what_was_read_last_are_looked_at_first() {
     assert_damage(&shrunk, 0..0, 101, "the log ends at 100");
     let deleted = careful(OnDamage::Fail, 50, 30, |offset, _| intact(offset.max(50)));
     assert_eq!(offsets(&deleted)[..2], [50, 51], "deleted records are no damage");
+}
+
+#[test]
+fn a_position_before_the_beginning_of_a_log_is_no_stall() {
+    for on_damage in [OnDamage::Fail, OnDamage::Continue] {
+        // rivvend answers with nothing below its first segment, and below what was deleted up to the end.
+        for earliest in [60, 100] {
+            let mut looks = 0;
+            let bounds = move || {
+                looks += 1;
+                (if looks > 1 { earliest } else { 0 }, 100)
+            };
+            let deleted = moving(on_damage, bounds, 30, move |offset, _| match offset {
+                29 | 99 => intact(offset),
+                _ if offset < earliest => messages(0..0),
+                _ => intact(offset),
+            });
+            if earliest < 100 {
+                assert_eq!(offsets(&deleted)[..2], [60, 61]);
+            } else {
+                let quiet = deleted.poll(Duration::from_secs(5), usize::MAX).unwrap();
+                assert!(quiet.is_empty(), "{:?}", quiet[0].records);
+            }
+            let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+            let stats = deleted.stats();
+            assert_eq!((count(&stats.stalls), count(&stats.deletions)), (0, 1), "{earliest}");
+        }
+    }
+    let before = careful(OnDamage::Fail, 60, 30, |offset, _| match offset {
+        0..60 => messages(0..0),
+        _ => intact(offset),
+    });
+    assert_eq!(offsets(&before)[..2], [60, 61]);
+    assert_eq!(before.stats().deletions.load(Ordering::Relaxed), 0, "known when it was assigned");
+}
+
+#[test]
+fn an_end_that_is_taken_back_is_no_stall() {
+    let mut looks = 0;
+    let bounds = move || {
+        looks += 1;
+        (0, if looks % 3 == 0 { 100 } else { 101 })
+    };
+    let full = moving(OnDamage::Fail, bounds, 100, |offset, _| match offset {
+        99 => messages(99..100),
+        _ => messages(0..0),
+    });
+    assert!(full.poll(Duration::from_secs(7), usize::MAX).unwrap().is_empty());
+    assert_eq!(full.stats().stalls.load(Ordering::Relaxed), 0);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use rivven_protocol::{Request, Response};
 use super::buffer::Buffer;
 use super::check::lowest_again;
 use super::damage::{OnDamage, Sign};
-use super::position::Position;
+use super::position::{Position, Stall};
 use crate::error::{Error, Kind, Result};
 use crate::record::Block;
 use crate::rivven::link::Link;
@@ -32,6 +32,8 @@ pub struct Stats {
     pub rewinds: AtomicU64,
     /// Positions that got nothing although the log goes on: unreadable records of a damaged log.
     pub stalls: AtomicU64,
+    /// Positions that were passed by deletions: records are gone that were not read.
+    pub deletions: AtomicU64,
     /// Answers that did not fit, so that fewer messages were asked for.
     pub shrinks: AtomicU64,
 }
@@ -198,7 +200,9 @@ impl Worker {
         if odd.missing > 0 {
             match self.bounds(index) {
                 // It starts there, or later by now, so that nothing is missing that should be there.
-                Ok((earliest, _)) if earliest >= (asked + odd.missing) as u64 => {}
+                Ok((earliest, _)) if earliest >= (asked + odd.missing) as u64 => {
+                    add(&self.stats.deletions, 1);
+                }
                 // The question comes again, and the answer with it.
                 Err(error) if self.on_damage == OnDamage::Fail => return Err(error),
                 _ => {
@@ -237,18 +241,37 @@ impl Worker {
     /// A fetch that gets nothing while the log goes on must not look like one that is up to date.
     fn watch_for_stall(&mut self, index: usize) -> Result<()> {
         let offset = self.positions[index].offset;
-        if let Some(latest) = self.positions[index].stall.nothing(offset) {
-            add(&self.stats.stalls, 1);
-            if self.on_damage == OnDamage::Fail {
-                return Err(self.damaged(index, offset as u64, Sign::Stall(latest)));
-            }
-        } else if self.positions[index].stall.look_due() {
-            // Without an answer there is nothing to compare; the next fetch finds out why.
-            if let Ok((_, latest)) = self.bounds(index) {
-                self.positions[index].stall.looked(offset, latest);
-            }
+        if !self.positions[index].stall.look_due(offset) {
+            return Ok(());
         }
-        Ok(())
+        // Without an answer there is nothing to compare; the next fetch finds out why.
+        let Ok((earliest, latest)) = self.bounds(index) else { return Ok(()) };
+        if self.pass_deleted(index, earliest.min(latest))
+            || !self.positions[index].stall.looked(offset, latest)
+        {
+            return Ok(());
+        }
+        add(&self.stats.stalls, 1);
+        match self.on_damage {
+            OnDamage::Fail => Err(self.damaged(index, offset as u64, Sign::Stall(latest))),
+            OnDamage::Continue => Ok(()),
+        }
+    }
+
+    /// Goes on at the beginning of a log that has been deleted up to there; true if the position was before it.
+    /// rivvend may answer with nothing for what it has deleted, for as long as nothing is added.
+    pub(super) fn pass_deleted(&mut self, index: usize, earliest: u64) -> bool {
+        let position = &mut self.positions[index];
+        if position.offset >= earliest as i64 {
+            return false;
+        }
+        position.offset = earliest as i64;
+        position.stall = Stall::default();
+        // Who assigns a position looks for himself at what is gone by then.
+        if position.checked.is_some() {
+            add(&self.stats.deletions, 1);
+        }
+        true
     }
 }
 
