@@ -109,12 +109,14 @@ def test_what_was_published_and_not_committed_is_not_published_again(bridge):
     for _ in range(2):
         with Running(bridge.document(**LATE_COMMIT)) as running:
             bridge.wait_complete(running)
-            assert all(offset == 0 for offset, _ in bridge.commitments().values()), "only held"
             crash(running)
         bridge.write(20)
+    # The first commit of a run may have held something already.
+    uncovered = sum(120 - offset for offset, _ in bridge.commitments().values())
+    assert uncovered > PARTITIONS * 60
     with Running(bridge.document()) as running:
         bridge.wait_complete(running)
-        assert running.pipeline.suppressed() == PARTITIONS * 120
+        wait_until(lambda: running.pipeline.suppressed() == uncovered, 10)
     bridge.check()
     assert all(
         offset == bridge.written and commitment.identity is None

@@ -137,8 +137,15 @@ class BlockConsumer:
                     raise UnknownTopicError(
                         f"no metadata of topic {missing[0]!r} after {timeout_s:.0f} s", topic=missing[0]
                     )
-                refresh = cluster.request_update()
-                self._consumer._net.run(self._consumer._manager.wait_for, refresh, timeout_s * 1000)
+                try:
+                    refresh = cluster.request_update()
+                    self._consumer._net.run(self._consumer._manager.wait_for, refresh, timeout_s * 1000)
+                except kafka_errors.RetriableError as error:
+                    # A broker that has just started may know of no brokers yet.
+                    if time.monotonic() > deadline:
+                        raise
+                    log.debug("asks for metadata again: %s", error)
+                    time.sleep(self._consumer.config["retry_backoff_ms"] / 1000)
         except kafka_errors.KafkaError as error:
             raise translate(error, f"cannot read metadata from Kafka at {self._brokers}") from error
 
