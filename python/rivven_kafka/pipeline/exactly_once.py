@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
 
 from rivven_kafka._native import Publisher, RecordBlock, RivvenClient, producer_ids
@@ -211,12 +211,24 @@ class ExactlyOnce(Guarantee):
 
     def _read_rivven(self, work: Sequence[Preparation], unsettled: bool) -> tuple[int, int]:
         """Prepares the publisher, which may take minutes without anchors; the group goes on meanwhile."""
-        with ThreadPoolExecutor(max_workers=1) as pool:
-            reading = pool.submit(self._publisher.prepare, list(work), unsettled)
-            while not reading.done():
-                wait([reading], _ALIVE_EVERY_S)
-                self._consumer.note_alive()
-            return reading.result()
+        done: list[tuple[int, int]] = []
+        failed: list[BaseException] = []
+
+        def read() -> None:
+            try:
+                done.append(self._publisher.prepare(list(work), unsettled))
+            except BaseException as error:
+                failed.append(error)
+
+        # A daemon: a long read must not hold up the end of the process.
+        reading = threading.Thread(target=read, name=f"{self._name}-prepare", daemon=True)
+        reading.start()
+        while reading.is_alive():
+            reading.join(_ALIVE_EVERY_S)
+            self._consumer.note_alive()
+        if failed:
+            raise failed[0]
+        return done[0]
 
     def _shut_out(self, commitments: Iterable[Commitment]) -> bool:
         """Has rivvend refuse requests of holders that did not let go; True if there are any."""
