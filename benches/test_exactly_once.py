@@ -45,7 +45,7 @@ def filled(kafka, topic, records):
 )
 def test_exactly_once_against_at_least_once(kafka, rivven, topic_name, options, records):
     origin = filled(kafka, topic_name(), records)
-    rates = {"at_least_once": [], "exactly_once": []}
+    rates: dict[str, list[float]] = {"at_least_once": [], "exactly_once": []}
     for _ in range(ROUNDS):
         for guarantee, measured in rates.items():
             source = pipeline(kafka, rivven, origin, topic_name(), delivery_guarantee=guarantee, **options)
