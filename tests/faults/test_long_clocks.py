@@ -20,7 +20,7 @@ def last_message(connector):
     return datetime.fromisoformat(last).timestamp()
 
 
-@forms([HOUR_S], [HOUR_S, -HOUR_S, 0, HOUR_S], short=["source-at_least_once", "sink-exactly_once"])
+@forms([HOUR_S], [HOUR_S, -HOUR_S, 0, HOUR_S], short=["source-exactly_once"])
 def test_steps_of_the_clock(patient_kafka, rivven, new_flow, tmp_path, how_many, count, between):
     flow = new_flow(*between, patient_kafka, rivven, count=count)
     clock = WallClock(tmp_path)

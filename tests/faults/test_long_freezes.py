@@ -35,7 +35,7 @@ def frozen(flow, connector):
     await_assignment(connector, before)
 
 
-@forms(1, 4, short=["source-at_least_once", "source-exactly_once"])
+@forms(1, 4, short=["source-exactly_once"])
 def test_freezes_of_the_connector(patient_kafka, rivven, new_flow, how_many, count, between):
     flow = new_flow(*between, patient_kafka, rivven, count=count)
     connector = flow.connector()
@@ -47,7 +47,7 @@ def test_freezes_of_the_connector(patient_kafka, rivven, new_flow, how_many, cou
     flow.finish(connector).check()
 
 
-@forms(1, 4, short=["source-at_least_once", "source-exactly_once"])
+@forms(1, 4, short=["source-exactly_once"])
 def test_freezes_of_one_while_another_takes_over(patient_kafka, rivven, new_flow, how_many, count, between):
     flow = new_flow(*between, patient_kafka, rivven, count=count)
     victim, other = flow.connector("first"), flow.connector("second")

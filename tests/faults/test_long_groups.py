@@ -7,7 +7,7 @@ from tests.faults.forms import forms
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]
 
 
-@forms((2, 3.0), (6, 5.0), short=["source-at_least_once", "source-exactly_once", "sink-exactly_once"])
+@forms((2, 3.0), (6, 5.0), short=["source-exactly_once", "sink-exactly_once"])
 def test_kills_in_a_group_of_three(patient_kafka, rivven, new_flow, how_many, count, between):
     kills, period_s = how_many
     flow = new_flow(*between, patient_kafka, rivven, count=count)
