@@ -36,7 +36,7 @@ def forms(combinations):
         [
             pytest.param(200, *combinations[-1], id="-".join(combinations[-1]) + "-short"),
             *(
-                pytest.param(1_500, *each, id="-".join(each) + "-long", marks=pytest.mark.long)
+                pytest.param(2_000, *each, id="-".join(each) + "-long", marks=pytest.mark.long)
                 for each in combinations
             ),
         ],
