@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import math
 import time
-from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -24,6 +23,7 @@ from rivven_kafka.kafka.connect import connected
 from rivven_kafka.kafka.errors import translate
 from rivven_kafka.kafka.partition_records import PartitionRecords
 from rivven_kafka.kafka.rebalance import Listener, Position, RebalanceHandler, kafka_offsets
+from rivven_kafka.kafka.topic_ids import topic_id_text
 
 log = logging.getLogger(__name__)
 
@@ -214,8 +214,7 @@ class BlockConsumer:
 
     def topic_id(self, topic: str) -> str | None:
         """Kafka's id of a topic (KIP-516), as its tools print it; None where the brokers give none."""
-        found = self._consumer._cluster.topic_id(topic)
-        return None if found is None or not found.int else urlsafe_b64encode(found.bytes).decode().rstrip("=")
+        return topic_id_text(self._consumer._cluster.topic_id(topic))
 
     def session_left_ms(self, share: float) -> int:
         """For how long the group will count us as a member, whatever happens (ms).

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import uuid
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from rivven_kafka.errors import BrokerError, RetriableBrokerError
 from rivven_kafka.kafka.connect import connected
 from rivven_kafka.kafka.errors import translate
 from rivven_kafka.kafka.group_offsets import committed_offsets
+from rivven_kafka.kafka.topic_ids import topic_id_text
 
 _NO_GROUP = "GroupIdNotFoundError"
 
@@ -86,14 +85,7 @@ def topic_ids(options: Mapping[str, Any], topics: Mapping[str, int]) -> dict[str
             found = client.describe_topics(list(topics))
     except kafka_errors.KafkaError as error:
         raise translate(error, "cannot read the ids of Kafka topics") from error
-    return {topic["name"]: _text_of(topic.get("topic_id")) for topic in found}
-
-
-def _text_of(topic_id: Any) -> str | None:
-    if not topic_id:
-        return None
-    number = topic_id if isinstance(topic_id, uuid.UUID) else uuid.UUID(str(topic_id))
-    return base64.urlsafe_b64encode(number.bytes).rstrip(b"=").decode() if number.int else None
+    return {topic["name"]: topic_id_text(topic.get("topic_id")) for topic in found}
 
 
 def member_count(options: Mapping[str, Any], group: str) -> int:

@@ -149,7 +149,8 @@ impl Lane {
         let connection = self.link.opened();
         if self.looked.get(&place.number) != Some(&connection) {
             // Damage shows at the end of the log until somebody has added to it, and then before what was added.
-            for known_end in [Some(place.end()).filter(|end| *end >= 0), None] {
+            let known_end = Some(place.end()).filter(|end| *end >= 0);
+            for known_end in known_end.map(Some).into_iter().chain([None]) {
                 let (_, end) =
                     log_scan::check_tail(&mut self.link, &place.topic, place.partition, known_end)?;
                 // In order, what lies behind the end that is known is either ours and not settled, or foreign.
