@@ -83,7 +83,7 @@ $(STAMPS)/deps: pyproject.toml | preflight
 	"$$(tests/support/preflight.sh --python)" -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $$($(BIN)/python -c \
 		'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])')
-	$(BIN)/python -m pip install --disable-pip-version-check --no-build-isolation -e '.[dev]'
+	$(BIN)/python -m pip install --disable-pip-version-check --no-build-isolation -e '.[dev,bench]'
 	mkdir -p $(STAMPS)
 	touch $@
 

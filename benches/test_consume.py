@@ -8,7 +8,7 @@ import pytest
 from kafka import KafkaConsumer, TopicPartition
 from rivven_kafka.kafka import BlockConsumer
 
-from benches.running import show
+from benches.report import show
 from tests.support.topics import Headers, TopicWriter, create_topic
 
 pytestmark = pytest.mark.integration
@@ -65,6 +65,7 @@ def test_blocks_against_kafka_python(kafka, filled):
         large.append(blocks_rate(kafka.bootstrap, filled, 50_000, 1 << 20))
         wide.append(blocks_rate(kafka.bootstrap, filled, 50_000, 4 << 20))
     ratios = show(
+        "read",
         "Kafka -> decoded",
         [
             ("kafka-python poll loop", plain),

@@ -8,7 +8,8 @@ from rivven_kafka._native import Publisher, RivvenClient
 from rivven_kafka.config import ConnectConfig
 from rivven_kafka.pipeline import SourcePipeline
 
-from benches.running import rate_of, running, show
+from benches.report import show
+from benches.running import rate_of, running
 from benches.test_source import orders
 from tests.support.connector import source_file
 from tests.support.topics import TopicWriter, create_topic
@@ -51,7 +52,7 @@ def test_exactly_once_against_at_least_once(kafka, rivven, topic_name, options, 
             source = pipeline(kafka, rivven, origin, topic_name(), delivery_guarantee=guarantee, **options)
             with running(source):
                 measured.append(rate_of(source.delivered, records))
-    ratios = show(f"Kafka -> Rivven, {PARTITIONS} partitions, {options}", list(rates.items()))
+    ratios = show("exactly-once", f"Kafka -> Rivven, {PARTITIONS} partitions, {options}", list(rates.items()))
     assert ratios["exactly_once"] > 0.7, "beyond the noise of a shared machine"
 
 
@@ -75,4 +76,4 @@ def test_how_fast_a_start_reads_what_is_published(kafka, rivven, topic_name):
             rates.append(read / (time.perf_counter() - begin))
             assert read == stored == records
     publisher.close()
-    show("reading Rivven at the start", [("records read", rates)])
+    show("exactly-once", "reading Rivven at the start", [("records read", rates)])

@@ -9,7 +9,8 @@ from rivven_kafka._native import Publisher, RivvenClient, block_from_rows
 from rivven_kafka.config import ConnectConfig
 from rivven_kafka.pipeline import SinkPipeline
 
-from benches.running import rate_of, running, show
+from benches.report import show
+from benches.running import rate_of, running
 from tests.support.connector import sink_file
 from tests.support.topics import Headers, create_topic
 
@@ -89,5 +90,5 @@ def test_sink_against_kafka_python(kafka, rivven, filled, topic_name, batch_size
         ("sink, idempotent", idempotent),
         ("sink, transactions", transactions),
     ]
-    ratios = show(title, rows)
+    ratios = show("sink", title, rows)
     assert ratios["sink"] > 2

@@ -5,7 +5,8 @@ from rivven_kafka._native import Publisher, RivvenClient, block_from_rows
 from rivven_kafka.config import ConnectConfig
 from rivven_kafka.pipeline import SourcePipeline
 
-from benches.running import rate_of, running, show
+from benches.report import show
+from benches.running import rate_of, running
 from tests.support.connector import source_file
 from tests.support.topics import Headers, TopicWriter, create_topic
 
@@ -93,5 +94,5 @@ def test_source_against_a_raw_publisher(
         values = published(rivven, target, partitions)
         raw.append(raw_rate(rivven, values, topic_name(), lanes, connections))
     title = f"Kafka -> Rivven, {partitions} partitions, ordering: {ordering}, {lanes} lanes each"
-    ratios = show(title, [("raw publisher", raw), ("source", ours)])
+    ratios = show("source", title, [("raw publisher", raw), ("source", ours)])
     assert ratios["source"] > 0.5, "the source must not be what limits rivvend"

@@ -20,6 +20,9 @@ _POM = """\
       <groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{kafka}</version>
     </dependency>
     <dependency>
+      <groupId>org.apache.kafka</groupId><artifactId>kafka-tools</artifactId><version>{kafka}</version>
+    </dependency>
+    <dependency>
       <groupId>org.slf4j</groupId><artifactId>slf4j-simple</artifactId><version>{slf4j}</version>
     </dependency>
   </dependencies>
@@ -30,8 +33,8 @@ _POM = """\
 def kafka_libs(version: str = KAFKA_VERSION) -> Path:
     """Return the directory of jars of that Kafka version, fetching them the first time."""
     entry = cached(
-        f"kafka-{version}",
-        f"fetching Apache Kafka {version} with Maven (about 45 MB)",
+        f"kafka-{version}-with-tools",
+        f"fetching Apache Kafka {version} with Maven (about 50 MB)",
         lambda directory: _fetch(version, directory),
     )
     return entry / "libs"

@@ -318,9 +318,9 @@ class Flow:
         end = time.monotonic()
         for connector in connectors:
             if not connector.running:
-                troubles.append(f"a connector ended with exit code {connector.wait()}")
+                troubles.append(f"a connector ended with exit code {connector.wait()}\n{connector.log_tail()}")
             elif (code := connector.stop()) != 0:
-                troubles.append(f"a connector stopped with exit code {code}")
+                troubles.append(f"a connector stopped with exit code {code}\n{connector.log_tail()}")
         duration = time.monotonic() - self._begin
         for fault, following in zip(self.faults, [*self.faults[1:], None], strict=True):
             fault.recovered_after = self._recovery(fault, following.begin if following else end)
