@@ -43,6 +43,14 @@ def test_a_source_whose_kafka_is_away(own_kafka, rivven, topic_name, tmp_path, p
     with running.connector as connector:
         wait_until(lambda: "assigned" in connector.log(), 60, connector.log_tail)
         running.wait(200)
+        # It has found where to read, or it would fail instead of wait.
+        with TopicWriter(own_kafka.bootstrap, topic, 2) as writer:
+            writer.write(0, [Row(NOW, None, b"x", [])])
+            writer.write(1, [Row(NOW, None, b"x", [])])
+        with closing(RivvenClient([rivven.bootstrap])) as client:
+            wait_until(
+                lambda: all(client.offset_bounds(topic, n)[1] == 1 for n in (0, 1)), 30, connector.log_tail
+            )
         own_kafka.kill()
         running.wait(503, "the coordinator of the Kafka group does not answer")
         own_kafka.start()

@@ -109,6 +109,38 @@ def test_three_sinks_come_and_go(kafka, rivven, topic_name, tmp_path):
 
 
 @pytest.mark.timeout(120)
+def test_sinks_with_transactions_hand_over_without_fencing_each_other(kafka, rivven, topic_name, tmp_path):
+    """rivvend assigns partitions to the new before the old have noticed: they get the time to let go."""
+    count = 700
+    origin, copy = topic_name(), topic_name()
+    create_topic(kafka.bootstrap, copy, PARTITIONS)
+    fill_rivven(rivven.bootstrap, origin, PARTITIONS, count, PADDING)
+
+    def connector(name):
+        options = {**SLOW_SINK, "transactional_id": f"{name}-{copy}"}
+        document = sink_file(kafka.bootstrap, rivven.bootstrap, origin, copy, f"g-{origin}", **options)
+        return Connector(tmp_path, document, name)
+
+    def committed():
+        return kafka_values(kafka.bootstrap, copy, "read_committed")
+
+    def complete():
+        # Some of these offsets are ends of transactions.
+        written = sum(end_offsets(kafka.bootstrap, copy).values())
+        return written >= PARTITIONS * count and sum(map(len, committed().values())) == PARTITIONS * count
+
+    first, second, third = members = [connector(name) for name in ("first", "second", "third")]
+    with first, second, third:
+        wait_until(lambda: shared(sink_assignments, *members), 30, logs(*members))
+        assert second.stop() == 0, second.log_tail()
+        wait_until(lambda: shared(sink_assignments, first, third), 30, logs(first, third))
+        wait_until(complete, 60, logs(first, third))
+        assert (first.stop(), third.stop()) == (0, 0), logs(first, third)()
+    assert not any("stopped:" in each.log() for each in members), logs(*members)()
+    Arrivals.of(committed(), PARTITIONS, count).check(most_duplicates=0)
+
+
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize("victim", ["first", "second"])
 def test_the_others_take_over_from_a_sink_that_is_killed(kafka, rivven, topic_name, tmp_path, victim):
     """The first sink leads the group: the leader's death must not be special."""

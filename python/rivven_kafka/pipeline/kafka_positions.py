@@ -8,7 +8,8 @@ empty.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rivven_kafka.kafka.group_offsets import committed_offsets
@@ -50,6 +51,9 @@ class KafkaPositions:
         group: Consumer group of the sink in Rivven.
         topic: Destination topic in Kafka.
         partitions: Its number of partitions.
+        grace_s: How long a holder may take to notice that its partitions go to another, and to let go (s).
+            Only then it is taken for dead, or for one that goes on without its group, and fenced.
+        clock: Tells the time (s).
     """
 
     def __init__(
@@ -60,6 +64,8 @@ class KafkaPositions:
         group: str,
         topic: str,
         partitions: int,
+        grace_s: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._options = options
         self._producer_options = producer_options
@@ -67,14 +73,17 @@ class KafkaPositions:
         self._group = group
         self._topic = topic
         self._partitions = partitions
+        self._grace_s = grace_s
+        self._clock = clock
+        self._waiting_for: dict[str, float] = {}
 
     def take_over(self, partitions: Sequence[Partition]) -> dict[Partition, int] | None:
         """The positions of `partitions`, which nobody changes after this: other holders are fenced.
 
         Returns:
             The next Rivven offset to read; nothing for a partition without a position in Kafka. None when an
-            open transaction has to end first, or when another sink took a partition over meanwhile: ask
-            again.
+            open transaction has to end first, when a holder still has time to let go, or when another sink
+            took a partition over meanwhile: ask again.
 
         Raises:
             RivvenKafkaError: Kafka cannot be reached or refuses.
@@ -83,12 +92,20 @@ class KafkaPositions:
         if found is None:
             return None
         fenced = {holder for _, holder in found.values()} - {"", self._id}
+        if not self._had_time(fenced):
+            return None
         for holder in sorted(fenced):
             fence(self._producer_options, holder)
         found = self._read(partitions, stable=True)
         if found is None or {holder for _, holder in found.values()} - fenced - {"", self._id}:
             return None
         return {partition: offset for partition, (offset, _) in found.items()}
+
+    def _had_time(self, holders: set[str]) -> bool:
+        """Whether each of the holders has had its time to let go."""
+        now = self._clock()
+        self._waiting_for = {holder: self._waiting_for.get(holder, now) for holder in holders}
+        return all(now - since >= self._grace_s for since in self._waiting_for.values())
 
     def offsets(self, positions: Mapping[Partition, int], *, held: bool = True) -> Offsets:
         """What to commit for `positions`: as the holder, or letting go."""

@@ -45,6 +45,8 @@ _TOPIC_WAIT_S = 10.0
 _FINAL_FLUSH_S = 5.0
 _ABORT_S = 0.5
 _START_RETRY_S = 0.1
+# What a sink that has noticed a change of its group needs for its last transaction, as a rule.
+_LET_GO_S = 1.0
 _LOOK_EVERY_S = 0.1
 _REPORT_EVERY_S = 5.0
 """Time between two reports of damage: a compacted topic has gaps in every answer."""
@@ -180,6 +182,7 @@ class SinkPipeline(Pipeline):
             self._entry.consumer_group,
             config.topic,
             partitions,
+            config.heartbeat_interval_ms / 1000 + _LET_GO_S,
         )
         transactional = TransactionalProducer(options, self.metrics.record_batch, keep_refused=keep)
         return TransactionalDelivery(
