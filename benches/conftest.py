@@ -50,7 +50,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     needed: dict[Callable[[], object], None] = dict.fromkeys((kafka_libs, rivvend_binary) if brokers else ())
     if not config.getoption("--bench-quick"):
         marks = (mark for item in session.items for mark in item.iter_markers("needs"))
-        needed |= dict.fromkeys(mark.args[0] for mark in marks)
+        needed |= dict.fromkeys(mark.kwargs["fetch"] for mark in marks)
     capture = config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():
         for fetch in needed:
