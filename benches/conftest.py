@@ -1,19 +1,20 @@
-"""The brokers of the tests for the benchmarks, the size of a run, and what becomes of its figures."""
+"""The brokers of the benchmarks, the size of a run, and what becomes of its figures."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
 
 from benches.keeper import Keeper
 from benches.scale import Scale
-from tests.conftest import kafka, rivven, topic_name
+from tests.conftest import topic_name
+from tests.support import KafkaBroker, RivvenBroker
 from tests.support.kafka_dist import kafka_libs
 from tests.support.rivvend_dist import rivvend_binary
 
-__all__ = ["kafka", "rivven", "topic_name"]
+__all__ = ["topic_name"]
 
 _KEEPER = pytest.StashKey[Keeper]()
 
@@ -35,6 +36,21 @@ def pytest_configure(config: pytest.Config) -> None:
 def scale(pytestconfig: pytest.Config) -> Scale:
     """How much to move."""
     return Scale(quick=pytestconfig.getoption("--bench-quick"))
+
+
+# Brokers as they are: those of the tests may have a proxy before them, or options that hasten their start.
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[KafkaBroker]:
+    """A Kafka shared by the whole session."""
+    with KafkaBroker() as broker:
+        yield broker
+
+
+@pytest.fixture(scope="session")
+def rivven() -> Iterator[RivvenBroker]:
+    """A rivvend shared by the whole session."""
+    with RivvenBroker() as broker:
+        yield broker
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
