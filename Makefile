@@ -1,5 +1,6 @@
 # Every target works on a fresh clone; what is already done is not done again.
-# Variables: PYTHON (interpreter for the virtual environment), PYTEST_ARGS, DEMO_ARGS, BENCH_ARGS, FAULTS_ARGS.
+# Variables: PYTHON (interpreter for the virtual environment), PYTEST_ARGS, DEMO_ARGS, BENCH_ARGS, FAULTS_ARGS,
+# BENCHES (files with benchmarks).
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -9,6 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/stamps
 CHECKED := tests/support $(wildcard benches examples)
+BENCHES := benches
 # Rebuilds the native modules when one of these is newer than the last build.
 NATIVE := setup.py ext/Cargo.toml ext/Cargo.lock \
 	$(shell find ext/src -name '*.rs') $(shell find python -name '*.pyx' -o -name '*.pxd')
@@ -23,7 +25,7 @@ help: ## list the targets
 demo: brokers ## see records cross from Kafka to Rivven and back
 	$(BIN)/python -m examples.demo $(DEMO_ARGS)
 
-test: lint unit integration ## everything that must pass before a commit
+test: lint unit integration bench-quick ## everything that must pass before a commit
 
 unit: $(STAMPS)/native ## tests without a socket, Rust and Python
 	cd ext && cargo test --locked
@@ -55,8 +57,11 @@ reference: $(STAMPS)/native ## write the option tables of docs/configuration.md 
 	printf '%s\n\n' '<!-- Made by `make reference`; edit the models instead. -->' >> docs/configuration.md
 	$(BIN)/python -m rivven_kafka.cli spec connect --format markdown >> docs/configuration.md
 
-bench: brokers ## measure; BENCH_ARGS goes to pytest
-	$(BIN)/python -m pytest benches $(BENCH_ARGS)
+bench: brokers ## measure, into benches/results.json; BENCHES="benches/test_sink.py", BENCH_ARGS for pytest
+	$(BIN)/python -m pytest $(BENCHES) -n 0 -s $(BENCH_ARGS)
+
+bench-quick: brokers ## every benchmark with few records: they work, their figures mean nothing
+	$(BIN)/python -m pytest $(BENCHES) -n 0 --bench-quick $(PYTEST_ARGS)
 
 dev: $(STAMPS)/native ## make .venv with an editable install
 	@echo "ready: . $(BIN)/activate"
@@ -96,4 +101,4 @@ brokers: $(STAMPS)/native
 	@$(BIN)/python -m tests.support
 
 .NOTPARALLEL:
-.PHONY: brokers help demo docs reference test unit integration faults lint format bench dev wheel clean preflight
+.PHONY: brokers help demo docs reference test unit integration faults lint format bench bench-quick dev wheel clean preflight

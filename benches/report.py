@@ -1,10 +1,13 @@
-"""What a benchmark found: printed at once, and kept for `benches/results.json` and the plots."""
+"""What a benchmark found: printed at once, and handed to whoever keeps it."""
 
 from __future__ import annotations
 
+import math
 import statistics
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 
@@ -15,7 +18,7 @@ class Candidate:
     Attributes:
         name: What it is.
         samples: What was measured, a figure per round.
-        ratio: Its median over that of the first candidate.
+        ratio: Its median over that of the first candidate; infinite where that is 0.
     """
 
     name: str
@@ -37,6 +40,7 @@ class Target:
         against: Over whose.
         wanted: The least ratio; with `at_most`, the largest.
         measured: The ratio of the medians.
+        at_most: Whether `wanted` is the largest ratio allowed.
     """
 
     candidate: str
@@ -70,8 +74,17 @@ class Comparison:
     targets: Sequence[Target] = field(default=())
 
 
-FOUND: list[Comparison] = []
-"""All comparisons of this run, in order."""
+_keep: ContextVar[Callable[[Comparison], None] | None] = ContextVar("keep", default=None)
+
+
+@contextmanager
+def keeping(keep: Callable[[Comparison], None]) -> Iterator[None]:
+    """Gives every comparison that is shown inside the block to `keep` too."""
+    before = _keep.set(keep)
+    try:
+        yield
+    finally:
+        _keep.reset(before)
 
 
 def show(
@@ -98,25 +111,43 @@ def show(
     """
     medians = {name: statistics.median(samples) for name, samples in rows}
     base = medians[rows[0][0]]
-    candidates = [Candidate(name, samples, medians[name] / base) for name, samples in rows]
+    candidates = [Candidate(name, samples, _over(medians[name], base)) for name, samples in rows]
     targets = [
-        Target(one, other, wanted, medians[one] / medians[other], most)
+        Target(one, other, wanted, _over(medians[one], medians[other]), most)
         for wants, most in ((at_least or {}, False), (at_most or {}, True))
         for (one, other), wanted in wants.items()
     ]
-    FOUND.append(Comparison(group, title, unit, candidates, targets))
-    digits = 0 if base >= 1000 else 3
-    lines = [f"\n{group}: {title}"]
-    for each in candidates:
+    found = Comparison(group, title, unit, candidates, targets)
+    sys.stdout.write(f"\n{text(found)}\n")
+    if (keep := _keep.get()) is not None:
+        keep(found)
+    return {each.name: each.ratio for each in candidates}
+
+
+def text(comparison: Comparison) -> str:
+    """The comparison for a terminal."""
+    unit = comparison.unit
+    digits = 0 if comparison.candidates[0].median >= 1000 else 3
+    lines = [f"{comparison.group}: {comparison.title}"]
+    for each in comparison.candidates:
         spread = f"{min(each.samples):,.{digits}f} .. {max(each.samples):,.{digits}f}"
         lines.append(
             f"  {each.name:<52} {each.median:>14,.{digits}f} {unit}   x{each.ratio:<8.3f} ({spread})"
         )
-    for target in targets:
-        sign = "at most" if target.at_most else "at least"
-        lines.append(
-            f"  {'met   ' if target.met else 'MISSED'} {target.candidate} / {target.against}: "
-            f"{target.measured:.3f}, {sign} {target.wanted:g} wanted"
-        )
-    sys.stdout.write("\n".join(lines) + "\n")
-    return {each.name: each.ratio for each in candidates}
+    lines += [f"  {verdict(target)}" for target in comparison.targets]
+    return "\n".join(lines)
+
+
+def verdict(target: Target) -> str:
+    """Whether a target was reached, in a line."""
+    sign = "at most" if target.at_most else "at least"
+    return (
+        f"{'met   ' if target.met else 'MISSED'} {target.candidate} / {target.against}: "
+        f"{target.measured:.3f}, {sign} {target.wanted:g} wanted"
+    )
+
+
+def _over(one: float, other: float) -> float:
+    if other:
+        return one / other
+    return 1.0 if not one else math.inf
