@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.support import KafkaBroker, RivvenBroker
-from tests.support.kafka_dist import kafka_libs
+from tests.support.kafka_broker import obtain_kafka
 from tests.support.rivvend_dist import rivvend_binary
 
 # A first example may compile or import something slow: time limits belong to pytest-timeout.
@@ -22,6 +22,11 @@ settings.register_profile(
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
+def pytest_configure() -> None:
+    """Makes the brokers of the tests, unlike those of the benchmarks, quick to start rather than quick."""
+    KafkaBroker.short_lived = True
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Obtain the brokers before the first test, outside its time limit and where the progress can be seen."""
     needed = any(
@@ -31,7 +36,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         return
     capture = session.config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():
-        kafka_libs()
+        obtain_kafka()
         rivvend_binary()
 
 
