@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.support import KafkaBroker, RivvenBroker
 from tests.support.kafka_broker import obtain_kafka
+from tests.support.kafka_tap import TappedKafka
 from tests.support.rivvend_dist import rivvend_binary
 
 # A first example may compile or import something slow: time limits belong to pytest-timeout.
@@ -41,9 +42,12 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 @pytest.fixture(scope="session")
-def kafka() -> Iterator[KafkaBroker]:
-    """A Kafka shared by the whole session: make your own topics, and start your own broker to break one."""
-    with KafkaBroker() as broker:
+def kafka() -> Iterator[TappedKafka]:
+    """A Kafka shared by the whole session: make your own topics, and start your own broker to break one.
+
+    Its members choose how soon they are taken for dead, which Kafka's own limit puts at 6 s.
+    """
+    with TappedKafka(properties={"group.min.session.timeout.ms": 500}) as broker:
         yield broker
 
 

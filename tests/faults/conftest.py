@@ -69,10 +69,9 @@ def own_rivven() -> Iterator[RivvenBroker]:
 
 
 @pytest.fixture(scope="session")
-def patient_kafka() -> Iterator[KafkaBroker]:
-    """A Kafka that lets its members choose how soon they are taken for dead, shared: do not break it."""
-    with KafkaBroker(properties={"group.min.session.timeout.ms": 500}) as broker:
-        yield broker
+def patient_kafka(kafka: KafkaBroker) -> KafkaBroker:
+    """The shared Kafka, under a name that says what it is used for: it forgets its members soon if they ask."""
+    return kafka
 
 
 @pytest.fixture
