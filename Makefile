@@ -29,10 +29,11 @@ test: lint unit integration bench-quick ## everything that must pass before a co
 
 unit: $(STAMPS)/native ## tests without a socket, Rust and Python
 	cd ext && cargo test --locked
-	$(BIN)/python -m pytest $(wildcard tests/unit) -m 'not integration and not faults' $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(wildcard tests/unit) -m 'not integration and not faults' $(PYTEST_ARGS)
 
+# Two workers, each with brokers of its own, that share the files out as they stand: the long ones come first.
 integration: brokers ## tests against real brokers, also while they are killed
-	$(BIN)/python -m pytest $(wildcard tests/integration tests/faults) $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(wildcard tests/faults tests/integration) $(PYTEST_ARGS)
 
 faults: brokers ## the long fault scenarios, by a seed; FAULTS_ARGS="--faults-seed N --faults-table FILE"
 	$(BIN)/python -m pytest tests/faults -m 'faults and long' -s $(FAULTS_ARGS)

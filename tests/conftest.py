@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.support import KafkaBroker, RivvenBroker
-from tests.support.kafka_dist import kafka_libs
+from tests.support.kafka_broker import obtain_kafka
+from tests.support.kafka_tap import TappedKafka
 from tests.support.rivvend_dist import rivvend_binary
 
 # A first example may compile or import something slow: time limits belong to pytest-timeout.
@@ -22,6 +23,11 @@ settings.register_profile(
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
+def pytest_configure() -> None:
+    """Makes the brokers of the tests, unlike those of the benchmarks, quick to start rather than quick."""
+    KafkaBroker.short_lived = True
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Obtain the brokers before the first test, outside its time limit and where the progress can be seen."""
     needed = any(
@@ -31,14 +37,17 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         return
     capture = session.config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():
-        kafka_libs()
+        obtain_kafka()
         rivvend_binary()
 
 
 @pytest.fixture(scope="session")
-def kafka() -> Iterator[KafkaBroker]:
-    """A Kafka shared by the whole session: make your own topics, and start your own broker to break one."""
-    with KafkaBroker() as broker:
+def kafka() -> Iterator[TappedKafka]:
+    """A Kafka shared by the whole session: make your own topics, and start your own broker to break one.
+
+    Its members choose how soon they are taken for dead, which Kafka's own limit puts at 6 s.
+    """
+    with TappedKafka(properties={"group.min.session.timeout.ms": 500}) as broker:
         yield broker
 
 

@@ -14,8 +14,9 @@ from tests.support.ports import ReservedPort
 from tests.support.scenario import Flow
 from tests.support.verdicts import markdown, no_verdict, text
 
-_ROWS = pytest.StashKey[list[tuple[str, ...]]]()
-_SEED = pytest.StashKey[int]()
+_ROWS = pytest.StashKey[list[list[str]]]()
+SEED = pytest.StashKey[int]()
+VERDICT = "verdict"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -28,9 +29,29 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Draws the seed, if none is given."""
     config.addinivalue_line("markers", "long: a scenario of minutes, left out unless -m asks for it")
-    seed = config.getoption("faults_seed", None)
-    config.stash[_SEED] = random.randrange(1 << 32) if seed is None else seed
+    # One seed for all workers.
+    seed = getattr(config, "workerinput", {}).get("faults_seed", config.getoption("faults_seed", None))
+    config.stash[SEED] = random.randrange(1 << 32) if seed is None else seed
     config.stash[_ROWS] = []
+    config.pluginmanager.register(_Verdicts(config), "verdicts")
+
+
+class _Verdicts:
+    """Gathers the verdicts where the results of all tests come together, also from other processes."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Hands the seed to a worker of pytest-xdist."""
+        node.workerinput["faults_seed"] = self._config.stash[SEED]
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Takes what `new_flow` has left with a test."""
+        if report.when == "teardown":
+            found = [row for name, row in report.user_properties if name == VERDICT]
+            self._config.stash[_ROWS] += found
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -50,7 +71,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         return
     terminalreporter.section("verdicts")
     terminalreporter.write_line(text(rows))
-    terminalreporter.write_line(f"the same faults again: --faults-seed {config.stash[_SEED]}")
+    terminalreporter.write_line(f"the same faults again: --faults-seed {config.stash[SEED]}")
     path = config.getoption("faults_table", None)
     if path is not None:
         path.write_text(markdown(rows))
@@ -69,10 +90,9 @@ def own_rivven() -> Iterator[RivvenBroker]:
 
 
 @pytest.fixture(scope="session")
-def patient_kafka() -> Iterator[KafkaBroker]:
-    """A Kafka that lets its members choose how soon they are taken for dead, shared: do not break it."""
-    with KafkaBroker(properties={"group.min.session.timeout.ms": 500}) as broker:
-        yield broker
+def patient_kafka(kafka: KafkaBroker) -> KafkaBroker:
+    """The shared Kafka, under a name that says what it is used for: it forgets its members soon if they ask."""
+    return kafka
 
 
 @pytest.fixture
@@ -87,7 +107,7 @@ def new_flow(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callabl
 
     `what` names the scenario, where one test has several.
     """
-    seed = request.config.stash[_SEED]
+    seed = request.config.stash[SEED]
     scenario = re.sub(r"^test_", "", request.node.originalname).replace("_", " ")
     form = "long" if request.node.get_closest_marker("long") else "short"
     flows = []
@@ -120,7 +140,7 @@ def new_flow(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callabl
     for flow in flows:
         missing = no_verdict(flow.name, flow.direction, flow.label, seed)
         row = missing if flow.verdict is None else flow.verdict.row()
-        request.config.stash[_ROWS].append(row)
+        request.node.user_properties.append((VERDICT, row))
         print(text([row]))
         if flow.verdict is not None:
             print(flow.verdict.story())

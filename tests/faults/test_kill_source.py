@@ -4,7 +4,6 @@ import random
 
 import pytest
 
-from tests.support import KafkaBroker
 from tests.support.connector import Connector, advance, source_file, wait_until
 from tests.support.numbered import Arrivals, fill_kafka, rivven_ends, rivven_values
 from tests.support.topics import committed_offsets
@@ -22,24 +21,15 @@ COMMIT_DELAY_S = 0.3
 MOST_RECORDS_PER_S = PARTITIONS / 0.0015
 
 
-@pytest.fixture(scope="module")
-def patient_kafka():
-    """A Kafka that lets its members choose how soon they are taken for dead."""
-    with KafkaBroker(properties={"group.min.session.timeout.ms": 500}) as broker:
-        yield broker
-
-
 @pytest.mark.timeout(150)
-def test_ten_kills_lose_nothing_and_repeat_what_was_not_committed(
-    patient_kafka, rivven, topic_name, tmp_path
-):
+def test_ten_kills_lose_nothing_and_repeat_what_was_not_committed(kafka, rivven, topic_name, tmp_path):
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")
     chance = random.Random(seed)
     origin, copy = topic_name(), topic_name()
-    fill_kafka(patient_kafka.bootstrap, origin, PARTITIONS, COUNT)
+    fill_kafka(kafka.bootstrap, origin, PARTITIONS, COUNT)
     config = source_file(
-        patient_kafka.bootstrap,
+        kafka.bootstrap,
         rivven.bootstrap,
         origin,
         copy,
@@ -56,10 +46,7 @@ def test_ten_kills_lose_nothing_and_repeat_what_was_not_committed(
 
     def complete():
         # Not by reading the records again and again: that would use up rivvend's quota.
-        return (
-            sum(committed_offsets(patient_kafka.bootstrap, f"g-{origin}", origin).values())
-            == PARTITIONS * COUNT
-        )
+        return sum(committed_offsets(kafka.bootstrap, f"g-{origin}", origin).values()) == PARTITIONS * COUNT
 
     connector = Connector(tmp_path, config)
     for _ in range(KILLS):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.kafka_tap import ApiKey, KafkaTap, TappedKafka
+from tests.support.kafka_tap import ApiKey, KafkaTap
 from tests.support.scenario import COMBINATIONS, ON_THE_WIRE
 
 pytestmark = [pytest.mark.faults, pytest.mark.long, pytest.mark.timeout(400)]
@@ -11,21 +11,15 @@ KAFKA_STORAGE_ERROR = 56
 """Source: the error codes of the Kafka protocol guide."""
 
 
-@pytest.fixture(scope="module")
-def tapped_kafka():
-    with TappedKafka(properties={"group.min.session.timeout.ms": 500}) as broker:
-        yield broker
-
-
 @pytest.mark.parametrize(("direction", "guarantee"), [each for each in COMBINATIONS if each[0] == "sink"])
-def test_kafka_says_twice_that_its_disk_fails(tapped_kafka, rivven, new_flow, direction, guarantee):
+def test_kafka_says_twice_that_its_disk_fails(kafka, rivven, new_flow, direction, guarantee):
     flow = new_flow(
         direction,
         guarantee,
-        tapped_kafka,
+        kafka,
         rivven,
         what="Kafka says that its disk fails, 2x",
-        kafka_address=tapped_kafka.tap.address,
+        kafka_address=kafka.tap.address,
     )
     connector = flow.connector()
     flow.start(connector)
@@ -35,7 +29,7 @@ def test_kafka_says_twice_that_its_disk_fails(tapped_kafka, rivven, new_flow, di
         # What is refused may be stored all the same, at every attempt.
         with (
             flow.fault("storage error", held=20 * ON_THE_WIRE),
-            tapped_kafka.tap.fault(ApiKey.Produce, refuse) as fault,
+            kafka.tap.fault(ApiKey.Produce, refuse) as fault,
         ):
             flow.watch(2)
         assert fault.hits

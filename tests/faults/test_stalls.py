@@ -48,14 +48,17 @@ class Running:
 
         wait_until(seen, timeout, self.connector.log_tail)
 
-    def wait_stalled(self, reason):
-        """Until it is stalled for this reason; returns its status."""
+    def wait_stalled(self, reason, partitions=1):
+        """Until so many partitions at least are stalled, all for this reason; returns its status."""
         self.wait(503, "stalled since")
-        status = self.status()
-        assert all(reason in stall["reason"] for stall in status["stalled"]), status
+        wait_until(lambda: len(self.status()["stalled"]) >= partitions, 10, self.connector.log_tail)
         health = ask(self._port.address, "/health")
         assert health.code == 503
-        assert health.json[self._kind][0]["stalled"] == status["stalled"]
+        status = self.status()
+        assert all(reason in stall["reason"] for stall in status["stalled"]), status
+        # Another one may be noticed between the two answers.
+        known = health.json[self._kind][0]["stalled"]
+        assert known == status["stalled"][: len(known)] != []
         return status
 
     def metric(self, name):
@@ -91,12 +94,11 @@ def test_a_source_whose_rivven_stands_still(kafka, own_rivven, origin, tmp_path,
         own_rivven.pause()
         write(kafka.bootstrap, origin, range(100, 200))
         begin = time.monotonic()
-        status = running.wait_stalled("Rivven does not acknowledge what was sent")
+        status = running.wait_stalled("Rivven does not acknowledge what was sent", PARTITIONS)
         assert time.monotonic() - begin >= 2.5
-        assert [(stall["partition"], stall["position"], stall["end"]) for stall in status["stalled"]] == [
-            (0, 100, 200),
-            (1, 100, 200),
-        ]
+        # In the order in which they were noticed.
+        found = sorted((stall["partition"], stall["position"], stall["end"]) for stall in status["stalled"])
+        assert found == [(0, 100, 200), (1, 100, 200)]
         assert running.metric("rivven_kafka_connector_stalled_partitions") == PARTITIONS
         assert running.metric("rivven_kafka_connector_stalls_total") == PARTITIONS
         assert re.search(r"WARNING stalled since .*: Rivven does not acknowledge", connector.log())
@@ -124,7 +126,7 @@ def test_a_source_whose_kafka_stands_still(own_kafka, rivven, origin, tmp_path, 
         committed = partial(committed_offsets, own_kafka.bootstrap, f"g-{origin}", origin)
         wait_until(lambda: sum(committed().values()) == 200, 30, connector.log_tail)
         own_kafka.pause()
-        status = running.wait_stalled("")
+        status = running.wait_stalled("", PARTITIONS)
         # Nobody knows whether there is more: the end is that of before.
         assert [(stall["position"], stall["end"]) for stall in status["stalled"]] == [(100, 100)] * PARTITIONS
         wait_until(lambda: "INFO restart in" in connector.log(), 30, connector.log_tail)
@@ -202,13 +204,15 @@ def test_what_is_idle_or_slow_is_not_stalled(kafka, rivven, topic_name, tmp_path
     for topic in (idle, slow, copy):
         create_topic(kafka.bootstrap, topic, PARTITIONS)
     write(kafka.bootstrap, slow, range(1_000))
-    sink = {"request_timeout_ms": 500, "delivery_timeout_ms": 2_000, "stall_timeout_ms": 3_000}
-    document = source_file(kafka.bootstrap, rivven.bootstrap, idle, idle, f"g-{idle}", **QUICK)
-    other = source_file(kafka.bootstrap, rivven.bootstrap, slow, slow, f"g-{slow}", **QUICK)
+    # Nothing fails here: what a busy machine answers late must not look as if it did.
+    sink = {"request_timeout_ms": 2_000, "delivery_timeout_ms": 2_500, "stall_timeout_ms": 3_000}
+    source = QUICK | {"request_timeout_ms": 2_500}
+    document = source_file(kafka.bootstrap, rivven.bootstrap, idle, idle, f"g-{idle}", **source)
+    other = source_file(kafka.bootstrap, rivven.bootstrap, slow, slow, f"g-{slow}", **source)
     document["sources"]["slow"] = other["sources"]["in"] | {"rate_limit": {"events_per_second": 5}}
     out = sink_file(kafka.bootstrap, rivven.bootstrap, idle, copy, f"g-{idle}", **sink)
     document["sinks"] = out["sinks"]
-    document["broker"]["request_timeout_ms"] = 1_000
+    document["broker"]["request_timeout_ms"] = 2_500
     document["settings"] = {"health": {"enabled": True, "port": port.number}}
     fill_rivven(rivven.bootstrap, copy, PARTITIONS, 200)
     entry = out["sinks"]["out"] | {"topics": [copy], "consumer_group": f"g-{copy}"}

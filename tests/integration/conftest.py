@@ -10,18 +10,11 @@ from tests.support.proxied_kafka import ProxiedKafka
 from tests.support.rivven_tap import RivvenTap
 
 
-@pytest.fixture(scope="session")
-def _tapped_kafka() -> Iterator[TappedKafka]:
-    # Sessions shorter than 6 s are refused otherwise.
-    with TappedKafka(properties={"group.min.session.timeout.ms": 500}) as broker:
-        yield broker
-
-
 @pytest.fixture
-def tapped(_tapped_kafka: TappedKafka) -> TappedKafka:
-    """A Kafka for the whole session, its clients connected through a tap that remembers only this test."""
-    _tapped_kafka.tap.clear()
-    return _tapped_kafka
+def tapped(kafka: TappedKafka) -> TappedKafka:
+    """The shared Kafka, for clients that are connected through its tap, which remembers only this test."""
+    kafka.tap.clear()
+    return kafka
 
 
 @pytest.fixture

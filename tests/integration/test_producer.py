@@ -15,10 +15,16 @@ from tests.support.topics import create_topic
 pytestmark = pytest.mark.integration
 
 
+def senders():
+    """The threads of producers in this process."""
+    return {thread for thread in threading.enumerate() if "network-thread" in thread.name}
+
+
 def test_closing_does_not_wait_for_a_kafka_that_is_gone(topic_name):
     topic = topic_name()
     with KafkaBroker() as kafka:
         create_topic(kafka.bootstrap, topic, 1)
+        others = senders()
         producer = BatchProducer({"bootstrap_servers": [kafka.bootstrap], "acks": -1})
         encoder = SinkEncoder(1)
 
@@ -32,8 +38,7 @@ def test_closing_does_not_wait_for_a_kafka_that_is_gone(topic_name):
         kafka.pause()
         send(b"not answered")
         producer.close(0.2)
-        names = [thread.name for thread in threading.enumerate() if "network-thread" in thread.name]
-        assert not names, "the sender has ended"
+        assert not senders() - others, "the sender has ended"
         assert producer.in_flight == 0
         with pytest.raises(DeliveryError, match="closed"):
             producer.check()
@@ -46,6 +51,7 @@ def test_closing_with_many_batches_leaves_neither_thread_nor_connection(tapped, 
     topic = topic_name()
     create_topic(tapped.bootstrap, topic, 3)
     options = {"bootstrap_servers": [tapped.tap.address], "acks": -1, "client_id": topic}
+    others = senders()
     producer = BatchProducer(options)
     encoder = SinkEncoder(3, batch_size_bytes=1)
     with tapped.tap.drop(ApiKey.Produce):
@@ -57,7 +63,7 @@ def test_closing_with_many_batches_leaves_neither_thread_nor_connection(tapped, 
         wait_until(lambda: tapped.tap.of_client(topic, ApiKey.Produce), 10)
         producer.close(0.2)
     assert producer.in_flight == 0
-    assert not [thread.name for thread in threading.enumerate() if "network-thread" in thread.name]
+    assert not senders() - others
     mine = {exchange.connection for exchange in tapped.tap.of_client(topic)}
     connections = tapped.tap.connections()
     wait_until(lambda: all(connections[number].closed is not None for number in mine), 10)

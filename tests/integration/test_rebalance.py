@@ -13,15 +13,24 @@ pytestmark = pytest.mark.integration
 
 PARTITIONS = 8
 
-# One record to a batch slows the sink down, and few large records under way keep a handover short: so the
-# others arrive in the middle.
-SLOW_SINK = {
+# Few large records under way keep a handover short.
+SINK = {
     "batch_size_bytes": 1,
     "max_in_flight_bytes": 1 << 20,
     "session_timeout_ms": 2_000,
     "heartbeat_interval_ms": 100,
 }
 PADDING = 2_000
+# Slow enough for the others to arrive in the middle, on a busy machine too.
+SINK_RATE = 500
+SINK_COUNT = 750
+
+
+def slow_sink(kafka, rivven, origin, copy, **options):
+    """A configuration with one sink, whose rate is limited."""
+    config = sink_file(kafka.bootstrap, rivven.bootstrap, origin, copy, f"g-{origin}", **SINK | options)
+    config["sinks"]["out"]["rate_limit"] = {"events_per_second": SINK_RATE, "burst_capacity": 50}
+    return config
 
 
 def source_assignments(connector):
@@ -86,11 +95,12 @@ def test_a_second_source_joins_and_leaves(kafka, rivven, topic_name, tmp_path):
 
 @pytest.mark.timeout(120)
 def test_three_sinks_come_and_go(kafka, rivven, topic_name, tmp_path):
-    count = 1_500
+    count = SINK_COUNT
     origin, copy = topic_name(), topic_name()
     create_topic(kafka.bootstrap, copy, PARTITIONS)
     fill_rivven(rivven.bootstrap, origin, PARTITIONS, count, PADDING)
-    config = sink_file(kafka.bootstrap, rivven.bootstrap, origin, copy, f"g-{origin}", **SLOW_SINK)
+    # Nobody dies here: a session that ended on a busy machine would be another test.
+    config = slow_sink(kafka, rivven, origin, copy, session_timeout_ms=20_000)
     first, second, third = (Connector(tmp_path, config, name) for name in ("first", "second", "third"))
 
     def written():
@@ -144,11 +154,11 @@ def test_sinks_with_transactions_hand_over_without_fencing_each_other(kafka, riv
 @pytest.mark.parametrize("victim", ["first", "second"])
 def test_the_others_take_over_from_a_sink_that_is_killed(kafka, rivven, topic_name, tmp_path, victim):
     """The first sink leads the group: the leader's death must not be special."""
-    count = 1_500
+    count = SINK_COUNT
     origin, copy = topic_name(), topic_name()
     create_topic(kafka.bootstrap, copy, PARTITIONS)
     fill_rivven(rivven.bootstrap, origin, PARTITIONS, count, PADDING)
-    config = sink_file(kafka.bootstrap, rivven.bootstrap, origin, copy, f"g-{origin}", **SLOW_SINK)
+    config = slow_sink(kafka, rivven, origin, copy)
     first, second = (Connector(tmp_path, config, name) for name in ("first", "second"))
 
     def written():
@@ -169,5 +179,5 @@ def test_the_others_take_over_from_a_sink_that_is_killed(kafka, rivven, topic_na
             wait_until(complete, 60, survivor.log_tail)
             assert survivor.stop() == 0, survivor.log_tail()
     arrivals = Arrivals.of(kafka_values(kafka.bootstrap, copy), PARTITIONS, count)
-    # At most 4,000 records/s in the commit interval of 0.1 s and what a commit takes on a busy machine.
-    arrivals.check(most_duplicates=1_200)
+    # What one sink writes in a second: the commit interval of 0.1 s, and what a commit takes on a busy machine.
+    arrivals.check(most_duplicates=SINK_RATE + 50)

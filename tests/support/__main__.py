@@ -1,11 +1,11 @@
 """``python -m tests.support``: obtain both brokers now, where the progress can be seen."""
 
-from tests.support.kafka_dist import kafka_libs
+from tests.support.kafka_broker import obtain_kafka
 from tests.support.rivvend_dist import rivvend_binary
 
 
 def main() -> None:
-    for path in (kafka_libs(), rivvend_binary()):
+    for path in (obtain_kafka().directory, rivvend_binary()):
         print(path)
 
 

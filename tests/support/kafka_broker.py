@@ -2,20 +2,21 @@
 
 import base64
 import contextlib
+import shutil
 import socket
 import subprocess
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from kafka import KafkaAdminClient
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka.errors import KafkaError
 
 from tests.support.broker import Broker, BrokerError
 from tests.support.kafka_dist import KAFKA_VERSION, java, kafka_libs
+from tests.support.kafka_start import KafkaStart, kafka_start
 from tests.support.ports import LOOPBACK, ReservedPort
 
-# No -XX:TieredStopAtLevel: it would shorten the start by slowing down what the benches measure.
 _JVM = (
     "-Xms256m",
     "-Xmx512m",
@@ -24,6 +25,7 @@ _JVM = (
     "-Dorg.slf4j.simpleLogger.showDateTime=true",
     "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
 )
+_FIRST_COMPILER = ("-XX:TieredStopAtLevel=1",)
 
 
 class KafkaBroker(Broker):
@@ -31,6 +33,8 @@ class KafkaBroker(Broker):
 
     name = "kafka"
     stop_timeout = 30.0
+    short_lived = False
+    """Whether to do without the JVM's second compiler: that costs less CPU for minutes, and is slower afterwards."""
 
     def __init__(
         self,
@@ -86,27 +90,17 @@ class KafkaBroker(Broker):
         return java(kafka_libs(self.version), *arguments)
 
     def _prepare(self) -> None:
+        self._write_properties()
+        obtain_kafka(self.version).format(self.data_dir)
+
+    def _write_properties(self) -> None:
         lines = "".join(f"{key}={value}\n" for key, value in self.properties.items())
         self._properties_path.write_text(lines)
-        if (self.data_dir / "meta.properties").exists():
-            return
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        done = subprocess.run(
-            [
-                *self.tool("-XX:TieredStopAtLevel=1", "kafka.tools.StorageTool", "format"),
-                # A random id may begin with a dash: joined to its option it cannot be taken for another one.
-                f"--cluster-id={cluster}",
-                f"--config={self._properties_path}",
-            ],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode != 0:
-            raise BrokerError(f"formatting {self.data_dir} failed:\n{done.stdout}{done.stderr}")
 
     def _command(self) -> list[str]:
-        return self.tool(*self._jvm, "kafka.Kafka", str(self._properties_path))
+        first = _FIRST_COMPILER if self.short_lived else ()
+        options = (*self._jvm, *first, *obtain_kafka(self.version).options)
+        return self.tool(*options, "kafka.Kafka", str(self._properties_path))
 
     def _answers(self, timeout: float) -> bool:
         milliseconds = max(1, int(timeout * 1000))
@@ -129,3 +123,59 @@ class KafkaBroker(Broker):
     def _release_ports(self) -> None:
         super()._release_ports()
         self._controller_port.release()
+
+
+def obtain_kafka(version: str = KAFKA_VERSION) -> KafkaStart:
+    """Fetches that version and starts it once, the first time; returns what others of it begin with."""
+    return kafka_start(version, lambda start: _FirstKafka(start, version).run())
+
+
+class _FirstKafka(KafkaBroker):
+    """The first Kafka of its version on this machine; the others begin with what it leaves."""
+
+    def __init__(self, start: KafkaStart, version: str) -> None:
+        super().__init__(version=version)
+        self._leaves = start
+
+    def run(self) -> None:
+        """Formats, starts, gives it what makes it load the most of its classes, and stops it."""
+        with self:
+            topic = "first"
+            with contextlib.closing(KafkaAdminClient(bootstrap_servers=self.bootstrap)) as admin:
+                admin.create_topics({topic: {"num_partitions": 1, "replication_factor": 1}})
+            options = {"bootstrap_servers": self.bootstrap, "metrics_enabled": False}
+            with contextlib.closing(KafkaProducer(**options, transactional_id=topic)) as producer:
+                producer.init_transactions()
+                producer.begin_transaction()
+                producer.send(topic, b"value").get(30)
+                producer.commit_transaction()
+            reader = KafkaConsumer(topic, **options, group_id=topic, auto_offset_reset="earliest")
+            with contextlib.closing(reader) as consumer:
+                next(iter(consumer))
+                consumer.commit()
+            # It writes the archive when it ends.
+            self.stop(120)
+
+    def _prepare(self) -> None:
+        self._write_properties()
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        done = subprocess.run(
+            [
+                *self.tool(*_FIRST_COMPILER, "kafka.tools.StorageTool", "format"),
+                # A random id may begin with a dash: joined to its option it cannot be taken for another one.
+                f"--cluster-id={cluster}",
+                f"--config={self._properties_path}",
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise BrokerError(f"formatting {self.data_dir} failed:\n{done.stdout}{done.stderr}")
+        shutil.copytree(self.data_dir, self._leaves.formatted)
+
+    def _command(self) -> list[str]:
+        archive = f"-XX:ArchiveClassesAtExit={self._leaves.classes}"
+        # Other JVMs than OpenJDK's own may not know it.
+        options = (*self._jvm, "-XX:+IgnoreUnrecognizedVMOptions", archive)
+        return self.tool(*options, "kafka.Kafka", str(self._properties_path))

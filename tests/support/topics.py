@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+from kafka.errors import MetadataEmptyBrokerList
 from rivven_kafka._native import SinkEncoder, block_from_rows
 from rivven_kafka.kafka import BatchProducer
 
 Headers = list[tuple[str, bytes | None]]
+T = TypeVar("T")
+_PATIENCE_S = 30.0
 
 
 class Row(NamedTuple):
@@ -75,9 +79,11 @@ class TopicWriter:
         self._producer.check()
 
     def close(self) -> None:
-        """Flushes and closes."""
-        self.flush()
-        self._producer.close()
+        """Flushes and closes, the thread of the producer also when Kafka does not take everything."""
+        try:
+            self.flush()
+        finally:
+            self._producer.close()
 
     def __enter__(self) -> TopicWriter:
         return self
@@ -123,7 +129,7 @@ class EndOffsets:
     def __init__(self, bootstrap: str, topic: str) -> None:
         options = {"metrics_enabled": False, "enable_auto_commit": False}
         self._consumer = KafkaConsumer(bootstrap_servers=bootstrap, **options)
-        numbers = self._consumer.partitions_for_topic(topic) or ()
+        numbers = _patiently(lambda: self._consumer.partitions_for_topic(topic)) or ()
         self._partitions = [TopicPartition(topic, number) for number in numbers]
 
     def read(self) -> dict[int, int]:
@@ -141,6 +147,18 @@ def end_offsets(bootstrap: str, topic: str) -> dict[int, int]:
     """The offset after the last record of each partition of a Kafka topic."""
     with EndOffsets(bootstrap, topic) as offsets:
         return offsets.read()
+
+
+def _patiently(call: Callable[[], T]) -> T:
+    """Asks again while Kafka has no broker: after a freeze it is shut out until its next heartbeat."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            return call()
+        except MetadataEmptyBrokerList:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.05)
 
 
 def committed_offsets(bootstrap: str, group: str, topic: str) -> dict[int, int]:

@@ -32,6 +32,7 @@ class TransactionalWriter(Writer):
 
     def __init__(self, writer: Writer, bootstrap: str, topic: str, chance: Random, padding: int) -> None:
         super().__init__(writer._partitions, padding, writer._backlog, writer._arrived)
+        writer.abandon()
         self._topic = topic
         self._chance = chance
         self._options = {"bootstrap_servers": bootstrap, "metrics_enabled": False, "linger_ms": 5}
@@ -63,7 +64,7 @@ class TransactionalWriter(Writer):
                     self._stop.wait(_LOOK_S)
                     continue
                 self._transaction()
-            self._producer.close()
+            self._close()
         except BaseException as error:  # told by `finish`, in the thread of the test
             self._error = error
 
@@ -89,4 +90,4 @@ class TransactionalWriter(Writer):
         raise NotImplementedError
 
     def _close(self) -> None:
-        raise NotImplementedError
+        self._producer.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -67,6 +68,8 @@ class Writer(ABC):
     def abandon(self) -> None:
         """Adds nothing more, and waits for nothing: the broker may be gone."""
         self._stop.set()
+        if self._thread.ident is None:
+            self._close()
 
     def _run(self) -> None:
         try:
@@ -81,6 +84,8 @@ class Writer(ABC):
             self._close()
         except BaseException as error:  # told by `finish`, in the thread of the test
             self._error = error
+            with contextlib.suppress(Exception):
+                self._close()
 
     @abstractmethod
     def _write(self, partition: int, rows: Rows) -> None: ...

@@ -1,9 +1,13 @@
 """The judge of the fault scenarios sees what it is there to see."""
 
+import os
+
 import pytest
 
 from tests.support.observer import Timeline
 from tests.support.verdicts import COLUMNS, MOST_RSS, Differences, Fault, Verdict, markdown, no_verdict, text
+
+pytest_plugins = "pytester"
 
 
 def values(*sequences, partition=0):
@@ -77,3 +81,30 @@ def test_the_table():
     assert {len(cells) for cells in rows} == {len(COLUMNS)}
     assert markdown(rows).count("\n") == 4
     assert text(rows).splitlines()[-1].endswith("broke off")
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_the_verdicts_of_all_workers_come_together(pytester, pytestconfig, monkeypatch, workers):
+    monkeypatch.setenv("PYTHONPATH", str(pytestconfig.rootpath), prepend=os.pathsep)
+    pytester.makepyfile(
+        """
+        import pytest
+        from tests.faults.conftest import SEED, VERDICT
+        from tests.support.verdicts import no_verdict
+
+        @pytest.mark.parametrize("name", ["first", "second"])
+        def test_flow(request, name):
+            row = no_verdict(name, "source", "at_least_once", request.config.stash[SEED])
+            request.node.user_properties.append((VERDICT, row))
+        """
+    )
+    done = pytester.runpytest_subprocess(
+        *("-p", "tests.faults.conftest", "-p", "no:cacheprovider"),
+        *("-n", str(workers), "--faults-table", "table"),
+    )
+    done.assert_outcomes(passed=2)
+    lines = (pytester.path / "table").read_text().splitlines()[2:]
+    cells = sorted([cell.strip() for cell in line.split("|")[1:-1]] for line in lines)
+    assert [row[0] for row in cells] == ["first", "second"]
+    [seed] = {row[-2] for row in cells}
+    done.stdout.fnmatch_lines([f"the same faults again: --faults-seed {seed}"])
