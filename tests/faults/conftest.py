@@ -109,7 +109,8 @@ def new_flow(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callabl
     """
     seed = request.config.stash[SEED]
     scenario = re.sub(r"^test_", "", request.node.originalname).replace("_", " ")
-    form = "long" if request.node.get_closest_marker("long") else "short"
+    long = request.node.get_closest_marker("long")
+    form, patience_s = ("long", 30.0) if long else ("short", 10.0)
     flows = []
     with ExitStack() as stack:
 
@@ -131,6 +132,7 @@ def new_flow(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callabl
                 tmp_path,
                 seed,
                 name=f"{what or scenario} ({form})",
+                patience_s=patience_s,
                 **options,
             )
             flows.append(flow)

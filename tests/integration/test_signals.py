@@ -41,21 +41,21 @@ def test_a_source_that_is_stopped_goes_on_without_a_duplicate(kafka, rivven, top
 
 
 def test_a_sink_that_is_stopped_goes_on_without_a_duplicate(kafka, rivven, topic_name, tmp_path):
-    count = 2_000
+    count = 1_000
     origin, copy = topic_name(), topic_name()
     create_topic(kafka.bootstrap, copy, PARTITIONS)
     fill_rivven(rivven.bootstrap, origin, PARTITIONS, count, padding=2_000)
-    # One record to a batch, and a part of the records under way: slow enough to be stopped in the middle.
+    # A part of the records under way, and a rate: slow enough to be stopped in the middle.
     config = sink_file(
         kafka.bootstrap,
         rivven.bootstrap,
         origin,
         copy,
         f"g-{origin}",
-        batch_size_bytes=1,
         max_in_flight_bytes=1 << 20,
         commit_interval_ms=600_000,
     )
+    config["sinks"]["out"]["rate_limit"] = {"events_per_second": 1_000, "burst_capacity": 100}
 
     def written():
         return sum(end_offsets(kafka.bootstrap, copy).values())

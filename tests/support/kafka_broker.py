@@ -8,6 +8,7 @@ import subprocess
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka.errors import KafkaError
@@ -143,15 +144,16 @@ class _FirstKafka(KafkaBroker):
             topic = "first"
             with contextlib.closing(KafkaAdminClient(bootstrap_servers=self.bootstrap)) as admin:
                 admin.create_topics({topic: {"num_partitions": 1, "replication_factor": 1}})
-            options = {"bootstrap_servers": self.bootstrap, "metrics_enabled": False}
+            options: dict[str, Any] = {"bootstrap_servers": self.bootstrap, "metrics_enabled": False}
             with contextlib.closing(KafkaProducer(**options, transactional_id=topic)) as producer:
                 producer.init_transactions()
                 producer.begin_transaction()
                 producer.send(topic, b"value").get(30)
                 producer.commit_transaction()
-            reader = KafkaConsumer(topic, **options, group_id=topic, auto_offset_reset="earliest")
+            options |= {"auto_offset_reset": "earliest", "consumer_timeout_ms": 60_000}
+            reader = KafkaConsumer(topic, **options, group_id=topic)
             with contextlib.closing(reader) as consumer:
-                next(iter(consumer))
+                assert next(iter(consumer), None), "the record is there"
                 consumer.commit()
             # It writes the archive when it ends.
             self.stop(120)

@@ -69,6 +69,8 @@ class Flow:
         value_format: Of the connectors; None is the default of the direction.
         kafka_address: Where the connectors find Kafka, if elsewhere.
         rivven_address: Where the connectors find Rivven, if elsewhere.
+        patience_s: How long a steady rate, and the full rate after a fault, are waited for. No verdict needs them:
+            they tell how long a recovery took.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class Flow:
         value_format: str | None = None,
         kafka_address: str | None = None,
         rivven_address: str | None = None,
+        patience_s: float = _RECOVERY_S,
     ) -> None:
         self.direction, self.guarantee = direction, guarantee
         self.kafka, self.rivven = kafka, rivven
@@ -101,6 +104,7 @@ class Flow:
         self._value_format = value_format
         self._kafka_address = kafka_address or kafka.bootstrap
         self._rivven_address = rivven_address or rivven.bootstrap
+        self._patience_s = patience_s
         self._begin = 0.0
         self.rss = 0
         """Largest resident set of a connector so far (bytes)."""
@@ -227,7 +231,7 @@ class Flow:
         self.advance(1)
         self.watch(_STEADY_S)
         with contextlib.suppress(AssertionError):
-            wait_until(self._steady, _RECOVERY_S)
+            wait_until(self._steady, self._patience_s)
 
     def _steady(self) -> bool:
         """Whether the rates of the last two seconds are alike."""
@@ -252,10 +256,11 @@ class Flow:
         time.sleep(seconds)
         assert self.progress() >= 0
 
-    def recover(self, timeout: float = _RECOVERY_S) -> bool:
+    def recover(self, timeout: float | None = None) -> bool:
         """Waits for the full rate after the last fault; False if it was not reached in time."""
         last = self.faults[-1]
         with contextlib.suppress(AssertionError):
+            timeout = self._patience_s if timeout is None else timeout
             wait_until(lambda: self._recovery(last, time.monotonic()) is not None, timeout)
         return self._recovery(last, time.monotonic()) is not None
 
