@@ -1,5 +1,7 @@
 //! Events for Python: to see what a source publishes, and to test it.
 
+#![allow(clippy::doc_markdown)] // these are Python docstrings, in Google style
+
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 

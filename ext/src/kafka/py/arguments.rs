@@ -27,9 +27,10 @@ pub(super) fn encode_headers(out: &mut Vec<u8>, headers: &Bound<'_, PyAny>) -> P
         PyResult::Ok(())
     };
     // Nearly always a list, which needs no iterator object.
-    match headers.cast::<PyList>() {
-        Ok(list) => list.iter().try_for_each(&mut encode)?,
-        Err(_) => headers.try_iter()?.try_for_each(|header| encode(header?))?,
+    if let Ok(list) = headers.cast::<PyList>() {
+        list.iter().try_for_each(&mut encode)?;
+    } else {
+        headers.try_iter()?.try_for_each(|header| encode(header?))?;
     }
     Ok(count)
 }
