@@ -32,6 +32,8 @@ mod _native {
     #[pymodule_export]
     use crate::bridge::bad_record::BadRecord;
     #[pymodule_export]
+    use crate::bridge::event_python::encode_events;
+    #[pymodule_export]
     use crate::bridge::position_index::PositionIndex;
     #[pymodule_export]
     use crate::bridge::publisher::{producer_ids, PyPublisher};

@@ -25,6 +25,7 @@ __all__ = [
     "__profile__",
     "apply_transforms",
     "block_from_rows",
+    "encode_events",
     "murmur2",
     "partition_for_key",
     "producer_ids",
@@ -356,6 +357,11 @@ class PositionIndex:
 
 def apply_transforms(transforms: str, event: bytes, *, value_format: str = "event") -> bytes | None:
     """What becomes of one event (raw: of one value); None if a filter drops it."""
+
+def encode_events(
+    block: RecordBlock, *, include_headers: bool = True, include_key: bool = True
+) -> list[bytes]:
+    """The events that a source publishes for the records of a block, as JSON."""
 
 def block_from_rows(
     topic: str,

@@ -5,6 +5,7 @@ pub mod encoder;
 pub mod event_decode;
 pub mod event_encode;
 pub mod event_position;
+pub mod event_python;
 pub mod json;
 pub mod outgoing;
 pub mod position_index;

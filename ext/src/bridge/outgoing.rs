@@ -8,10 +8,9 @@ use serde::Deserializer as _;
 use serde_json::value::RawValue;
 
 use crate::bridge::event_decode::{decode_event, Event};
-use crate::bridge::event_encode::write_position;
 use crate::bridge::transform::Transforms;
 use crate::error::{Error, Kind, Result};
-use crate::kafka::writer::encode_header;
+use crate::kafka::writer::{encode_header, encode_header_of};
 use crate::record::{Block, Record};
 
 /// What a Rivven value is.
@@ -144,10 +143,11 @@ fn write_rivven_headers(block: &Block, record: &Record, event: Option<&Event<'_>
         optional(b"rivven_position", event.position.as_deref());
         optional(b"rivven_transaction_id", event.transaction_id.as_deref());
     } else {
-        let mut position = Vec::with_capacity(block.topic.len() + 24);
-        write_position(&mut position, &block.topic, block.partition, record.offset);
-        // Topic names of Rivven need no escaping, so what stands between the quotes is the position.
-        optional(b"rivven_position", std::str::from_utf8(&position[1..position.len() - 1]).ok());
+        count += 1;
+        let (mut partition, mut offset) = (itoa::Buffer::new(), itoa::Buffer::new());
+        let (partition, offset) = (partition.format(block.partition), offset.format(record.offset));
+        let position = [&block.topic, ":", partition, ":", offset];
+        encode_header_of(out, b"rivven_position", &position.map(str::as_bytes));
     }
     count
 }

@@ -17,7 +17,7 @@ use crate::bridge::transform::Transforms;
 use crate::error::{Error, Kind, Result};
 use crate::kafka::compression::Codec;
 use crate::kafka::murmur2::partition_for_key;
-use crate::kafka::py::RecordBlock;
+use crate::kafka::py::{sealed_bytes, RecordBlock};
 use crate::kafka::writer::{encode_header, BatchWriter, SealedBatch};
 use crate::record::Block;
 use crate::tracker::{Ticket, Tracker};
@@ -263,7 +263,7 @@ impl SinkEncoder {
                     Self::seal(state, partition)?;
                 }
                 let open = state.open[partition].get_or_insert_with(|| Open {
-                    writer: BatchWriter::new(self.codec),
+                    writer: BatchWriter::for_size(self.codec, self.batch_size_bytes),
                     shares: Shares::default(),
                     since: Instant::now(),
                 });
@@ -364,10 +364,8 @@ impl OutgoingBatch {
         producer_epoch: i16,
         base_sequence: i32,
         transactional: bool,
-    ) -> Bound<'py, PyBytes> {
-        let bytes =
-            py.detach(|| self.sealed.to_bytes(producer_id, producer_epoch, base_sequence, transactional));
-        PyBytes::new(py, &bytes)
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        sealed_bytes(py, &self.sealed, producer_id, producer_epoch, base_sequence, transactional)
     }
 
     /// The batch in two halves, for a broker that found it too large.

@@ -151,24 +151,34 @@ impl BatchHeader {
 
     /// The batch of this header and `payload`, with length and checksum.
     pub fn write(&self, payload: &[u8]) -> Vec<u8> {
-        let mut out = Vec::with_capacity(BATCH_HEADER + payload.len());
-        out.extend_from_slice(&self.base_offset.to_be_bytes());
-        out.extend_from_slice(&((BATCH_HEADER - LOG_OVERHEAD + payload.len()) as i32).to_be_bytes());
-        out.extend_from_slice(&self.leader_epoch.to_be_bytes());
-        out.push(2);
-        out.extend_from_slice(&[0; 4]);
-        out.extend_from_slice(&self.attributes.to_be_bytes());
-        out.extend_from_slice(&self.last_offset_delta.to_be_bytes());
-        out.extend_from_slice(&self.base_timestamp.to_be_bytes());
-        out.extend_from_slice(&self.max_timestamp.to_be_bytes());
-        out.extend_from_slice(&self.producer_id.to_be_bytes());
-        out.extend_from_slice(&self.producer_epoch.to_be_bytes());
-        out.extend_from_slice(&self.base_sequence.to_be_bytes());
-        out.extend_from_slice(&self.count.to_be_bytes());
-        out.extend_from_slice(payload);
+        let mut out = vec![0; BATCH_HEADER + payload.len()];
+        self.write_into(payload, &mut out);
+        out
+    }
+
+    /// Writes that batch to `out`, which is as long as it is.
+    pub fn write_into(&self, payload: &[u8], out: &mut [u8]) {
+        let mut at = 0;
+        let mut put = |bytes: &[u8]| {
+            out[at..at + bytes.len()].copy_from_slice(bytes);
+            at += bytes.len();
+        };
+        put(&self.base_offset.to_be_bytes());
+        put(&((BATCH_HEADER - LOG_OVERHEAD + payload.len()) as i32).to_be_bytes());
+        put(&self.leader_epoch.to_be_bytes());
+        put(&[2]);
+        put(&[0; 4]);
+        put(&self.attributes.to_be_bytes());
+        put(&self.last_offset_delta.to_be_bytes());
+        put(&self.base_timestamp.to_be_bytes());
+        put(&self.max_timestamp.to_be_bytes());
+        put(&self.producer_id.to_be_bytes());
+        put(&self.producer_epoch.to_be_bytes());
+        put(&self.base_sequence.to_be_bytes());
+        put(&self.count.to_be_bytes());
+        put(payload);
         let crc = crc32c::crc32c(&out[CRC_FROM..]);
         out[CRC_AT..CRC_FROM].copy_from_slice(&crc.to_be_bytes());
-        out
     }
 
     /// Attributes of a batch that a producer writes.

@@ -15,11 +15,23 @@ pub fn encode_header(out: &mut Vec<u8>, name: &[u8], value: Option<&[u8]>) {
     write_nullable(out, value);
 }
 
+/// Appends one header whose value is made of `pieces`.
+pub fn encode_header_of(out: &mut Vec<u8>, name: &[u8], pieces: &[&[u8]]) {
+    write_nullable(out, Some(name));
+    let length: usize = pieces.iter().map(|piece| piece.len()).sum();
+    varint::write_i32(out, length as i32);
+    for piece in pieces {
+        out.extend_from_slice(piece);
+    }
+}
+
+#[inline]
 fn write_nullable(out: &mut Vec<u8>, bytes: Option<&[u8]>) {
     varint::write_i32(out, bytes.map_or(-1, |bytes| bytes.len() as i32));
     out.extend_from_slice(bytes.unwrap_or_default());
 }
 
+#[inline]
 fn nullable_len(bytes: Option<&[u8]>) -> usize {
     bytes.map_or(1, |bytes| varint::len_i64(bytes.len() as i64) + bytes.len())
 }
@@ -37,7 +49,15 @@ pub struct BatchWriter {
 impl BatchWriter {
     /// An empty batch that `codec` will compress.
     pub fn new(codec: Codec) -> Self {
-        Self { codec, body: Vec::new(), count: 0, base_timestamp: 0, max_timestamp: 0 }
+        Self::for_size(codec, 0)
+    }
+
+    /// An empty batch that is meant to grow to `batch_size` bytes. Of a large one, only a part is reserved: it may be
+    /// sent long before.
+    pub fn for_size(codec: Codec, batch_size: usize) -> Self {
+        const MOST_RESERVED: usize = 16 * 1024;
+        let body = Vec::with_capacity(batch_size.min(MOST_RESERVED));
+        Self { codec, body, count: 0, base_timestamp: 0, max_timestamp: 0 }
     }
 
     /// Appends a record; `headers` are pieces of already encoded headers, `header_count` in all.
@@ -159,6 +179,18 @@ impl SealedBatch {
     /// The batch as it is sent. Without idempotence the producer id, epoch and base sequence are -1.
     pub fn to_bytes(&self, producer_id: i64, epoch: i16, base_sequence: i32, transactional: bool) -> Vec<u8> {
         self.header(producer_id, epoch, base_sequence, transactional).write(&self.payload)
+    }
+
+    /// Writes `to_bytes` to `out`, which is `len` bytes long.
+    pub fn write_into(
+        &self,
+        producer_id: i64,
+        epoch: i16,
+        base_sequence: i32,
+        transactional: bool,
+        out: &mut [u8],
+    ) {
+        self.header(producer_id, epoch, base_sequence, transactional).write_into(&self.payload, out);
     }
 
     /// How many records it has.

@@ -56,3 +56,15 @@ def test_offsets_begin_where_they_are_to():
 def test_names_of_headers_may_be_any_bytes(name):
     text = name.decode("utf-8", "surrogateescape")
     assert block_from_rows("topic", 0, [(0, None, b"v", [(text, None)])]).headers() == [[(text, None)]]
+
+
+def test_a_block_may_have_many_names_of_headers():
+    rows = [(0, None, None, [(f"name-{number % 40}", b"%d" % number)] * 2) for number in range(200)]
+    assert block_from_rows("topic", 0, rows).headers() == [headers for *_, headers in rows]
+
+
+def test_rows_and_headers_may_be_any_sequence_and_bytes_may_be_mutable():
+    rows = ((0, bytearray(b"key"), bytearray(b"value"), (("a", bytearray(b"b")), ("c", None))),)
+    block = block_from_rows("topic", 0, rows)
+    assert (block.keys(), block.values()) == ([b"key"], [b"value"])
+    assert block.headers() == [[("a", b"b"), ("c", None)]]

@@ -7,17 +7,18 @@
 //! Before KIP-57 Kafka computed the header checksum over the frame's magic number as well; every message of
 //! magic 0 carries that wrong value, so readers ignore the checksum there, as Kafka's do.
 
-use std::io::Write;
-
-use lz4_flex::block::{decompress_into, decompress_into_with_dict, DecompressError};
-use lz4_flex::frame::{BlockMode, BlockSize, FrameEncoder, FrameInfo};
+use lz4_flex::block::{
+    compress_into, decompress_into, decompress_into_with_dict, get_maximum_output_size, DecompressError,
+};
 use twox_hash::XxHash32;
 
-use super::{broken, over_limit, Codec};
+use super::{broken, output_for, over_limit, Codec};
 use crate::error::{Error, Result};
 
 const MAGIC: u32 = 0x184d_2204;
 const UNCOMPRESSED: u32 = 1 << 31;
+/// Most bytes of a block that we write.
+const BLOCK: usize = 64 * 1024;
 /// How far back a block may refer.
 const WINDOW: usize = 64 * 1024;
 /// A byte of a length adds 255 bytes at most, and a block ends with a few literals.
@@ -37,7 +38,7 @@ fn bad(cause: &str) -> Error {
 }
 
 fn frames(mut rest: &[u8], limit: usize, check_header: bool) -> Result<Vec<u8>> {
-    let mut out = Vec::new();
+    let mut out = output_for(rest, limit);
     loop {
         let frame = Frame::read(&mut rest, check_header)?;
         frame.decompress(&mut rest, limit, &mut out)?;
@@ -148,18 +149,59 @@ fn take_u32(rest: &mut &[u8]) -> Result<u32> {
     take(rest).map(u32::from_le_bytes)
 }
 
+/// Blocks are compressed straight into `out`: the frame writer of `lz4_flex` copies them in and out of buffers.
 pub(super) fn compress(input: &[u8], out: &mut Vec<u8>) -> Result<()> {
-    let info = FrameInfo::new().block_size(BlockSize::Max64KB).block_mode(BlockMode::Independent);
-    let mut encoder = FrameEncoder::with_frame_info(info, out);
-    encoder.write_all(input).map_err(|cause| broken(Codec::Lz4, cause))?;
-    encoder.finish().map_err(|cause| broken(Codec::Lz4, cause))?;
+    // Version 1 and independent blocks, of at most 64 KiB.
+    const DESCRIPTOR: [u8; 2] = [0x60, 0x40];
+    out.extend_from_slice(&MAGIC.to_le_bytes());
+    out.extend_from_slice(&DESCRIPTOR);
+    out.push((XxHash32::oneshot(0, &DESCRIPTOR) >> 8) as u8);
+    for block in input.chunks(BLOCK) {
+        let head = out.len();
+        let start = head + 4;
+        out.resize(start + get_maximum_output_size(block.len()), 0);
+        let used = compress_into(block, &mut out[start..]).map_err(|cause| broken(Codec::Lz4, cause))?;
+        out.truncate(start + used);
+        let mut length = used as u32;
+        if used >= block.len() {
+            out.truncate(start);
+            out.extend_from_slice(block);
+            length = block.len() as u32 | UNCOMPRESSED;
+        }
+        out[head..start].copy_from_slice(&length.to_le_bytes());
+    }
+    out.extend_from_slice(&[0; 4]);
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+
+    use lz4_flex::frame::{BlockMode, BlockSize, FrameDecoder, FrameEncoder, FrameInfo};
+
     use super::*;
     use crate::error::Kind;
+
+    #[test]
+    fn the_library_can_read_what_we_write() {
+        // Bytes without a pattern do not compress: their blocks stand as they are.
+        let mut state = 7_u32;
+        let mut random = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as u8
+        };
+        let noise: Vec<u8> = (0..150_000).map(|_| random()).collect();
+        for input in [Vec::new(), vec![7], vec![7; 65_536], vec![7; 65_537], noise] {
+            let mut packed = Vec::new();
+            compress(&input, &mut packed).unwrap();
+            assert!(packed.len() <= input.len() + 7 + 4 * (input.len() / BLOCK + 2));
+            let mut output = Vec::new();
+            FrameDecoder::new(&packed[..]).read_to_end(&mut output).unwrap();
+            assert_eq!(output, input);
+            assert_eq!(decompress(&packed, input.len()).unwrap(), input);
+        }
+    }
 
     #[test]
     fn the_wrong_checksum_of_old_brokers_is_read_for_magic_0_only() {

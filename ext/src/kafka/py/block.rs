@@ -94,7 +94,8 @@ impl RecordBlock {
     /// Headers of each record in order, with duplicates, as (name, value or None). A name that is not UTF-8 is
     /// decoded with surrogateescape.
     fn headers<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let lists = self.0.records.iter().map(|record| header_list(py, &self.0, record));
+        let mut names = HeaderNames::default();
+        let lists = self.0.records.iter().map(|record| names.list(py, &self.0, record));
         PyList::new(py, lists.collect::<PyResult<Vec<_>>>()?)
     }
 
@@ -123,12 +124,45 @@ impl RecordBlock {
 
 /// The headers of `record` of `block` in order, as (name, value or None).
 pub fn header_list<'py>(py: Python<'py>, block: &Block, record: &Record) -> PyResult<Bound<'py, PyList>> {
-    let list = PyList::empty(py);
-    for header in block.headers(record) {
-        let (name, value) = header?;
-        list.append((header_name(py, name)?, bytes(py, value)))?;
+    HeaderNames::default().list(py, block, record)
+}
+
+/// Names that were made already: records of a block have the same few.
+#[derive(Default)]
+struct HeaderNames<'b, 'py> {
+    known: Vec<(&'b [u8], Bound<'py, PyString>)>,
+    /// Empty between calls; kept for its memory.
+    headers: Vec<Bound<'py, PyTuple>>,
+}
+
+impl<'b, 'py> HeaderNames<'b, 'py> {
+    /// More are searched for longer than they take to make.
+    const MOST: usize = 16;
+
+    fn list(
+        &mut self,
+        py: Python<'py>,
+        block: &'b Block,
+        record: &'b Record,
+    ) -> PyResult<Bound<'py, PyList>> {
+        for header in block.headers(record) {
+            let (name, value) = header?;
+            let header = (self.name(py, name)?, bytes(py, value)).into_pyobject(py)?;
+            self.headers.push(header);
+        }
+        PyList::new(py, self.headers.drain(..))
     }
-    Ok(list)
+
+    fn name(&mut self, py: Python<'py>, name: &'b [u8]) -> PyResult<Bound<'py, PyString>> {
+        if let Some((_, known)) = self.known.iter().find(|(known, _)| *known == name) {
+            return Ok(known.clone());
+        }
+        let made = header_name(py, name)?;
+        if self.known.len() < Self::MOST {
+            self.known.push((name, made.clone()));
+        }
+        Ok(made)
+    }
 }
 
 fn bytes<'py>(py: Python<'py>, bytes: Option<&[u8]>) -> Option<Bound<'py, PyBytes>> {

@@ -1,14 +1,11 @@
 //! `BatchBuilder`: encodes record batches, for tools, tests and the Python API.
 
 use pyo3::prelude::*;
-use pyo3::pybacked::PyBackedBytes;
-use pyo3::types::{PyBytes, PyString};
+use pyo3::types::PyBytes;
 
+use super::arguments::{encode_headers, raw};
 use crate::kafka::compression::Codec;
-use crate::kafka::writer::{encode_header, BatchWriter};
-
-/// A header as Python gives it.
-type Header<'py> = (Bound<'py, PyString>, Option<PyBackedBytes>);
+use crate::kafka::writer::{BatchWriter, SealedBatch};
 
 /// Builds a record batch of magic 2.
 ///
@@ -16,14 +13,17 @@ type Header<'py> = (Bound<'py, PyString>, Option<PyBackedBytes>);
 ///     compression: none, gzip, snappy, lz4 or zstd.
 #[pyclass(name = "BatchBuilder", module = "rivven_kafka._native")]
 #[derive(Debug)]
-pub struct PyBatchBuilder(BatchWriter);
+pub struct PyBatchBuilder {
+    writer: BatchWriter,
+    headers: Vec<u8>,
+}
 
 #[pymethods]
 impl PyBatchBuilder {
     #[new]
     #[pyo3(signature = (compression="none"))]
     fn new(compression: &str) -> PyResult<Self> {
-        Ok(Self(BatchWriter::new(Codec::from_name(compression)?)))
+        Ok(Self { writer: BatchWriter::new(Codec::from_name(compression)?), headers: Vec::new() })
     }
 
     /// Appends a record.
@@ -36,31 +36,31 @@ impl PyBatchBuilder {
     ///
     /// Raises:
     ///     RecordTooLargeError: The format's lengths cannot hold it.
-    #[pyo3(signature = (timestamp, key, value, headers=Vec::new()),
+    #[pyo3(signature = (timestamp, key, value, headers=None),
            text_signature = "($self, timestamp, key, value, headers=())")]
     fn append(
         &mut self,
         timestamp: i64,
-        key: Option<PyBackedBytes>,
-        value: Option<PyBackedBytes>,
-        headers: Vec<Header<'_>>,
+        key: Option<Bound<'_, PyAny>>,
+        value: Option<Bound<'_, PyAny>>,
+        headers: Option<Bound<'_, PyAny>>,
     ) -> PyResult<()> {
-        let mut encoded = Vec::new();
-        for (name, value) in &headers {
-            encode_header(&mut encoded, &header_name(name)?, value.as_deref());
-        }
-        self.0.append(timestamp, key.as_deref(), value.as_deref(), headers.len() as u32, &[&encoded])?;
+        self.headers.clear();
+        let count = headers.map_or(Ok(0), |headers| encode_headers(&mut self.headers, &headers))?;
+        let key = key.as_ref().map(raw).transpose()?;
+        let value = value.as_ref().map(raw).transpose()?;
+        self.writer.append(timestamp, key.as_deref(), value.as_deref(), count, &[&self.headers])?;
         Ok(())
     }
 
     fn __len__(&self) -> usize {
-        self.0.records()
+        self.writer.records()
     }
 
     /// Size of the batch before compression.
     #[getter]
     fn size_bytes(&self) -> usize {
-        self.0.len()
+        self.writer.len()
     }
 
     /// The batch so far, compressed; more may be appended and built again.
@@ -77,16 +77,23 @@ impl PyBatchBuilder {
         base_sequence: i32,
         transactional: bool,
     ) -> PyResult<Bound<'py, PyBytes>> {
-        let writer = &self.0;
-        let batch = py.detach(|| {
-            let sealed = writer.clone().seal()?;
-            Ok::<_, crate::error::Error>(sealed.to_bytes(producer_id, epoch, base_sequence, transactional))
-        })?;
-        Ok(PyBytes::new(py, &batch))
+        let writer = &self.writer;
+        let sealed = py.detach(|| writer.clone().seal())?;
+        sealed_bytes(py, &sealed, producer_id, epoch, base_sequence, transactional)
     }
 }
 
-/// The bytes of a name; surrogates stand for bytes that are not UTF-8.
-fn header_name(name: &Bound<'_, PyString>) -> PyResult<PyBackedBytes> {
-    name.call_method1("encode", ("utf-8", "surrogateescape"))?.extract().map_err(Into::into)
+/// `SealedBatch::to_bytes` for Python, written where Python keeps it.
+pub fn sealed_bytes<'py>(
+    py: Python<'py>,
+    sealed: &SealedBatch,
+    producer_id: i64,
+    epoch: i16,
+    base_sequence: i32,
+    transactional: bool,
+) -> PyResult<Bound<'py, PyBytes>> {
+    PyBytes::new_with(py, sealed.len(), |out| {
+        py.detach(|| sealed.write_into(producer_id, epoch, base_sequence, transactional, out));
+        Ok(())
+    })
 }

@@ -2,13 +2,14 @@
 
 #![allow(clippy::doc_markdown)] // these are Python docstrings, in Google style
 
+mod arguments;
 mod block;
 mod builder;
 mod reader;
 mod rows;
 
 pub use block::{header_list, RecordBlock};
-pub use builder::PyBatchBuilder;
+pub use builder::{sealed_bytes, PyBatchBuilder};
 pub use reader::PyBatchReader;
 pub use rows::block_from_rows;
 

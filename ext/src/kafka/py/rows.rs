@@ -1,22 +1,18 @@
 //! A block made of Python objects, for programs that have no block to start with.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use pyo3::prelude::*;
-use pyo3::types::PyString;
 
+use super::arguments::{encode_headers, raw};
 use super::RecordBlock;
 use crate::error::{Error, Kind, Result};
-use crate::kafka::writer::encode_header;
 use crate::record::{Block, Record, Span, TimestampType};
 
 /// Timestamp (ms since the epoch, negative: now), key, value, headers.
-type Row<'py> =
-    (i64, Option<Bound<'py, PyAny>>, Option<Bound<'py, PyAny>>, Vec<(Bound<'py, PyString>, Value<'py>)>);
-type Value<'py> = Option<Bound<'py, PyAny>>;
+type Row<'py> = (i64, Option<Bound<'py, PyAny>>, Option<Bound<'py, PyAny>>, Bound<'py, PyAny>);
 
 /// A block of `rows`: (timestamp in ms, key, value, headers), with offsets from `first_offset`.
 ///
@@ -26,28 +22,26 @@ type Value<'py> = Option<Bound<'py, PyAny>>;
 pub fn block_from_rows(
     topic: &str,
     partition: i32,
-    rows: Vec<Row<'_>>,
+    rows: &Bound<'_, PyAny>,
     first_offset: i64,
 ) -> PyResult<RecordBlock> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
     let mut buffer = Vec::new();
-    let mut records = Vec::with_capacity(rows.len());
-    for (index, (timestamp, key, value, headers)) in rows.iter().enumerate() {
+    let mut records = Vec::with_capacity(rows.len()?);
+    for row in rows.try_iter()? {
+        let (timestamp, key, value, headers): Row<'_> = row?.extract()?;
         let key = append(&mut buffer, key.as_ref())?;
         let value = append(&mut buffer, value.as_ref())?;
         let start = buffer.len();
-        for (name, value) in headers {
-            let value = value.as_ref().map(PyAnyMethods::extract::<&[u8]>).transpose()?;
-            encode_header(&mut buffer, &header_name(name)?, value);
-        }
+        let header_count = encode_headers(&mut buffer, &headers)?;
         records.push(Record {
-            offset: first_offset + index as i64,
-            timestamp: if *timestamp < 0 { now } else { *timestamp },
+            offset: first_offset + records.len() as i64,
+            timestamp: if timestamp < 0 { now } else { timestamp },
             chunk: 0,
             key,
             value,
             headers: span(start, buffer.len())?,
-            header_count: headers.len() as u32,
+            header_count,
             timestamp_type: TimestampType::CreateTime,
         });
     }
@@ -62,20 +56,10 @@ pub fn block_from_rows(
     }))
 }
 
-/// A name's bytes; those that are not UTF-8 are surrogates in Python, as `RecordBlock.headers` returns them.
-fn header_name<'a>(name: &'a Bound<'_, PyString>) -> PyResult<Cow<'a, [u8]>> {
-    match name.to_str() {
-        Ok(text) => Ok(Cow::Borrowed(text.as_bytes())),
-        Err(_) => {
-            Ok(Cow::Owned(name.call_method1("encode", ("utf-8", "surrogateescape"))?.extract::<Vec<u8>>()?))
-        }
-    }
-}
-
 fn append(buffer: &mut Vec<u8>, bytes: Option<&Bound<'_, PyAny>>) -> PyResult<Span> {
     let Some(bytes) = bytes else { return Ok(Span::NULL) };
     let start = buffer.len();
-    buffer.extend_from_slice(bytes.extract::<&[u8]>()?);
+    buffer.extend_from_slice(&raw(bytes)?);
     Ok(span(start, buffer.len())?)
 }
 
