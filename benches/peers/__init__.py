@@ -1,0 +1,1 @@
+"""The best reasonable use of other clients, to compare with."""
