@@ -8,7 +8,7 @@ import os
 import threading
 
 from rivven_kafka.cli import exit_codes, logs
-from rivven_kafka.config import load_connect_file
+from rivven_kafka.cli.file import load_connect_file
 from rivven_kafka.errors import ConfigError
 
 _log = logging.getLogger(__name__)
