@@ -1,1 +1,1 @@
-"""The best reasonable use of other clients, to compare with."""
+"""What the connector is compared with, each as a program of its own."""
