@@ -11,6 +11,7 @@ import statistics
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 
 import pytest
 from rivven_kafka._native import RivvenClient
@@ -59,7 +60,7 @@ def topics(kafka, rivven, *names):
     client.close()
 
 
-def measured(kafka, rivven, origin_side, target_side, topic_name, log, count, bridge=None, **options):
+def measured(kafka, rivven, origin_side, target_side, topic_name, log, count, bridge):
     """Latencies (ms) from a broker, through a bridge if there is one, to a broker."""
     origin, target = topic_name(), topic_name()
     topics(kafka, rivven, origin, target)
@@ -72,10 +73,10 @@ def measured(kafka, rivven, origin_side, target_side, topic_name, log, count, br
     )
     bootstrap = (kafka if origin_side == "kafka" else rivven).bootstrap
     with watch as take:
-        if bridge is None:
-            return latencies(take, origin_side, bootstrap, origin, count)
         direction = "source" if origin_side == "kafka" else "sink"
-        with bridge(log, direction, kafka, rivven, origin, target, **options):
+        between = bridge(log, direction, kafka, rivven, origin, target) if bridge else nullcontext()
+        with between:
+            # Everything has its connections after that.
             latencies(take, origin_side, bootstrap, origin, 2 * PARTITIONS)
             return latencies(take, origin_side, bootstrap, origin, count)
 
@@ -105,9 +106,12 @@ def test_latency(kafka, rivven, topic_name, tmp_path, scale, direction):
             log = tmp_path / f"{bridge.__name__ if bridge else name}-{round_number}.log"
             arguments = (kafka, rivven, origin, target, topic_name, log, count, bridge)
             found[name].append(measured(*arguments))
-    limit = 10.0 + (LINGER_MS if direction == "sink" else 0)
+    linger = LINGER_MS if direction == "sink" else 0
+    limit = 10.0 + linger
     for title, share in (("p50", 0.50), ("p99", 0.99)):
         rows = [(name, [percentile(samples, share) for samples in found[name]]) for name in found]
+        both = "one broker after the other, and linger_ms" if linger else "one broker after the other"
+        rows.insert(2, (both, [sum(pair) + linger for pair in zip(rows[0][1], rows[1][1], strict=True)]))
         rows.append((f"the limit, {limit:.0f} ms", [limit]))
         targets = {(direction, rows[-1][0]): 1, (direction, "by hand"): 1} if share > 0.9 else None
         where = "Kafka -> Rivven" if direction == "source" else "Rivven -> Kafka"
