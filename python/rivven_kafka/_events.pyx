@@ -4,7 +4,6 @@
 A block crosses from Rust once, as columns (lists); the loop that makes one `SourceEvent` per record runs here.
 """
 
-import asyncio
 import base64
 import contextlib
 import json
@@ -285,6 +284,9 @@ def _in_thread(function):
 
 def _done(future):
     """An asyncio future that ends when `future` does, and may be cancelled without it."""
+    # Only who iterates asynchronously has it; it takes long to import.
+    import asyncio
+
     loop = asyncio.get_running_loop()
     waiter = loop.create_future()
 

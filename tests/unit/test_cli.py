@@ -303,3 +303,12 @@ def test_the_level_of_the_log(level, verbose, ours, kafka):
     logs.set_level(level, verbose=verbose)
     levels = [logging.getLogger(name).getEffectiveLevel() for name in ("rivven_kafka.x", "kafka.x")]
     assert [logging.getLevelName(number) for number in levels] == [ours, kafka]
+
+
+def test_parsing_the_command_line_loads_no_client_and_no_validation():
+    code = (
+        "import sys, rivven_kafka.cli.main as m; m.build_parser(); "
+        "print([name for name in ('kafka', 'pydantic', 'yaml', 'prometheus_client', 'shtab') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

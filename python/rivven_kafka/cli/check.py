@@ -8,11 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from rivven_kafka.cli import exit_codes
+from rivven_kafka.cli.file import load_connect_file
 from rivven_kafka.cli.output import print_json, print_table
-from rivven_kafka.config import ConnectConfig, load_connect_file
 
 if TYPE_CHECKING:
     from rivven_kafka.checks import CheckResult
+    from rivven_kafka.config import ConnectConfig
 
 _MARKS = {"ok": "ok", "failed": "FAIL", "skipped": "skip"}
 _AT_THE_SAME_TIME = 8

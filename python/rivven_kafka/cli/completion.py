@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-
-import shtab
+from collections.abc import Iterator
 
 from rivven_kafka.cli import exit_codes
 from rivven_kafka.cli.output import print_line
 
 SHELLS = ("bash", "zsh", "tcsh")
+FILE = "FILE"
+"""The metavar of options whose values are names of files."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
@@ -27,5 +28,20 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Print the script."""
-    print_line(shtab.complete(args.parser, args.shell))
+    import shtab
+
+    parser: argparse.ArgumentParser = args.parser
+    for files in _file_options(parser):
+        files.complete = shtab.FILE  # type: ignore[attr-defined]
+    print_line(shtab.complete(parser, args.shell))
     return exit_codes.OK
+
+
+def _file_options(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+    """The options, of the commands too, whose values are names of files."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for command in action.choices.values():
+                yield from _file_options(command)
+        elif action.metavar == FILE:
+            yield action

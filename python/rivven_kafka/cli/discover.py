@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 
 from rivven_kafka.cli import exit_codes
+from rivven_kafka.cli.file import load_connect_file
 from rivven_kafka.cli.output import print_json, print_table
-from rivven_kafka.config import load_connect_file
 from rivven_kafka.errors import ConfigError
 
 _UNKNOWN = "-"
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     if entry is None:
         names = ", ".join(config.sources) or "none"
         raise ConfigError(f"{args.config}: source: got {args.source!r}: expected one of: {names}")
-    # Imported here for the sake of commands that only read the file, see `run`.
+    # The Kafka client takes longest of all to import: not for commands that only read the file.
     from rivven_kafka.source import KafkaSource
 
     catalog = KafkaSource(entry.config).discover()

@@ -9,11 +9,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from rivven_kafka.cli import exit_codes
+from rivven_kafka.cli.file import load_connect_file
 from rivven_kafka.cli.output import print_json, print_table
-from rivven_kafka.config import ConnectConfig, SinkEntry, SourceEntry, load_connect_file
 from rivven_kafka.errors import ConfigError
 
 if TYPE_CHECKING:
+    from rivven_kafka.config import ConnectConfig, SinkEntry, SourceEntry
     from rivven_kafka.pipeline.dead_letter_replay import Outcome, Selection, Summary
 
 _log = logging.getLogger(__name__)
@@ -119,6 +120,7 @@ def _replay(
     config: ConnectConfig, name: str, entry: SourceEntry | SinkEntry, selection: Selection, *, send: bool
 ) -> Summary:
     from rivven_kafka._native import RivvenClient
+    from rivven_kafka.config import SinkEntry, SourceEntry
     from rivven_kafka.pipeline.dead_letter_replay import DeadLetterReplay
     from rivven_kafka.pipeline.publisher_options import require_shared
     from rivven_kafka.pipeline.resend import Resend, SinkResend, SourceResend

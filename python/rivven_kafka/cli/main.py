@@ -10,8 +10,6 @@ import textwrap
 from collections.abc import Sequence
 from typing import Protocol
 
-import shtab
-
 from rivven_kafka.cli import (
     check,
     completion,
@@ -78,14 +76,13 @@ def _add_global_options(parser: argparse.ArgumentParser, *, top: bool) -> None:
     def default(value: object) -> object:
         return value if top else argparse.SUPPRESS
 
-    config = parser.add_argument(
+    parser.add_argument(
         "-c",
         "--config",
-        metavar="FILE",
+        metavar=completion.FILE,
         default=default("connect.yaml"),
         help="configuration file (connect.yaml)",
     )
-    config.complete = shtab.FILE  # type: ignore[attr-defined]
     parser.add_argument(
         "-v", "--verbose", action="store_true", default=default(False), help="log debug messages too"
     )

@@ -8,8 +8,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from rivven_kafka.cli import exit_codes
+from rivven_kafka.cli.file import load_connect_file
 from rivven_kafka.cli.output import print_json, print_line, print_table
-from rivven_kafka.config import load_connect_file
 from rivven_kafka.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import os
 import threading
 
 from rivven_kafka.cli import exit_codes, logs
-from rivven_kafka.config import load_connect_file
+from rivven_kafka.cli.file import load_connect_file
 from rivven_kafka.errors import ConfigError
 
 _log = logging.getLogger(__name__)
@@ -34,8 +34,9 @@ def run(args: argparse.Namespace) -> int:
     config = load_connect_file(args.config)
     logs.set_level(config.settings.log_level, verbose=args.verbose)
     # The Kafka client takes a third of a second to import: not for commands that only read the file.
-    from rivven_kafka.runtime import Runner, serve, stop_on_signals
+    from rivven_kafka.runtime import Runner, keep_less_memory, serve, stop_on_signals
 
+    keep_less_memory()
     stop = threading.Event()
     runner = Runner(config)
     if not runner.connectors:

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import argparse
 
-from pydantic import BaseModel
-
 from rivven_kafka.cli import exit_codes
 from rivven_kafka.cli.output import print_json, print_line
-from rivven_kafka.cli.reference import option_tables
-from rivven_kafka.cli.schema import file_schema, single_schema
-from rivven_kafka.config import ConnectConfig, KafkaSinkConfig, KafkaSourceConfig, SinkEntry, SourceEntry
 
-_PARTS: dict[str, tuple[tuple[str, type[BaseModel]], ...]] = {
-    "source": (("Options of a source", KafkaSourceConfig),),
-    "sink": (("Options of a sink", KafkaSinkConfig),),
-    "connect": (("The file", ConnectConfig),),
-    "single": (("`type: kafka-source`", SourceEntry), ("`type: kafka-sink`", SinkEntry)),
+_PARTS = {
+    "source": (("Options of a source", "KafkaSourceConfig"),),
+    "sink": (("Options of a sink", "KafkaSinkConfig"),),
+    "connect": (("The file", "ConnectConfig"),),
+    "single": (("`type: kafka-source`", "SourceEntry"), ("`type: kafka-sink`", "SinkEntry")),
 }
+"""The parts, with titles and the names of their models."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
@@ -39,12 +35,17 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Print the schema, or the tables."""
+    from rivven_kafka import config
+    from rivven_kafka.cli.reference import option_tables
+    from rivven_kafka.cli.schema import file_schema, single_schema
+
+    models = [(title, getattr(config, model)) for title, model in _PARTS[args.part]]
     if args.format == "markdown":
         omit = "connector" if args.part == "single" else ""
-        tables = [option_tables(title, model, omit=omit) for title, model in _PARTS[args.part]]
+        tables = [option_tables(title, model, omit=omit) for title, model in models]
         print_line("\n".join(tables).rstrip())
     elif args.part == "single":
         print_json(single_schema())
     else:
-        print_json(file_schema(_PARTS[args.part][0][1]))
+        print_json(file_schema(models[0][1]))
     return exit_codes.OK

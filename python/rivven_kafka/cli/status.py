@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
-from urllib.request import ProxyHandler, build_opener
 
 from rivven_kafka.cli import exit_codes
+from rivven_kafka.cli.file import load_connect_file
 from rivven_kafka.cli.output import print_json, print_line
-from rivven_kafka.config import Settings, load_connect_file
 from rivven_kafka.errors import ConfigError, ConnectError, ProtocolError
 
 _TIMEOUT_S = 5.0
@@ -55,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _configured_url(file: str) -> str:
-    settings: Settings = load_connect_file(file).settings
+    settings = load_connect_file(file).settings
     for section in (settings.health, settings.metrics):
         if section.enabled:
             host = _ALL_ADDRESSES.get(section.host, section.host)
@@ -83,6 +81,9 @@ def _status_url(text: str) -> str:
 
 
 def _ask(url: str) -> dict[str, Any]:
+    from http.client import HTTPException
+    from urllib.request import ProxyHandler, build_opener
+
     # Not through a proxy: the process is on this machine or near it.
     opener = build_opener(ProxyHandler({}))
     try:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from rivven_kafka.cli import exit_codes
+from rivven_kafka.cli.file import load_connect_file
 from rivven_kafka.cli.output import print_json, print_line
-from rivven_kafka.config import load_connect_file
 from rivven_kafka.errors import ConfigError, ConfigProblem
 
 

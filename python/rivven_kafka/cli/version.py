@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import platform
-from importlib.metadata import PackageNotFoundError, version
 
 from rivven_kafka.cli import exit_codes
 from rivven_kafka.cli.output import print_json, print_line
@@ -13,6 +12,8 @@ _LIBRARIES = ("kafka-python", "pydantic", "prometheus-client", "PyYAML")
 
 
 def _version(distribution: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version(distribution)
     except PackageNotFoundError:

@@ -131,21 +131,27 @@ class BlockConsumer:
         cluster = self._consumer._cluster
         timeout_s = self._consumer.config["request_timeout_ms"] / 1000
         deadline = time.monotonic() + timeout_s
+        # The first may be one that was under way already. `request_update` would wait in between.
+        attempts_at_once = 2
         try:
             while missing := [topic for topic in topics if cluster.partitions_for_topic(topic) is None]:
                 if time.monotonic() > deadline:
                     raise UnknownTopicError(
                         f"no metadata of topic {missing[0]!r} after {timeout_s:.0f} s", topic=missing[0]
                     )
+                attempts_at_once -= 1
+                if attempts_at_once < 0:
+                    time.sleep(self._consumer.config["retry_backoff_ms"] / 1000)
                 try:
-                    refresh = cluster.request_update()
-                    self._consumer._net.run(self._consumer._manager.wait_for, refresh, timeout_s * 1000)
+                    net = self._consumer._net
+                    refresh = net.call_soon_with_future(cluster.refresh_metadata)
+                    net.run(self._consumer._manager.wait_for, refresh, timeout_s * 1000)
                 except kafka_errors.RetriableError as error:
                     # A broker that has just started may know of no brokers yet.
                     if time.monotonic() > deadline:
                         raise
+                    attempts_at_once = 0
                     log.debug("asks for metadata again: %s", error)
-                    time.sleep(self._consumer.config["retry_backoff_ms"] / 1000)
         except kafka_errors.KafkaError as error:
             raise translate(error, f"cannot read metadata from Kafka at {self._brokers}") from error
 

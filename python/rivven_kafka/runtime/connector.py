@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from rivven_kafka._native import KafkaSinkMetricsSnapshot, KafkaSourceMetricsSnapshot
 from rivven_kafka.errors import (
@@ -17,10 +18,12 @@ from rivven_kafka.errors import (
     RivvenKafkaError,
     TimeoutExpired,
 )
-from rivven_kafka.metrics import Direction
 from rivven_kafka.pipeline import SinkPipeline, SourcePipeline
 from rivven_kafka.pipeline.watchdog import Lag, Stall
 from rivven_kafka.runtime.backoff import RestartBackoff
+
+if TYPE_CHECKING:
+    from rivven_kafka.metrics import Direction
 
 log = logging.getLogger(__name__)
 

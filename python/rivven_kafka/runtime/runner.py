@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from typing import TYPE_CHECKING
 
 from rivven_kafka.config import ConnectConfig
-from rivven_kafka.metrics import ConnectorCollector
 from rivven_kafka.pipeline import SinkPipeline, SourcePipeline
 from rivven_kafka.runtime.backoff import RestartBackoff
 from rivven_kafka.runtime.connector import Connector, ConnectorStatus
+
+if TYPE_CHECKING:
+    from rivven_kafka.metrics import ConnectorCollector
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +60,9 @@ class Runner:
 
     def collector(self) -> ConnectorCollector | None:
         """The counters of the connectors, for a registry; None without connectors."""
+        # prometheus-client takes long to import, and most processes serve nothing.
+        from rivven_kafka.metrics import ConnectorCollector
+
         collector: ConnectorCollector | None = None
         for connector in self._connectors:
             arguments = connector.name, connector.direction, connector.pipeline.metrics

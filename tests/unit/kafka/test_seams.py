@@ -263,6 +263,8 @@ def test_a_released_partition_can_be_forgotten():
 
 def test_metadata_can_be_waited_for():
     assert parameters(ClusterMetadata.request_update) == ["self"]
+    assert parameters(ClusterMetadata.refresh_metadata) == ["self", "node_id"]
+    assert parameters(NetworkSelector.call_soon_with_future)[:2] == ["self", "coro"]
     assert parameters(ClusterMetadata.partitions_for_topic) == ["self", "topic"]
     assert ClusterMetadata().partitions_for_topic("unknown") is None
     assert parameters(KafkaConnectionManager.wait_for)[:3] == ["self", "future", "timeout_ms"]
