@@ -8,6 +8,7 @@ pub mod event_position;
 pub mod json;
 pub mod outgoing;
 pub mod position_index;
+pub mod produce;
 pub mod publisher;
 pub mod sink_encoder;
 pub mod transform;

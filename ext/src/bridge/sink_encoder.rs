@@ -326,6 +326,13 @@ fn unknown(option: &str, value: &str, expected: &str) -> PyErr {
     Error::new(Kind::Config, format!("{option}: got {value:?}, expected {expected}")).into()
 }
 
+impl OutgoingBatch {
+    /// Its records.
+    pub fn sealed(&self) -> &SealedBatch {
+        &self.sealed
+    }
+}
+
 /// A finished record batch of one Kafka partition.
 #[pyclass(frozen, module = "rivven_kafka._native")]
 pub struct OutgoingBatch {

@@ -143,6 +143,17 @@ impl BatchWriter {
     }
 }
 
+/// What Kafka tells a repetition by; all -1 without idempotence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProducerState {
+    /// Producer id.
+    pub id: i64,
+    /// Its epoch.
+    pub epoch: i16,
+    /// Sequence number of the first record.
+    pub base_sequence: i32,
+}
+
 /// A batch that is complete but for the state of its producer, which is known only when it is sent.
 #[derive(Debug, Clone)]
 pub struct SealedBatch {
@@ -159,6 +170,12 @@ impl SealedBatch {
     /// The batch as it is sent. Without idempotence the producer id, epoch and base sequence are -1.
     pub fn to_bytes(&self, producer_id: i64, epoch: i16, base_sequence: i32, transactional: bool) -> Vec<u8> {
         self.header(producer_id, epoch, base_sequence, transactional).write(&self.payload)
+    }
+
+    /// `to_bytes` into `out`, which is `len` long.
+    pub fn write_to(&self, producer: ProducerState, transactional: bool, out: &mut [u8]) {
+        let ProducerState { id, epoch, base_sequence } = producer;
+        self.header(id, epoch, base_sequence, transactional).write_to(&self.payload, out);
     }
 
     /// How many records it has.

@@ -176,9 +176,9 @@ class TransactionalDelivery:
             self._producer.begin()
             self._state, self._since, self._records = _State.OPEN, time.monotonic(), 0
             self._begun = self._since
-        for batch in batches:
-            self._producer.send(self._topic, batch.partition, batch)
-            self._records += batch.record_count
+        if batches:
+            self._producer.send(self._topic, batches)
+            self._records += sum(batch.record_count for batch in batches)
 
     def _seal(self) -> None:
         # Whole blocks only: a part of one would leave acknowledged records behind the position.

@@ -36,8 +36,9 @@ from kafka.record.memory_records import MemoryRecords, MemoryRecordsBuilder
 from kafka.structs import OffsetAndMetadata
 from rivven_kafka._native import SinkEncoder, block_from_rows
 from rivven_kafka.errors import CorruptRecordError
+from rivven_kafka.kafka.accumulator import Accumulator, batch_of
 from rivven_kafka.kafka.partition_records import PartitionRecords
-from rivven_kafka.kafka.producer import BatchProducer, _Accumulator, _batch
+from rivven_kafka.kafka.producer import BatchProducer
 from rivven_kafka.kafka.sealed import Records
 
 from .records import CODECS, Record, oracle_batch
@@ -282,7 +283,7 @@ def sealed(count=4, partition=0):
 
 def accumulator(splits=None, **config):
     splits = [] if splits is None else splits
-    return _Accumulator(lambda: splits.append(1), **config)
+    return Accumulator(lambda: splits.append(1), **config)
 
 
 def test_the_accumulator_has_what_ours_uses():
@@ -305,7 +306,7 @@ def test_the_accumulator_has_what_ours_uses():
     } <= set(RecordAccumulator.DEFAULT_CONFIG)
     # Our copy is made from theirs' config alone.
     assert set(accumulator(**theirs.config).config) == set(theirs.config)
-    assert parameters(_Accumulator.split_and_reenqueue) == parameters(RecordAccumulator.split_and_reenqueue)
+    assert parameters(Accumulator.split_and_reenqueue) == parameters(RecordAccumulator.split_and_reenqueue)
 
 
 def test_the_producer_is_wired_as_ours_rewires_it():
@@ -372,10 +373,10 @@ def test_outcomes_arrive_as_ours_reads_them():
     def done(batch, tp, error):
         outcomes.append((tp, error))
 
-    _batch(TP, sealed(), done).complete(100, -1)
+    batch_of(TP, sealed(), done).complete(100, -1)
     failure = ValueError("no")
-    _batch(TP, sealed(), done).complete_exceptionally(failure, lambda _: failure)
-    _batch(TP, sealed(), done).abort(failure)
+    batch_of(TP, sealed(), done).complete_exceptionally(failure, lambda _: failure)
+    batch_of(TP, sealed(), done).abort(failure)
     assert outcomes == [(TP, None), (TP, failure), (TP, failure)]
 
 
@@ -397,7 +398,7 @@ def test_a_split_keeps_order_time_and_sequence(seed, count):
     manager = SimpleNamespace(set_sequence_number=sequences.__setitem__)
     ours = accumulator(splits)
     ours._transaction_manager = manager
-    first, later = _batch(TP, sealed(count), lambda *_: None), _batch(TP, sealed(1), lambda *_: None)
+    first, later = batch_of(TP, sealed(count), lambda *_: None), batch_of(TP, sealed(1), lambda *_: None)
     first.records.set_producer_state(5, 1, 40, False)
     first.records.close()
     first.attempts = random.Random(seed).randrange(3)
@@ -425,7 +426,7 @@ def test_a_closed_accumulator_takes_nothing():
     ours = accumulator()
     ours.close()
     with pytest.raises(Exception, match="closed"):
-        ours.append_batch(_batch(TP, sealed(), lambda *_: None))
+        ours.append_batch(batch_of(TP, sealed(), lambda *_: None))
 
 
 def answer(error, base_offset=-1):
@@ -447,7 +448,7 @@ def too_large(count, *, before=None, sequence=True):
     producer._lock = threading.Lock()
     producer._accumulator = accumulator()
     producer._keep_refused, producer._refused, producer._in_flight = True, [], 1
-    batch = _batch(TP, sealed(count), lambda *_: None)
+    batch = batch_of(TP, sealed(count), lambda *_: None)
     if sequence:
         batch.records.set_producer_state(5, 1, 40, False)
     producer._accumulator._incomplete.add(batch)
