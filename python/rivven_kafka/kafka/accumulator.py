@@ -11,6 +11,7 @@ from kafka import errors as kafka_errors
 from kafka.producer.producer_batch import ProducerBatch
 from kafka.producer.record_accumulator import RecordAccumulator
 
+from rivven_kafka.kafka.order import Order
 from rivven_kafka.kafka.sealed import Records, SealedBatch
 
 Done = Callable[[SealedBatch, TopicPartition, BaseException | None], None]
@@ -27,7 +28,8 @@ def batch_of(tp: TopicPartition, sealed: SealedBatch, done: Done) -> ProducerBat
     batch = ProducerBatch(tp, Records(sealed))
     batch.max_record_size = sealed.uncompressed_bytes
     batch.on_done = done
-    batch.may_be_stored = False
+    batch.may_be_stored = batch.sent_alone = False
+    batch.place = ()
 
     def completed(result: tuple[int, int, Callable[[int], BaseException] | None]) -> None:
         error_of = result[2]
@@ -38,25 +40,39 @@ def batch_of(tp: TopicPartition, sealed: SealedBatch, done: Done) -> ProducerBat
 
 
 class Accumulator(RecordAccumulator):  # type: ignore[misc]  # kafka-python is untyped
-    """Takes whole batches, and splits them natively when the broker finds them too large."""
+    """Takes whole batches, and splits them natively when the broker finds them too large.
 
-    def __init__(self, on_split: Callable[[], None], **config: Any) -> None:
+    Args:
+        on_split: Called when one batch becomes two.
+        connection_limit: Requests that a connection may have on their way.
+        **config: Of kafka-python's accumulator.
+    """
+
+    def __init__(self, on_split: Callable[[], None], connection_limit: int = 5, **config: Any) -> None:
         super().__init__(**config)
         self._on_split = on_split
+        self._draining = -1
+        self.order = Order(self._transaction_manager, self._batches, connection_limit)
+        # kafka-python asks it whether a partition has to wait.
+        self.muted = self.order
 
     def append_batch(self, batch: ProducerBatch) -> None:
         """Queues a finished batch behind those of its partition."""
         with self._tp_lock(batch.topic_partition):
             if self._closed:
                 raise kafka_errors.IllegalStateError("RecordAccumulator is closed")
+            self.order.number(batch)
             self._batches[batch.topic_partition].append(batch)
         self._incomplete.add(batch)
 
-    def take(self, tp: TopicPartition, now: float) -> ProducerBatch | None:
-        """The first batch of a partition, on its way from now on; None if it has to wait.
+    def take(self, tp: TopicPartition, node: int, now: float) -> ProducerBatch | None:
+        """The first batch of a partition, on its way to `node` from now on; None if that is not the ordinary.
 
-        For batches that were not sent before: others wait for kafka-python to send them again.
+        What was sent before, and what follows it, is left to kafka-python.
         """
+        if self.order.is_careful(tp) or self.order.moves(tp, node):
+            return None
+        self._draining = node
         manager = self._transaction_manager
         with self._tp_lock(tp):
             queue = self._batches[tp]
@@ -74,7 +90,42 @@ class Accumulator(RecordAccumulator):  # type: ignore[misc]  # kafka-python is u
             queue.popleft()
             batch.records.close()
             batch.drained = now
-            return batch
+        self.order.sends(batch, node)
+        return batch
+
+    def drain_batches_for_one_node(
+        self, cluster: Any, node_id: int, max_size: int, now: float | None = None
+    ) -> list[ProducerBatch]:
+        """As kafka-python's, for what `take` does not."""
+        self._draining = node_id
+        batches: list[ProducerBatch] = super().drain_batches_for_one_node(cluster, node_id, max_size, now=now)
+        for batch in batches:
+            self.order.sends(batch, node_id)
+        return batches
+
+    def _should_stop_drain_batches_for_partition(self, first: ProducerBatch, tp: TopicPartition) -> bool:
+        if self.order.moves(tp, self._draining):
+            return True
+        stop: bool = super()._should_stop_drain_batches_for_partition(first, tp)
+        return stop
+
+    def reenqueue(self, batch: ProducerBatch, now: float | None = None) -> None:
+        """Puts a batch that failed back: with the same numbers if it may be stored."""
+        batch.retry(now=now)
+        if batch.may_be_stored:
+            self.order.trouble(batch)
+            with self._tp_lock(batch.topic_partition):
+                self.order.put_back(batch)
+        else:
+            self.order.rewind(batch)
+            self.number_anew(batch)
+
+    def number_anew(self, batch: ProducerBatch) -> None:
+        """Puts a batch back that was not stored."""
+        batch.records.reopen()
+        batch._retry, batch.drained = False, None
+        with self._tp_lock(batch.topic_partition):
+            self.order.put_back(batch)
 
     def abort_waiting(self, error: BaseException) -> None:
         """Ends the batches that are not on the wire: they must not overtake one that was lost."""
@@ -101,21 +152,21 @@ class Accumulator(RecordAccumulator):  # type: ignore[misc]  # kafka-python is u
             self.deallocate(batch)
 
     def split_and_reenqueue(self, batch: ProducerBatch, now: float | None = None) -> int:
-        """Puts two halves of `batch` at the front of its queue."""
+        """Puts two halves of `batch` in its place."""
         now = time.monotonic() if now is None else now
-        if self._transaction_manager and batch.has_sequence:
-            # The broker stored nothing of the batch, so its halves use its sequence numbers.
-            self._transaction_manager.set_sequence_number(batch.topic_partition, batch.base_sequence)
+        # The broker stored nothing of the batch, so its halves use its sequence numbers.
+        self.order.rewind(batch)
         halves = [
             batch_of(batch.topic_partition, half, batch.on_done) for half in batch.records.sealed.split()
         ]
         with self._tp_lock(batch.topic_partition):
-            for half in reversed(halves):
+            for number, half in enumerate(halves):
+                half.place = (*batch.place, number)
                 half.created = batch.created
                 half.attempts = batch.attempts
                 half.may_be_stored = batch.may_be_stored
                 half.last_attempt = now
-                self._batches[batch.topic_partition].appendleft(half)
+                self.order.put_back(half)
                 self._incomplete.add(half)
         self._on_split()
         return len(halves)

@@ -76,12 +76,14 @@ class BatchProducer:
 
     def _install(self) -> None:
         theirs = self._producer._accumulator
-        ours = Accumulator(self._count_split, **theirs.config)
+        limit = self._producer.config["max_in_flight_requests_per_connection"]
+        ours = Accumulator(self._count_split, limit, **theirs.config)
         self._accumulator = ours
         self._producer._accumulator = ours
         sender = self._producer._sender
         sender._accumulator = ours
-        # One batch per partition in flight, also without idempotence: no retry may overtake its successor.
+        ours.order.in_flight = sender._in_flight_batches
+        # Also without idempotence: no retry may overtake its successor.
         sender.config["guarantee_message_order"] = True
         sender._record_retries = self._count_retry
         if sender.config["acks"] != 0:
@@ -101,6 +103,11 @@ class BatchProducer:
 
         kafka-python has split the batch until it is alone by then.
         """
+        out_of_order = isinstance(exception, kafka_errors.OutOfOrderSequenceNumberError)
+        if out_of_order and self._accumulator.order.only_misses_another(batch):
+            sender._maybe_remove_from_inflight_batches(batch)
+            self._accumulator.number_anew(batch)
+            return
         sealed, tp = batch.records.sealed, batch.topic_partition
         reason = too_large(sealed, tp.topic, exception) if self._keep_refused else None
         # The sequence number of one that is stored would be used twice, and Kafka would take the next record
@@ -110,11 +117,9 @@ class BatchProducer:
             batch.may_be_stored |= may_be_stored(exception, partition_response)
             theirs(batch, exception, partition_response=partition_response)
             return
-        if batch.has_sequence:
-            sender._transaction_manager.set_sequence_number(tp, batch.base_sequence)
+        self._accumulator.order.rewind(batch)
         sender._maybe_remove_from_inflight_batches(batch)
         self._accumulator.deallocate(batch)
-        self._accumulator.muted.discard(tp)
         with self._lock:
             self._refused.append(sealed.refuse(reason))
             self._in_flight -= 1

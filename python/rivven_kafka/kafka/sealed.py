@@ -85,6 +85,11 @@ class Records:
         """Fixes the producer state; the records were encoded before."""
         self._closed = True
 
+    def reopen(self) -> None:
+        """Takes the producer state back: the batch is not stored, and will be numbered anew."""
+        self.producer_id = self.producer_epoch = self.base_sequence = -1
+        self._closed = False
+
     def buffer(self) -> bytes:
         """The bytes for the produce request."""
         assert self._closed

@@ -25,6 +25,9 @@ _VERSION = 9
 _LOOK_EVERY_S = 0.05
 """How often kafka-python looks after batches and connections itself while all is ordinary."""
 
+_FEW = 2
+"""Requests on their way to a broker beyond which one has to be worth it."""
+
 Stored = list[tuple[str, int, int]]
 """Topic, partition and base offset of batches that were stored."""
 
@@ -149,7 +152,9 @@ class Sending:
         ready: dict[int, list[TopicPartition]] = {}
         ordinary = True
         muted, leader_of = self._accumulator.muted, self._cluster.leader_for_partition
-        for tp, queue in list(self._accumulator._batches.items()):
+        queues = list(self._accumulator._batches.items())
+        known = len(queues)
+        for tp, queue in queues:
             if not queue or tp in muted:
                 continue
             leader = leader_of(tp)
@@ -159,12 +164,11 @@ class Sending:
                 ready.setdefault(leader, []).append(tp)
         for node, partitions in ready.items():
             connection = self._connections.get(node)
-            if (
-                connection is None
-                or not connection.connected
-                or not self._speaks(connection)
-                or not self._send_to(node, connection, partitions, now)
-            ):
+            usable = connection is not None and connection.connected and self._speaks(connection)
+            if usable and len(connection.in_flight_requests) >= _FEW and 2 * len(partitions) < known:
+                # An answer is on its way, and more partitions will be ready then: fewer requests.
+                continue
+            if not usable or not self._send_to(node, connection, partitions, now):
                 ordinary = False
         return ordinary
 
@@ -185,7 +189,7 @@ class Sending:
             if connection.paused:
                 # By requests without an answer, or by the broker: the sender hears of the end of either.
                 break
-            batch = self._accumulator.take(tp, now)
+            batch = self._accumulator.take(tp, node, now)
             if batch is None:
                 ordinary = False
                 continue
@@ -200,10 +204,9 @@ class Sending:
         return ordinary
 
     def _send_request(self, node: int, connection: Any, batches: list[ProducerBatch]) -> None:
-        in_flight, muted = self._sender._in_flight_batches, self._accumulator.muted
+        in_flight = self._sender._in_flight_batches
         for batch in batches:
             heapq.heappush(in_flight[batch.topic_partition], (batch.created, batch))
-            muted.add(batch.topic_partition)
         request = _Request(self._transactional_id, self._acks, self._timeout_ms, batches)
         future = connection.send_request(request)
         future.add_callback(self._answered, node, time.monotonic(), batches)
@@ -232,4 +235,3 @@ class Sending:
         manager = self._manager
         if manager and manager.producer_id_and_epoch.match(batch):
             manager.update_last_acked_offset(tp, base_offset, batch.record_count)
-        self._accumulator.muted.discard(tp)

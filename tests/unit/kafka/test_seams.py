@@ -327,7 +327,14 @@ def test_the_producer_is_wired_as_ours_rewires_it():
     split = sender[sender.index("self._accumulator.split_and_reenqueue(batch)") :][:250]
     assert "self._maybe_remove_from_inflight_batches(batch)" in split
     assert "self._accumulator.deallocate(batch)" in split
-    assert "self._accumulator.muted.discard(batch.topic_partition)" in sender
+    # What is in flight tells which partitions wait.
+    assert "self._in_flight_batches = collections.defaultdict(list)" in sender
+    for use in ("muted.add(", "muted.discard("):
+        assert f"self._accumulator.{use}" in sender
+    accumulator_source = inspect.getsource(RecordAccumulator)
+    assert accumulator_source.count("tp in self.muted") == 2
+    assert "_should_stop_drain_batches_for_partition(first, tp)" in accumulator_source
+    assert "not batch.in_retry()" in accumulator_source
     assert "self._transaction_manager =" in sender
     assert parameters(TransactionManager.set_sequence_number) == ["self", "tp", "sequence"]
     assert parameters(TransactionManager.maybe_add_partition_to_transaction)[:2] == [
@@ -396,13 +403,13 @@ def test_a_split_keeps_order_time_and_sequence(seed, count):
     splits = []
     sequences = {}
     manager = SimpleNamespace(set_sequence_number=sequences.__setitem__)
-    ours = accumulator(splits)
-    ours._transaction_manager = manager
+    ours = accumulator(splits, transaction_manager=manager)
     first, later = batch_of(TP, sealed(count), lambda *_: None), batch_of(TP, sealed(1), lambda *_: None)
     first.records.set_producer_state(5, 1, 40, False)
     first.records.close()
     first.attempts = random.Random(seed).randrange(3)
     first.may_be_stored = bool(seed % 2)
+    ours.order.number(first)
     ours.append_batch(later)
     assert ours.split_and_reenqueue(first) == 2
     halves = list(ours._batches[TP])
@@ -446,13 +453,12 @@ def too_large(count, *, before=None, sequence=True):
     sender = SimpleNamespace(_transaction_manager=manager, _maybe_remove_from_inflight_batches=lambda _: None)
     producer = BatchProducer.__new__(BatchProducer)
     producer._lock = threading.Lock()
-    producer._accumulator = accumulator()
+    producer._accumulator = accumulator(transaction_manager=manager)
     producer._keep_refused, producer._refused, producer._in_flight = True, [], 1
     batch = batch_of(TP, sealed(count), lambda *_: None)
     if sequence:
         batch.records.set_producer_state(5, 1, 40, False)
     producer._accumulator._incomplete.add(batch)
-    producer._accumulator.muted.add(TP)
     # As the sender calls it.
     call = partial(producer._dispatch_error, sender, lambda *args, **_: theirs.append(args))
     for error, response in filter(None, (before, answer(MessageSizeTooLargeError))):
@@ -464,7 +470,7 @@ def too_large(count, *, before=None, sequence=True):
 def test_only_a_record_that_is_alone_is_refused():
     theirs, producer, sequences = too_large(1)
     assert (theirs, sequences, producer.in_flight) == ([], {TP: 40}, 0)
-    assert (list(producer._accumulator._incomplete.all()), producer._accumulator.muted) == ([], set())
+    assert list(producer._accumulator._incomplete.all()) == []
     [bad] = producer.take_refused()
     assert (bad.topic, bad.offset, bad.value) == ("topic", 0, b"v0")
     assert "does not take a record of" in bad.reason
