@@ -11,32 +11,58 @@ from kafka import errors as kafka_errors
 from kafka.producer.producer_batch import ProducerBatch
 from kafka.producer.record_accumulator import RecordAccumulator
 
-from rivven_kafka.kafka.order import Order
+from rivven_kafka.kafka.order import Order, Place
 from rivven_kafka.kafka.sealed import Records, SealedBatch
 
 Done = Callable[[SealedBatch, TopicPartition, BaseException | None], None]
 
 
-def batch_of(tp: TopicPartition, sealed: SealedBatch, done: Done) -> ProducerBatch:
+class _Outcome:
+    """In the place of the future of kafka-python's batch, whose event nobody waits for."""
+
+    __slots__ = ("_batch", "is_done")
+
+    def __init__(self, batch: Batch) -> None:
+        self._batch = batch
+        self.is_done = False
+
+    def success(self, result: tuple[int, int, Callable[[int], BaseException] | None]) -> None:
+        """Tells the batch's owner: kafka-python calls it for every outcome."""
+        self.is_done = True
+        error_of = result[2]
+        batch = self._batch
+        batch.on_done(batch.records.sealed, batch.topic_partition, None if error_of is None else error_of(0))
+
+
+class Batch(ProducerBatch):  # type: ignore[misc]  # kafka-python is untyped
     """A batch for the accumulator.
+
+    Attributes:
+        may_be_stored: Whether an attempt to send it may have stored it.
+        place: Where it stands among those of its partition.
+        sent_alone: Whether it was sent with nothing else of its partition on its way.
 
     Args:
         tp: Where it goes.
         sealed: Its records.
         done: Called once with its outcome, from the sender thread.
     """
-    batch = ProducerBatch(tp, Records(sealed))
-    batch.max_record_size = sealed.uncompressed_bytes
-    batch.on_done = done
-    batch.may_be_stored = batch.sent_alone = False
-    batch.place = ()
 
-    def completed(result: tuple[int, int, Callable[[int], BaseException] | None]) -> None:
-        error_of = result[2]
-        done(sealed, tp, None if error_of is None else error_of(0))
-
-    batch.produce_future.add_callback(completed)
-    return batch
+    def __init__(self, tp: TopicPartition, sealed: SealedBatch, done: Done) -> None:
+        # Not kafka-python's own: it makes an event and two locks for each batch.
+        self.created = self.last_attempt = self.last_append = time.monotonic()
+        self.drained: float | None = None
+        self.attempts = 0
+        self.records = Records(sealed)
+        self.topic_partition = tp
+        self.max_record_size = sealed.uncompressed_bytes
+        self.produce_future = _Outcome(self)
+        self._record_futures: list[Any] = []
+        self._retry = False
+        self._final_state = None
+        self.on_done = done
+        self.may_be_stored = self.sent_alone = False
+        self.place: Place = ()
 
 
 class Accumulator(RecordAccumulator):  # type: ignore[misc]  # kafka-python is untyped
@@ -156,9 +182,7 @@ class Accumulator(RecordAccumulator):  # type: ignore[misc]  # kafka-python is u
         now = time.monotonic() if now is None else now
         # The broker stored nothing of the batch, so its halves use its sequence numbers.
         self.order.rewind(batch)
-        halves = [
-            batch_of(batch.topic_partition, half, batch.on_done) for half in batch.records.sealed.split()
-        ]
+        halves = [Batch(batch.topic_partition, half, batch.on_done) for half in batch.records.sealed.split()]
         with self._tp_lock(batch.topic_partition):
             for number, half in enumerate(halves):
                 half.place = (*batch.place, number)

@@ -19,7 +19,7 @@ from kafka.producer.producer_batch import ProducerBatch
 
 from rivven_kafka._native import BadRecord
 from rivven_kafka.errors import DeliveryError, RecordTooLargeError, RivvenKafkaError, UnknownTopicError
-from rivven_kafka.kafka.accumulator import Accumulator, batch_of
+from rivven_kafka.kafka.accumulator import Accumulator, Batch
 from rivven_kafka.kafka.connect import connected
 from rivven_kafka.kafka.errors import translate
 from rivven_kafka.kafka.sealed import SealedBatch, may_be_stored, too_large
@@ -152,15 +152,21 @@ class BatchProducer:
             # The sender waits for the leader of a topic that it was never told about, for ever.
             self.partitions(topic)
             self._known_topics.add(topic)
+        places: dict[int, TopicPartition] = {}
         wakes = False
         for sealed in batches:
-            tp = TopicPartition(topic, sealed.partition)
-            self._before_send(tp)
+            tp = places.get(sealed.partition)
+            if tp is None:
+                if wakes:
+                    # It need not wait until the other partitions have theirs.
+                    self._producer._sender.wakeup()
+                tp = places[sealed.partition] = TopicPartition(topic, sealed.partition)
+                self._before_send(tp)
             with self._lock:
                 # Again, under the lock: no batch may slip in behind `abort_waiting`.
                 self.check()
                 self._in_flight += 1
-                self._accumulator.append_batch(batch_of(tp, sealed, self._done))
+                self._accumulator.append_batch(Batch(tp, sealed, self._done))
             # The answer that a partition waits for wakes the sender, which then finds this batch.
             wakes |= tp not in self._accumulator.muted
         if wakes:

@@ -36,7 +36,7 @@ from kafka.record.memory_records import MemoryRecords, MemoryRecordsBuilder
 from kafka.structs import OffsetAndMetadata
 from rivven_kafka._native import SinkEncoder, block_from_rows
 from rivven_kafka.errors import CorruptRecordError
-from rivven_kafka.kafka.accumulator import Accumulator, batch_of
+from rivven_kafka.kafka.accumulator import Accumulator, Batch
 from rivven_kafka.kafka.partition_records import PartitionRecords
 from rivven_kafka.kafka.producer import BatchProducer
 from rivven_kafka.kafka.sealed import Records
@@ -380,10 +380,10 @@ def test_outcomes_arrive_as_ours_reads_them():
     def done(batch, tp, error):
         outcomes.append((tp, error))
 
-    batch_of(TP, sealed(), done).complete(100, -1)
+    Batch(TP, sealed(), done).complete(100, -1)
     failure = ValueError("no")
-    batch_of(TP, sealed(), done).complete_exceptionally(failure, lambda _: failure)
-    batch_of(TP, sealed(), done).abort(failure)
+    Batch(TP, sealed(), done).complete_exceptionally(failure, lambda _: failure)
+    Batch(TP, sealed(), done).abort(failure)
     assert outcomes == [(TP, None), (TP, failure), (TP, failure)]
 
 
@@ -404,7 +404,7 @@ def test_a_split_keeps_order_time_and_sequence(seed, count):
     sequences = {}
     manager = SimpleNamespace(set_sequence_number=sequences.__setitem__)
     ours = accumulator(splits, transaction_manager=manager)
-    first, later = batch_of(TP, sealed(count), lambda *_: None), batch_of(TP, sealed(1), lambda *_: None)
+    first, later = Batch(TP, sealed(count), lambda *_: None), Batch(TP, sealed(1), lambda *_: None)
     first.records.set_producer_state(5, 1, 40, False)
     first.records.close()
     first.attempts = random.Random(seed).randrange(3)
@@ -429,11 +429,21 @@ def test_a_split_keeps_order_time_and_sequence(seed, count):
     assert values == [b"v%d" % i for i in range(count)]
 
 
+def test_a_batch_has_what_that_of_kafka_python_has():
+    theirs = ProducerBatch(TP, Records(sealed()))
+    ours = Batch(TP, sealed(), lambda *_: None)
+    assert vars(theirs).keys() <= vars(ours).keys()
+    # Nobody else asks for its future, and of that only for these.
+    used = inspect.getsource(ProducerBatch) + inspect.getsource(Sender)
+    asked = {piece.split("(")[0].split()[0].rstrip(":") for piece in used.split("produce_future.")[1:]}
+    assert asked == {"is_done", "success"}
+
+
 def test_a_closed_accumulator_takes_nothing():
     ours = accumulator()
     ours.close()
     with pytest.raises(Exception, match="closed"):
-        ours.append_batch(batch_of(TP, sealed(), lambda *_: None))
+        ours.append_batch(Batch(TP, sealed(), lambda *_: None))
 
 
 def answer(error, base_offset=-1):
@@ -455,7 +465,7 @@ def too_large(count, *, before=None, sequence=True):
     producer._lock = threading.Lock()
     producer._accumulator = accumulator(transaction_manager=manager)
     producer._keep_refused, producer._refused, producer._in_flight = True, [], 1
-    batch = batch_of(TP, sealed(count), lambda *_: None)
+    batch = Batch(TP, sealed(count), lambda *_: None)
     if sequence:
         batch.records.set_producer_state(5, 1, 40, False)
     producer._accumulator._incomplete.add(batch)

@@ -14,7 +14,7 @@ from kafka.protocol.frame import KafkaBytes
 from kafka.protocol.parser import KafkaProtocol
 from kafka.protocol.producer import ProduceRequest, ProduceResponse
 from rivven_kafka._native import SinkEncoder, all_batches_stored, block_from_rows, produce_request
-from rivven_kafka.kafka.accumulator import batch_of
+from rivven_kafka.kafka.accumulator import Batch
 from rivven_kafka.kafka.sending import _VERSION, _Answer, _Request
 
 Topic = ProduceRequest.TopicProduceData
@@ -133,7 +133,7 @@ def test_no_answer_does_harm(data):
 
 
 def request(protocol):
-    batch = batch_of(TopicPartition("topic", 0), sealed(0, 10), lambda *_: None)
+    batch = Batch(TopicPartition("topic", 0), sealed(0, 10), lambda *_: None)
     batch.records.close()
     made = _Request(None, -1, 30_000, [batch])
     return made, protocol.send_request(made)
