@@ -74,6 +74,21 @@ PLAIN = [
 ]
 COMPRESSED = [Case(65_536, compression=codec) for codec in ("lz4", "zstd", "gzip", "snappy")]
 
+CASES = {
+    "test_sink_against_producers": PLAIN,
+    "test_what_guarantees_cost": PLAIN[:4],
+    "test_compression": COMPRESSED,
+    "test_where_rivvend_is_the_limit": [Case(262_144)],
+}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test for each case, for the first one only in the quick form."""
+    cases = CASES[metafunc.function.__name__]
+    if metafunc.config.getoption("--bench-quick"):
+        cases = cases[:1]
+    metafunc.parametrize("case", cases, ids=Case.short)
+
 
 @dataclass
 class Rows:
@@ -191,9 +206,8 @@ class Bench:
 
 
 @pytest.fixture
-def served(rivven, scale, request):
+def served(rivven, scale, case):
     """Address of a Rivven with the records of the case, the topic and how many they are."""
-    case = request.getfixturevalue("case")
     records = scale.records(1_200_000 * 160 // max(case.size, 160))
     # Whole partitions of the same length.
     each = records // case.partitions
@@ -204,24 +218,22 @@ def served(rivven, scale, request):
         yield address, topic, each * case.partitions
 
 
-@pytest.mark.parametrize("case", PLAIN, ids=Case.short)
 def test_sink_against_producers(kafka, served, scale, case, tmp_path):
     bench, rows = Bench(kafka, case, tmp_path), Rows()
     address, origin, total = served
     for _ in range(scale.rounds):
-        if case == PLAIN[0] or not scale.quick:
-            java = bench.java(total)
-            rows.add(JAVA, Measured(java.rate, java.cpu))
-            rows.add(WARM, Measured(java.warm, java.cpu))
-            rows.add(CONFLUENT, bench.confluent(total // 2))
-            rows.add(BATCHED, bench.confluent(total // 2, batched=True))
-            rows.add(KAFKA_PYTHON, bench.kafka_python(total // 20))
+        java = bench.java(total)
+        rows.add(JAVA, Measured(java.rate, java.cpu))
+        rows.add(WARM, Measured(java.warm, java.cpu))
+        rows.add(CONFLUENT, bench.confluent(total // 2))
+        rows.add(BATCHED, bench.confluent(total // 2, batched=True))
+        rows.add(KAFKA_PYTHON, bench.kafka_python(total // 20))
         rows.add(OURS, bench.sink(address, origin, total))
-    targets = {(OURS, JAVA): 1.5, (OURS, CONFLUENT): 2.0} if JAVA in rows.rates else {}
+        rows.add(IDEMPOTENT, bench.sink(address, origin, total, idempotent=True))
+    targets = {(OURS, JAVA): 1.5, (OURS, CONFLUENT): 2.0}
     rows.show("sink", f"Rivven -> Kafka, {case}", at_least=targets)
 
 
-@pytest.mark.parametrize("case", PLAIN[:4], ids=Case.short)
 def test_what_guarantees_cost(kafka, served, scale, case, tmp_path):
     bench, rows = Bench(kafka, case, tmp_path), Rows()
     address, origin, total = served
@@ -234,16 +246,14 @@ def test_what_guarantees_cost(kafka, served, scale, case, tmp_path):
     rows.show("sink-guarantees", f"Rivven -> Kafka, {case}", at_least=targets)
 
 
-@pytest.mark.parametrize("case", COMPRESSED, ids=Case.short)
 def test_compression(kafka, served, scale, case, tmp_path):
     bench, rows = Bench(kafka, case, tmp_path), Rows()
     address, origin, total = served
     for _ in range(scale.rounds):
-        if case == COMPRESSED[0] or not scale.quick:
-            java = bench.java(total)
-            rows.add(JAVA, Measured(java.rate, java.cpu))
-            rows.add(CONFLUENT, bench.confluent(total // 2))
-            rows.add(KAFKA_PYTHON, bench.kafka_python(total // 20))
+        java = bench.java(total)
+        rows.add(JAVA, Measured(java.rate, java.cpu))
+        rows.add(CONFLUENT, bench.confluent(total // 2))
+        rows.add(KAFKA_PYTHON, bench.kafka_python(total // 20))
         rows.add(OURS, bench.sink(address, origin, total))
     rows.show("sink-compression", f"Rivven -> Kafka, {case}")
 
@@ -268,7 +278,6 @@ def filled(rivven, scale):
     return topic, total
 
 
-@pytest.mark.parametrize("case", [Case(262_144)], ids=Case.short)
 def test_where_rivvend_is_the_limit(kafka, rivven, filled, served, scale, case, tmp_path):
     bench, rows = Bench(kafka, case, tmp_path), Rows()
     topic, stored = filled

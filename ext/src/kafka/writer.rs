@@ -40,6 +40,11 @@ impl BatchWriter {
         Self { codec, body: Vec::new(), count: 0, base_timestamp: 0, max_timestamp: 0 }
     }
 
+    /// An empty batch with room for `bytes`.
+    pub fn with_capacity(codec: Codec, bytes: usize) -> Self {
+        Self { body: Vec::with_capacity(bytes), ..Self::new(codec) }
+    }
+
     /// Appends a record; `headers` are pieces of already encoded headers, `header_count` in all.
     ///
     /// Fails with `RecordTooLarge`, and leaves the batch as it was, when the batch cannot hold the record
