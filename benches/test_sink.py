@@ -1,8 +1,9 @@
 """Rivven -> Kafka with acks all, against producers that have nothing else to do than to send."""
 
 import contextlib
+import uuid
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,6 +74,21 @@ PLAIN = [
 ]
 COMPRESSED = [Case(65_536, compression=codec) for codec in ("lz4", "zstd", "gzip", "snappy")]
 
+CASES = {
+    "test_sink_against_producers": PLAIN,
+    "test_what_guarantees_cost": PLAIN[:4],
+    "test_compression": COMPRESSED,
+    "test_where_rivvend_is_the_limit": [Case(262_144)],
+}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test for each case, for the first one only in the quick form."""
+    cases = CASES[metafunc.function.__name__]
+    if metafunc.config.getoption("--bench-quick"):
+        cases = cases[:1]
+    metafunc.parametrize("case", cases, ids=Case.short)
+
 
 @dataclass
 class Rows:
@@ -92,6 +108,11 @@ class Rows:
         show(f"{group}-cpu", f"{title}: CPU of the client", list(self.cpu.items()), unit="s/M records")
 
 
+def short_name() -> str:
+    """A name for a topic, as long as such names are: the headers of the sink repeat it in every record."""
+    return f"orders-{uuid.uuid4().hex[:6]}"
+
+
 @contextlib.contextmanager
 def kafka_topic(bootstrap: str, topic: str, partitions: int) -> Iterator[str]:
     """A topic that is gone afterwards, so that what rounds write does not add up."""
@@ -106,14 +127,13 @@ def kafka_topic(bootstrap: str, topic: str, partitions: int) -> Iterator[str]:
 class Bench:
     """Runs the candidates of one case, each in a process of its own."""
 
-    def __init__(self, kafka, topic_name: Callable[[], str], case: Case, directory: Path) -> None:
+    def __init__(self, kafka, case: Case, directory: Path) -> None:
         self._bootstrap = kafka.bootstrap
-        self._topic_name = topic_name
         self._case = case
         self._directory = directory
 
     def _topic(self):
-        return kafka_topic(self._bootstrap, self._topic_name(), self._case.partitions)
+        return kafka_topic(self._bootstrap, short_name(), self._case.partitions)
 
     def sink(self, rivven: str, origin: str, records: int, **options: object) -> Measured:
         """Our sink, as `rivven-kafka run` runs it."""
@@ -137,7 +157,7 @@ class Bench:
 
     def transactions(self, rivven: str, origin: str, records: int) -> Measured:
         """The sink with a transactional id of its own."""
-        return self.sink(rivven, origin, records, transactional_id=self._topic_name())
+        return self.sink(rivven, origin, records, transactional_id=short_name())
 
     def java(self, records: int) -> java_producer.JavaMeasured:
         """Kafka's own tool."""
@@ -186,39 +206,36 @@ class Bench:
 
 
 @pytest.fixture
-def served(rivven, topic_name, scale, request):
+def served(rivven, scale, case):
     """Address of a Rivven with the records of the case, the topic and how many they are."""
-    case = request.getfixturevalue("case")
     records = scale.records(1_200_000 * 160 // max(case.size, 160))
     # Whole partitions of the same length.
     each = records // case.partitions
-    topic = topic_name()
+    topic = short_name()
     with closing(RivvenClient([rivven.bootstrap])) as client:
         client.create_topic(topic, case.partitions)
     with serving(rivven.bootstrap, topic, each, case.size) as address:
         yield address, topic, each * case.partitions
 
 
-@pytest.mark.parametrize("case", PLAIN, ids=Case.short)
-def test_sink_against_producers(kafka, topic_name, served, scale, case, tmp_path):
-    bench, rows = Bench(kafka, topic_name, case, tmp_path), Rows()
+def test_sink_against_producers(kafka, served, scale, case, tmp_path):
+    bench, rows = Bench(kafka, case, tmp_path), Rows()
     address, origin, total = served
     for _ in range(scale.rounds):
-        if case == PLAIN[0] or not scale.quick:
-            java = bench.java(total)
-            rows.add(JAVA, Measured(java.rate, java.cpu))
-            rows.add(WARM, Measured(java.warm, java.cpu))
-            rows.add(CONFLUENT, bench.confluent(total // 2))
-            rows.add(BATCHED, bench.confluent(total // 2, batched=True))
-            rows.add(KAFKA_PYTHON, bench.kafka_python(total // 20))
+        java = bench.java(total)
+        rows.add(JAVA, Measured(java.rate, java.cpu))
+        rows.add(WARM, Measured(java.warm, java.cpu))
+        rows.add(CONFLUENT, bench.confluent(total // 2))
+        rows.add(BATCHED, bench.confluent(total // 2, batched=True))
+        rows.add(KAFKA_PYTHON, bench.kafka_python(total // 20))
         rows.add(OURS, bench.sink(address, origin, total))
-    targets = {(OURS, JAVA): 1.5, (OURS, CONFLUENT): 2.0} if JAVA in rows.rates else {}
+        rows.add(IDEMPOTENT, bench.sink(address, origin, total, idempotent=True))
+    targets = {(OURS, JAVA): 1.5, (OURS, CONFLUENT): 2.0}
     rows.show("sink", f"Rivven -> Kafka, {case}", at_least=targets)
 
 
-@pytest.mark.parametrize("case", PLAIN[:4], ids=Case.short)
-def test_what_guarantees_cost(kafka, topic_name, served, scale, case, tmp_path):
-    bench, rows = Bench(kafka, topic_name, case, tmp_path), Rows()
+def test_what_guarantees_cost(kafka, served, scale, case, tmp_path):
+    bench, rows = Bench(kafka, case, tmp_path), Rows()
     address, origin, total = served
     for _ in range(scale.rounds):
         rows.add(OURS, bench.sink(address, origin, total))
@@ -229,16 +246,14 @@ def test_what_guarantees_cost(kafka, topic_name, served, scale, case, tmp_path):
     rows.show("sink-guarantees", f"Rivven -> Kafka, {case}", at_least=targets)
 
 
-@pytest.mark.parametrize("case", COMPRESSED, ids=Case.short)
-def test_compression(kafka, topic_name, served, scale, case, tmp_path):
-    bench, rows = Bench(kafka, topic_name, case, tmp_path), Rows()
+def test_compression(kafka, served, scale, case, tmp_path):
+    bench, rows = Bench(kafka, case, tmp_path), Rows()
     address, origin, total = served
     for _ in range(scale.rounds):
-        if case == COMPRESSED[0] or not scale.quick:
-            java = bench.java(total)
-            rows.add(JAVA, Measured(java.rate, java.cpu))
-            rows.add(CONFLUENT, bench.confluent(total // 2))
-            rows.add(KAFKA_PYTHON, bench.kafka_python(total // 20))
+        java = bench.java(total)
+        rows.add(JAVA, Measured(java.rate, java.cpu))
+        rows.add(CONFLUENT, bench.confluent(total // 2))
+        rows.add(KAFKA_PYTHON, bench.kafka_python(total // 20))
         rows.add(OURS, bench.sink(address, origin, total))
     rows.show("sink-compression", f"Rivven -> Kafka, {case}")
 
@@ -263,9 +278,8 @@ def filled(rivven, scale):
     return topic, total
 
 
-@pytest.mark.parametrize("case", [Case(262_144)], ids=Case.short)
-def test_where_rivvend_is_the_limit(kafka, rivven, topic_name, filled, served, scale, case, tmp_path):
-    bench, rows = Bench(kafka, topic_name, case, tmp_path), Rows()
+def test_where_rivvend_is_the_limit(kafka, rivven, filled, served, scale, case, tmp_path):
+    bench, rows = Bench(kafka, case, tmp_path), Rows()
     topic, stored = filled
     address, origin, total = served
     for _ in range(scale.rounds):

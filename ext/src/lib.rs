@@ -36,6 +36,8 @@ mod _native {
     #[pymodule_export]
     use crate::bridge::position_index::PositionIndex;
     #[pymodule_export]
+    use crate::bridge::produce::{all_batches_stored, produce_request};
+    #[pymodule_export]
     use crate::bridge::publisher::{producer_ids, PyPublisher};
     #[pymodule_export]
     use crate::bridge::sink_encoder::{OutgoingBatch, SinkEncoder};

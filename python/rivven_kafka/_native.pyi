@@ -414,6 +414,34 @@ class SinkEncoder:
     def wait(self, timeout_ms: int) -> None:
         """Waits until a block is stored in full, at most `timeout_ms`."""
 
+def produce_request(
+    correlation_id: int,
+    client_id: str | None,
+    transactional_id: str | None,
+    acks: int,
+    timeout_ms: int,
+    batches: list[tuple[str, int, OutgoingBatch, int, int, int]],
+) -> bytes:
+    """A framed Produce request of version 9 with at most one batch of each partition.
+
+    Args:
+        correlation_id: What the answer refers to.
+        client_id: Name of the client.
+        transactional_id: Its presence makes the batches transactional.
+        acks: Replicas that must store the batches, -1 for all.
+        timeout_ms: How long the broker may wait for them (ms).
+        batches: Topic, partition, batch, producer id, epoch, base sequence.
+    """
+
+def all_batches_stored(answer: bytes) -> list[tuple[str, int, int]] | None:
+    """Topic, partition and base offset of every batch that an answer to such a request names.
+
+    None if the answer tells of anything but that they were stored: somebody else has to read it.
+
+    Args:
+        answer: The answer without its header.
+    """
+
 @final
 class OutgoingBatch:
     """A finished record batch of one Kafka partition."""

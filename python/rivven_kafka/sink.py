@@ -251,8 +251,7 @@ class KafkaSink:
         try:
             if isinstance(producer, TransactionalProducer):
                 producer.begin()
-            for batch in encoder.take_ready(0):
-                producer.send(self.config.topic, batch.partition, batch)
+            producer.send(self.config.topic, encoder.take_ready(0))
         except RivvenKafkaError as error:
             failure = error
         self.metrics.record_flush()

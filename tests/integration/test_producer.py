@@ -30,8 +30,7 @@ def test_closing_does_not_wait_for_a_kafka_that_is_gone(topic_name):
 
         def send(value):
             encoder.append(block_from_rows(topic, 0, [(-1, None, value, [])]))
-            for batch in encoder.take_ready(0):
-                producer.send(topic, batch.partition, batch)
+            producer.send(topic, encoder.take_ready(0))
 
         send(b"stored")
         assert producer.flush(10)
@@ -58,8 +57,7 @@ def test_closing_with_many_batches_leaves_neither_thread_nor_connection(tapped, 
         for partition in range(3):
             rows = [(-1, None, b"%d" % number, []) for number in range(5)]
             encoder.append(block_from_rows(topic, partition, rows))
-        for batch in encoder.take_ready(0):
-            producer.send(topic, batch.partition, batch)
+        producer.send(topic, encoder.take_ready(0))
         wait_until(lambda: tapped.tap.of_client(topic, ApiKey.Produce), 10)
         producer.close(0.2)
     assert producer.in_flight == 0

@@ -68,13 +68,11 @@ class TopicWriter:
     def write(self, partition: int, rows: Sequence[tuple[int, bytes | None, bytes | None, Headers]]) -> None:
         """Queues rows; `flush` waits for them."""
         self._encoder.append(block_from_rows(self._topic, partition, rows))
-        for batch in self._encoder.take_ready(5):
-            self._producer.send(self._topic, batch.partition, batch)
+        self._producer.send(self._topic, self._encoder.take_ready(5))
 
     def flush(self) -> None:
         """Waits until Kafka has stored everything."""
-        for batch in self._encoder.take_ready(0):
-            self._producer.send(self._topic, batch.partition, batch)
+        self._producer.send(self._topic, self._encoder.take_ready(0))
         assert self._producer.flush(60)
         self._producer.check()
 

@@ -9,6 +9,7 @@ pub mod event_python;
 pub mod json;
 pub mod outgoing;
 pub mod position_index;
+pub mod produce;
 pub mod publisher;
 pub mod sink_encoder;
 pub mod transform;

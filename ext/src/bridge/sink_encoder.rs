@@ -22,6 +22,9 @@ use crate::kafka::writer::{encode_header, BatchWriter, SealedBatch};
 use crate::record::Block;
 use crate::tracker::{Ticket, Tracker};
 
+/// Bytes that a new batch has room for, so that a full one of the usual size does not grow step by step.
+const MOST_RESERVED: usize = 1 << 14;
+
 /// A block, and which of its records Kafka has stored.
 struct Origin {
     block: Block,
@@ -263,7 +266,7 @@ impl SinkEncoder {
                     Self::seal(state, partition)?;
                 }
                 let open = state.open[partition].get_or_insert_with(|| Open {
-                    writer: BatchWriter::for_size(self.codec, self.batch_size_bytes),
+                    writer: BatchWriter::with_capacity(self.codec, self.batch_size_bytes.min(MOST_RESERVED)),
                     shares: Shares::default(),
                     since: Instant::now(),
                 });
@@ -324,6 +327,13 @@ impl SinkEncoder {
 
 fn unknown(option: &str, value: &str, expected: &str) -> PyErr {
     Error::new(Kind::Config, format!("{option}: got {value:?}, expected {expected}")).into()
+}
+
+impl OutgoingBatch {
+    /// Its records.
+    pub fn sealed(&self) -> &SealedBatch {
+        &self.sealed
+    }
 }
 
 /// A finished record batch of one Kafka partition.

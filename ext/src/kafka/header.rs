@@ -3,6 +3,8 @@
 //! Source: protocol guide, "Record Batch"; the producer fields are KIP-98. An entry of any format version
 //! starts with offset (i64), length of the rest (i32), four bytes, and the magic byte.
 
+use bytes::BufMut;
+
 use super::compression::Codec;
 use crate::error::{Error, Kind, Result};
 
@@ -152,31 +154,27 @@ impl BatchHeader {
     /// The batch of this header and `payload`, with length and checksum.
     pub fn write(&self, payload: &[u8]) -> Vec<u8> {
         let mut out = vec![0; BATCH_HEADER + payload.len()];
-        self.write_into(payload, &mut out);
+        self.write_to(payload, &mut out);
         out
     }
 
-    /// Writes that batch to `out`, which is as long as it is.
-    pub fn write_into(&self, payload: &[u8], out: &mut [u8]) {
-        let mut at = 0;
-        let mut put = |bytes: &[u8]| {
-            out[at..at + bytes.len()].copy_from_slice(bytes);
-            at += bytes.len();
-        };
-        put(&self.base_offset.to_be_bytes());
-        put(&((BATCH_HEADER - LOG_OVERHEAD + payload.len()) as i32).to_be_bytes());
-        put(&self.leader_epoch.to_be_bytes());
-        put(&[2]);
-        put(&[0; 4]);
-        put(&self.attributes.to_be_bytes());
-        put(&self.last_offset_delta.to_be_bytes());
-        put(&self.base_timestamp.to_be_bytes());
-        put(&self.max_timestamp.to_be_bytes());
-        put(&self.producer_id.to_be_bytes());
-        put(&self.producer_epoch.to_be_bytes());
-        put(&self.base_sequence.to_be_bytes());
-        put(&self.count.to_be_bytes());
-        put(payload);
+    /// The same into `out`, which is as long as the batch.
+    pub fn write_to(&self, payload: &[u8], out: &mut [u8]) {
+        let mut rest = &mut *out;
+        rest.put_i64(self.base_offset);
+        rest.put_i32((BATCH_HEADER - LOG_OVERHEAD + payload.len()) as i32);
+        rest.put_i32(self.leader_epoch);
+        rest.put_u8(2);
+        rest.put_u32(0);
+        rest.put_i16(self.attributes);
+        rest.put_i32(self.last_offset_delta);
+        rest.put_i64(self.base_timestamp);
+        rest.put_i64(self.max_timestamp);
+        rest.put_i64(self.producer_id);
+        rest.put_i16(self.producer_epoch);
+        rest.put_i32(self.base_sequence);
+        rest.put_i32(self.count);
+        rest.put_slice(payload);
         let crc = crc32c::crc32c(&out[CRC_FROM..]);
         out[CRC_AT..CRC_FROM].copy_from_slice(&crc.to_be_bytes());
     }

@@ -6,6 +6,7 @@ pub mod compression;
 mod header;
 mod legacy;
 pub mod murmur2;
+pub mod produce;
 pub mod py;
 pub mod reader;
 #[cfg(test)]

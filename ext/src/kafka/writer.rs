@@ -49,15 +49,12 @@ pub struct BatchWriter {
 impl BatchWriter {
     /// An empty batch that `codec` will compress.
     pub fn new(codec: Codec) -> Self {
-        Self::for_size(codec, 0)
+        Self { codec, body: Vec::new(), count: 0, base_timestamp: 0, max_timestamp: 0 }
     }
 
-    /// An empty batch that is meant to grow to `batch_size` bytes. Of a large one, only a part is reserved: it may be
-    /// sent long before.
-    pub fn for_size(codec: Codec, batch_size: usize) -> Self {
-        const MOST_RESERVED: usize = 16 * 1024;
-        let body = Vec::with_capacity(batch_size.min(MOST_RESERVED));
-        Self { codec, body, count: 0, base_timestamp: 0, max_timestamp: 0 }
+    /// An empty batch with room for `bytes`.
+    pub fn with_capacity(codec: Codec, bytes: usize) -> Self {
+        Self { body: Vec::with_capacity(bytes), ..Self::new(codec) }
     }
 
     /// Appends a record; `headers` are pieces of already encoded headers, `header_count` in all.
@@ -163,6 +160,17 @@ impl BatchWriter {
     }
 }
 
+/// What Kafka tells a repetition by; all -1 without idempotence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProducerState {
+    /// Producer id.
+    pub id: i64,
+    /// Its epoch.
+    pub epoch: i16,
+    /// Sequence number of the first record.
+    pub base_sequence: i32,
+}
+
 /// A batch that is complete but for the state of its producer, which is known only when it is sent.
 #[derive(Debug, Clone)]
 pub struct SealedBatch {
@@ -181,16 +189,10 @@ impl SealedBatch {
         self.header(producer_id, epoch, base_sequence, transactional).write(&self.payload)
     }
 
-    /// Writes `to_bytes` to `out`, which is `len` bytes long.
-    pub fn write_into(
-        &self,
-        producer_id: i64,
-        epoch: i16,
-        base_sequence: i32,
-        transactional: bool,
-        out: &mut [u8],
-    ) {
-        self.header(producer_id, epoch, base_sequence, transactional).write_into(&self.payload, out);
+    /// `to_bytes` into `out`, which is `len` long.
+    pub fn write_to(&self, producer: ProducerState, transactional: bool, out: &mut [u8]) {
+        let ProducerState { id, epoch, base_sequence } = producer;
+        self.header(id, epoch, base_sequence, transactional).write_to(&self.payload, out);
     }
 
     /// How many records it has.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import selectors
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from kafka.errors import KafkaConfigurationError
 from kafka.net.compat import KafkaNetClient
 from kafka.net.manager import KafkaConnectionManager
-from kafka.net.selector import NetworkSelector
+from kafka.net.selector import NetworkSelector, Task
 
 from rivven_kafka.config.kafka_options import CONSUMER, PRODUCER
 from rivven_kafka.errors import ConfigError
@@ -28,12 +29,27 @@ def net_client(options: Mapping[str, Any]) -> KafkaNetClient:
     """
     require_usable(options)
     with refusals(options):
-        net = NetworkSelector(**options)
+        net = _Selector(**options)
         connections = _Connections(net, **options)
         # kafka-python 3.0 takes the option and does not heed it: a Kafka that makes topics by itself would
         # make a deleted one anew when the metadata is refreshed.
         connections.cluster.config["allow_auto_create_topics"] = options.get("allow_auto_create_topics", True)
         return KafkaNetClient(net, connections, **options)
+
+
+class _Selector(NetworkSelector):  # type: ignore[misc]  # kafka-python is untyped
+    """Spends less on each wait for a socket.
+
+    kafka-python asks the selector for it first, which makes an error with the text of the socket, every time.
+    """
+
+    def register_event(self, fileobj: Any, event: int, task: Any) -> None:
+        """Waits for `event` on a socket."""
+        if fileobj.fileno() in self._selector._fd_to_key or not isinstance(task, Task):
+            super().register_event(fileobj, event, task)
+        else:
+            both = (task, None) if event == selectors.EVENT_READ else (None, task)
+            self._selector.register(fileobj, event, both)
 
 
 class _Connections(KafkaConnectionManager):  # type: ignore[misc]  # kafka-python is untyped

@@ -9,99 +9,25 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from kafka import KafkaProducer, TopicPartition
 from kafka import errors as kafka_errors
 from kafka.producer.producer_batch import ProducerBatch
-from kafka.producer.record_accumulator import RecordAccumulator
 
 from rivven_kafka._native import BadRecord
 from rivven_kafka.errors import DeliveryError, RecordTooLargeError, RivvenKafkaError, UnknownTopicError
+from rivven_kafka.kafka.accumulator import Accumulator, Batch
 from rivven_kafka.kafka.connect import connected
 from rivven_kafka.kafka.errors import translate
-from rivven_kafka.kafka.sealed import Records, SealedBatch, may_be_stored, too_large
+from rivven_kafka.kafka.sealed import SealedBatch, may_be_stored, too_large
+from rivven_kafka.kafka.sending import Sending
 
 # The sender wakes up at once; only a connection attempt under way can hold it longer.
 _JOIN_TIMEOUT_S = 2.0
 _ASK_S = 1.0
-
-
-class _Accumulator(RecordAccumulator):  # type: ignore[misc]  # kafka-python is untyped
-    """Takes whole batches, and splits them natively when the broker finds them too large."""
-
-    def __init__(self, on_split: Callable[[], None], **config: Any) -> None:
-        super().__init__(**config)
-        self._on_split = on_split
-
-    def append_batch(self, batch: ProducerBatch) -> None:
-        """Queues a finished batch behind those of its partition."""
-        with self._tp_lock(batch.topic_partition):
-            if self._closed:
-                raise kafka_errors.IllegalStateError("RecordAccumulator is closed")
-            self._batches[batch.topic_partition].append(batch)
-        self._incomplete.add(batch)
-
-    def abort_waiting(self, error: BaseException) -> None:
-        """Ends the batches that are not on the wire: they must not overtake one that was lost."""
-        for batch in self._incomplete.all():
-            with self._tp_lock(batch.topic_partition):
-                try:
-                    self._batches[batch.topic_partition].remove(batch)
-                except ValueError:
-                    # On the wire, or expired: it has an outcome of its own.
-                    continue
-            batch.abort(error)
-            self.deallocate(batch)
-
-    def abort_batches(self, error: BaseException) -> None:
-        """Ends every batch, also those on the wire: nothing can be sent any more.
-
-        kafka-python's own ends its thread, and leaves its sockets open, when it comes to a batch that the
-        failure of another one has ended already (`abort_waiting`).
-        """
-        self.abort_waiting(error)
-        for batch in self._incomplete.all():
-            if not batch.is_done:
-                batch.abort(error)
-            self.deallocate(batch)
-
-    def split_and_reenqueue(self, batch: ProducerBatch, now: float | None = None) -> int:
-        """Puts two halves of `batch` at the front of its queue."""
-        now = time.monotonic() if now is None else now
-        if self._transaction_manager and batch.has_sequence:
-            # The broker stored nothing of the batch, so its halves use its sequence numbers.
-            self._transaction_manager.set_sequence_number(batch.topic_partition, batch.base_sequence)
-        halves = [_batch(batch.topic_partition, half, batch.on_done) for half in batch.records.sealed.split()]
-        with self._tp_lock(batch.topic_partition):
-            for half in reversed(halves):
-                half.created = batch.created
-                half.attempts = batch.attempts
-                half.may_be_stored = batch.may_be_stored
-                half.last_attempt = now
-                self._batches[batch.topic_partition].appendleft(half)
-                self._incomplete.add(half)
-        self._on_split()
-        return len(halves)
-
-
-_Done = Callable[[SealedBatch, TopicPartition, BaseException | None], None]
-
-
-def _batch(tp: TopicPartition, sealed: SealedBatch, done: _Done) -> ProducerBatch:
-    batch = ProducerBatch(tp, Records(sealed))
-    batch.max_record_size = sealed.uncompressed_bytes
-    batch.on_done = done
-    batch.may_be_stored = False
-
-    def completed(result: tuple[int, int, Callable[[int], BaseException] | None]) -> None:
-        error_of = result[2]
-        done(sealed, tp, None if error_of is None else error_of(0))
-
-    batch.produce_future.add_callback(completed)
-    return batch
 
 
 class BatchProducer:
@@ -150,14 +76,19 @@ class BatchProducer:
 
     def _install(self) -> None:
         theirs = self._producer._accumulator
-        ours = _Accumulator(self._count_split, **theirs.config)
+        limit = self._producer.config["max_in_flight_requests_per_connection"]
+        ours = Accumulator(self._count_split, limit, **theirs.config)
         self._accumulator = ours
         self._producer._accumulator = ours
         sender = self._producer._sender
         sender._accumulator = ours
-        # One batch per partition in flight, also without idempotence: no retry may overtake its successor.
+        ours.order.in_flight = sender._in_flight_batches
+        # Also without idempotence: no retry may overtake its successor.
         sender.config["guarantee_message_order"] = True
         sender._record_retries = self._count_retry
+        if sender.config["acks"] != 0:
+            # Without answers there is nothing to make short.
+            sender._send_producer_data = Sending(sender, ours).send
         sender._dispatch_error = partial(self._dispatch_error, sender, sender._dispatch_error)
 
     def _dispatch_error(
@@ -172,6 +103,11 @@ class BatchProducer:
 
         kafka-python has split the batch until it is alone by then.
         """
+        out_of_order = isinstance(exception, kafka_errors.OutOfOrderSequenceNumberError)
+        if out_of_order and self._accumulator.order.only_misses_another(batch):
+            sender._maybe_remove_from_inflight_batches(batch)
+            self._accumulator.number_anew(batch)
+            return
         sealed, tp = batch.records.sealed, batch.topic_partition
         reason = too_large(sealed, tp.topic, exception) if self._keep_refused else None
         # The sequence number of one that is stored would be used twice, and Kafka would take the next record
@@ -181,11 +117,9 @@ class BatchProducer:
             batch.may_be_stored |= may_be_stored(exception, partition_response)
             theirs(batch, exception, partition_response=partition_response)
             return
-        if batch.has_sequence:
-            sender._transaction_manager.set_sequence_number(tp, batch.base_sequence)
+        self._accumulator.order.rewind(batch)
         sender._maybe_remove_from_inflight_batches(batch)
         self._accumulator.deallocate(batch)
-        self._accumulator.muted.discard(tp)
         with self._lock:
             self._refused.append(sealed.refuse(reason))
             self._in_flight -= 1
@@ -211,21 +145,32 @@ class BatchProducer:
             context = f"cannot read metadata of topic {topic!r}"
             raise self._translate(error, context, topic=topic) from error
 
-    def send(self, topic: str, partition: int, sealed: SealedBatch) -> None:
-        """Queues a batch. Its outcome reaches `on_delivery`, or `check` raises."""
+    def send(self, topic: str, batches: Sequence[SealedBatch]) -> None:
+        """Queues batches for their partitions. Their outcomes reach `on_delivery`, or `check` raises."""
         self.check()
         if topic not in self._known_topics:
             # The sender waits for the leader of a topic that it was never told about, for ever.
             self.partitions(topic)
             self._known_topics.add(topic)
-        tp = TopicPartition(topic, partition)
-        self._before_send(tp)
-        with self._lock:
-            # Again, under the lock: no batch may slip in behind `abort_waiting`.
-            self.check()
-            self._in_flight += 1
-            self._accumulator.append_batch(_batch(tp, sealed, self._done))
-        self._producer._sender.wakeup()
+        places: dict[int, TopicPartition] = {}
+        wakes = False
+        for sealed in batches:
+            tp = places.get(sealed.partition)
+            if tp is None:
+                if wakes:
+                    # It need not wait until the other partitions have theirs.
+                    self._producer._sender.wakeup()
+                tp = places[sealed.partition] = TopicPartition(topic, sealed.partition)
+                self._before_send(tp)
+            with self._lock:
+                # Again, under the lock: no batch may slip in behind `abort_waiting`.
+                self.check()
+                self._in_flight += 1
+                self._accumulator.append_batch(Batch(tp, sealed, self._done))
+            # The answer that a partition waits for wakes the sender, which then finds this batch.
+            wakes |= tp not in self._accumulator.muted
+        if wakes:
+            self._producer._sender.wakeup()
 
     def _before_send(self, tp: TopicPartition) -> None:
         """What a producer with transactions adds."""

@@ -26,6 +26,10 @@ class SealedBatch(Protocol):
     """A finished record batch, as the native encoders hand it out."""
 
     @property
+    def partition(self) -> int:
+        """Kafka partition."""
+
+    @property
     def record_count(self) -> int:
         """Records in the batch."""
 
@@ -63,13 +67,13 @@ class Records:
         self.producer_epoch = -1
         self.base_sequence = -1
         self._transactional = False
-        self._buffer: bytes | None = None
+        self._closed = False
 
     def set_producer_state(
         self, producer_id: int, producer_epoch: int, base_sequence: int, is_transactional: bool
     ) -> None:
         """Takes the sequence number that the accumulator assigns while draining."""
-        if self._buffer is not None:
+        if self._closed:
             # A retried batch must keep its sequence, or the broker could store it twice.
             raise kafka_errors.IllegalStateError("producer state of a closed batch must not change")
         self.producer_id = producer_id
@@ -78,16 +82,20 @@ class Records:
         self._transactional = is_transactional
 
     def close(self) -> None:
-        """Writes the header; the records were encoded before."""
-        if self._buffer is None:
-            self._buffer = self.sealed.build(
-                self.producer_id, self.producer_epoch, self.base_sequence, self._transactional
-            )
+        """Fixes the producer state; the records were encoded before."""
+        self._closed = True
+
+    def reopen(self) -> None:
+        """Takes the producer state back: the batch is not stored, and will be numbered anew."""
+        self.producer_id = self.producer_epoch = self.base_sequence = -1
+        self._closed = False
 
     def buffer(self) -> bytes:
         """The bytes for the produce request."""
-        assert self._buffer is not None
-        return self._buffer
+        assert self._closed
+        return self.sealed.build(
+            self.producer_id, self.producer_epoch, self.base_sequence, self._transactional
+        )
 
     def size_in_bytes(self) -> int:
         """Bytes of the batch on the wire."""

@@ -141,5 +141,6 @@ class DirectDelivery:
         return True
 
     def _send(self, linger_ms: int) -> None:
-        for batch in self._encoder.take_ready(linger_ms):
-            self._producer.send(self._topic, batch.partition, batch)
+        batches = self._encoder.take_ready(linger_ms)
+        if batches:
+            self._producer.send(self._topic, batches)

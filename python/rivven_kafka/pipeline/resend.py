@@ -172,10 +172,8 @@ class SinkResend:
                 bad.settle()
             if index not in failed:
                 sent.add(origin, index)
-            for batch in self._encoder.take_ready(self._config.linger_ms):
-                self._producer.send(self._config.topic, batch.partition, batch)
-        for batch in self._encoder.take_ready(0):
-            self._producer.send(self._config.topic, batch.partition, batch)
+            self._producer.send(self._config.topic, self._encoder.take_ready(self._config.linger_ms))
+        self._producer.send(self._config.topic, self._encoder.take_ready(0))
         if not self._producer.flush(self._config.delivery_timeout_ms / 1000):
             raise TimeoutExpired("Kafka has not acknowledged the records within delivery_timeout_ms")
         self._producer.check()

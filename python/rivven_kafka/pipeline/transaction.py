@@ -18,6 +18,9 @@ log = logging.getLogger(__name__)
 
 # A transaction that ends is waited for in steps as short as the answers of Kafka.
 _STEP_MS = 1
+_LONGEST_STEP_MS = 20
+# Batches that Kafka hardly stores in less than a millisecond.
+_STORED_PER_MS = 8
 # What was read has to go into the next transaction: as much as Kafka takes in this time. Less would leave
 # Kafka idle between transactions, more would keep them open for too long.
 _READ_AHEAD_S = 0.5
@@ -101,7 +104,8 @@ class TransactionalDelivery:
     def patience_ms(self, most_ms: int) -> int:
         """Until the transaction is due or batches have lingered; short steps while one ends."""
         if self._state in _ENDING:
-            return _STEP_MS
+            # Each look takes time from the thread that sends.
+            return min(max(self._producer.in_flight // _STORED_PER_MS, _STEP_MS), most_ms, _LONGEST_STEP_MS)
         if self._encoder.has_open():
             most_ms = min(most_ms, self._linger_ms)
         if self._state is _State.OPEN:
@@ -176,9 +180,9 @@ class TransactionalDelivery:
             self._producer.begin()
             self._state, self._since, self._records = _State.OPEN, time.monotonic(), 0
             self._begun = self._since
-        for batch in batches:
-            self._producer.send(self._topic, batch.partition, batch)
-            self._records += batch.record_count
+        if batches:
+            self._producer.send(self._topic, batches)
+            self._records += sum(batch.record_count for batch in batches)
 
     def _seal(self) -> None:
         # Whole blocks only: a part of one would leave acknowledged records behind the position.

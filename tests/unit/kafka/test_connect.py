@@ -2,6 +2,8 @@
 
 import contextlib
 import inspect
+import itertools
+import selectors
 import socket
 import threading
 from contextlib import closing
@@ -9,10 +11,11 @@ from types import SimpleNamespace
 
 import pytest
 from kafka.net.manager import KafkaConnectionManager
+from kafka.net.selector import NetworkSelector, Task
 from rivven_kafka.errors import ConnectError
 from rivven_kafka.kafka import BlockConsumer
 from rivven_kafka.kafka.admin import describe_topics
-from rivven_kafka.kafka.net_client import _Connections, net_client
+from rivven_kafka.kafka.net_client import _Connections, _Selector, net_client
 
 from tests.support.connector import wait_until
 
@@ -91,3 +94,27 @@ def test_topics_are_made_by_asking_for_them_only_if_allowed(options, allowed):
     with closing(net_client({**options, "allow_auto_create_topics": allowed})) as client:
         request = client._manager.cluster.metadata_request()
         assert request.allow_auto_topic_creation is allowed
+
+
+def test_a_socket_is_waited_for_as_kafka_python_does():
+    """In each order of reading and writing, ours keeps what theirs would."""
+    kept = []
+    for kind in (NetworkSelector, _Selector):
+        net = kind()
+        ends = socket.socketpair()
+        tasks = {event: Task(lambda: None) for event in (selectors.EVENT_READ, selectors.EVENT_WRITE)}
+        seen = []
+        for order in itertools.permutations(tasks):
+            for event in order:
+                net.register_event(ends[0], event, tasks[event])
+                key = net._selector.get_key(ends[0])
+                seen.append((key.events, [task is not None for task in key.data]))
+                with pytest.raises(RuntimeError, match="already registered"):
+                    net.register_event(ends[0], event, tasks[event])
+            for event in order:
+                net.unregister_event(ends[0], event)
+        kept.append(seen)
+        net.close()
+        for end in ends:
+            end.close()
+    assert kept[0] == kept[1]

@@ -36,8 +36,9 @@ from kafka.record.memory_records import MemoryRecords, MemoryRecordsBuilder
 from kafka.structs import OffsetAndMetadata
 from rivven_kafka._native import SinkEncoder, block_from_rows
 from rivven_kafka.errors import CorruptRecordError
+from rivven_kafka.kafka.accumulator import Accumulator, Batch
 from rivven_kafka.kafka.partition_records import PartitionRecords
-from rivven_kafka.kafka.producer import BatchProducer, _Accumulator, _batch
+from rivven_kafka.kafka.producer import BatchProducer
 from rivven_kafka.kafka.sealed import Records
 
 from .records import CODECS, Record, oracle_batch
@@ -284,7 +285,7 @@ def sealed(count=4, partition=0):
 
 def accumulator(splits=None, **config):
     splits = [] if splits is None else splits
-    return _Accumulator(lambda: splits.append(1), **config)
+    return Accumulator(lambda: splits.append(1), **config)
 
 
 def test_the_accumulator_has_what_ours_uses():
@@ -307,7 +308,7 @@ def test_the_accumulator_has_what_ours_uses():
     } <= set(RecordAccumulator.DEFAULT_CONFIG)
     # Our copy is made from theirs' config alone.
     assert set(accumulator(**theirs.config).config) == set(theirs.config)
-    assert parameters(_Accumulator.split_and_reenqueue) == parameters(RecordAccumulator.split_and_reenqueue)
+    assert parameters(Accumulator.split_and_reenqueue) == parameters(RecordAccumulator.split_and_reenqueue)
 
 
 def test_the_producer_is_wired_as_ours_rewires_it():
@@ -328,7 +329,14 @@ def test_the_producer_is_wired_as_ours_rewires_it():
     split = sender[sender.index("self._accumulator.split_and_reenqueue(batch)") :][:250]
     assert "self._maybe_remove_from_inflight_batches(batch)" in split
     assert "self._accumulator.deallocate(batch)" in split
-    assert "self._accumulator.muted.discard(batch.topic_partition)" in sender
+    # What is in flight tells which partitions wait.
+    assert "self._in_flight_batches = collections.defaultdict(list)" in sender
+    for use in ("muted.add(", "muted.discard("):
+        assert f"self._accumulator.{use}" in sender
+    accumulator_source = inspect.getsource(RecordAccumulator)
+    assert accumulator_source.count("tp in self.muted") == 2
+    assert "_should_stop_drain_batches_for_partition(first, tp)" in accumulator_source
+    assert "not batch.in_retry()" in accumulator_source
     assert "self._transaction_manager =" in sender
     assert parameters(TransactionManager.set_sequence_number) == ["self", "tp", "sequence"]
     assert parameters(TransactionManager.maybe_add_partition_to_transaction)[:2] == [
@@ -374,10 +382,10 @@ def test_outcomes_arrive_as_ours_reads_them():
     def done(batch, tp, error):
         outcomes.append((tp, error))
 
-    _batch(TP, sealed(), done).complete(100, -1)
+    Batch(TP, sealed(), done).complete(100, -1)
     failure = ValueError("no")
-    _batch(TP, sealed(), done).complete_exceptionally(failure, lambda _: failure)
-    _batch(TP, sealed(), done).abort(failure)
+    Batch(TP, sealed(), done).complete_exceptionally(failure, lambda _: failure)
+    Batch(TP, sealed(), done).abort(failure)
     assert outcomes == [(TP, None), (TP, failure), (TP, failure)]
 
 
@@ -397,13 +405,13 @@ def test_a_split_keeps_order_time_and_sequence(seed, count):
     splits = []
     sequences = {}
     manager = SimpleNamespace(set_sequence_number=sequences.__setitem__)
-    ours = accumulator(splits)
-    ours._transaction_manager = manager
-    first, later = _batch(TP, sealed(count), lambda *_: None), _batch(TP, sealed(1), lambda *_: None)
+    ours = accumulator(splits, transaction_manager=manager)
+    first, later = Batch(TP, sealed(count), lambda *_: None), Batch(TP, sealed(1), lambda *_: None)
     first.records.set_producer_state(5, 1, 40, False)
     first.records.close()
     first.attempts = random.Random(seed).randrange(3)
     first.may_be_stored = bool(seed % 2)
+    ours.order.number(first)
     ours.append_batch(later)
     assert ours.split_and_reenqueue(first) == 2
     halves = list(ours._batches[TP])
@@ -423,11 +431,21 @@ def test_a_split_keeps_order_time_and_sequence(seed, count):
     assert values == [b"v%d" % i for i in range(count)]
 
 
+def test_a_batch_has_what_that_of_kafka_python_has():
+    theirs = ProducerBatch(TP, Records(sealed()))
+    ours = Batch(TP, sealed(), lambda *_: None)
+    assert vars(theirs).keys() <= vars(ours).keys()
+    # Nobody else asks for its future, and of that only for these.
+    used = inspect.getsource(ProducerBatch) + inspect.getsource(Sender)
+    asked = {piece.split("(")[0].split()[0].rstrip(":") for piece in used.split("produce_future.")[1:]}
+    assert asked == {"is_done", "success"}
+
+
 def test_a_closed_accumulator_takes_nothing():
     ours = accumulator()
     ours.close()
     with pytest.raises(Exception, match="closed"):
-        ours.append_batch(_batch(TP, sealed(), lambda *_: None))
+        ours.append_batch(Batch(TP, sealed(), lambda *_: None))
 
 
 def answer(error, base_offset=-1):
@@ -447,13 +465,12 @@ def too_large(count, *, before=None, sequence=True):
     sender = SimpleNamespace(_transaction_manager=manager, _maybe_remove_from_inflight_batches=lambda _: None)
     producer = BatchProducer.__new__(BatchProducer)
     producer._lock = threading.Lock()
-    producer._accumulator = accumulator()
+    producer._accumulator = accumulator(transaction_manager=manager)
     producer._keep_refused, producer._refused, producer._in_flight = True, [], 1
-    batch = _batch(TP, sealed(count), lambda *_: None)
+    batch = Batch(TP, sealed(count), lambda *_: None)
     if sequence:
         batch.records.set_producer_state(5, 1, 40, False)
     producer._accumulator._incomplete.add(batch)
-    producer._accumulator.muted.add(TP)
     # As the sender calls it.
     call = partial(producer._dispatch_error, sender, lambda *args, **_: theirs.append(args))
     for error, response in filter(None, (before, answer(MessageSizeTooLargeError))):
@@ -465,7 +482,7 @@ def too_large(count, *, before=None, sequence=True):
 def test_only_a_record_that_is_alone_is_refused():
     theirs, producer, sequences = too_large(1)
     assert (theirs, sequences, producer.in_flight) == ([], {TP: 40}, 0)
-    assert (list(producer._accumulator._incomplete.all()), producer._accumulator.muted) == ([], set())
+    assert list(producer._accumulator._incomplete.all()) == []
     [bad] = producer.take_refused()
     assert (bad.topic, bad.offset, bad.value) == ("topic", 0, b"v0")
     assert "does not take a record of" in bad.reason

@@ -18,7 +18,7 @@ from kafka.producer.transaction_manager import (
 )
 from kafka.structs import OffsetAndMetadata
 from rivven_kafka._native import SinkEncoder, block_from_rows
-from rivven_kafka.kafka.producer import _Accumulator, _batch
+from rivven_kafka.kafka.accumulator import Accumulator, Batch
 
 TP = TopicPartition("t", 0)
 
@@ -63,7 +63,7 @@ def test_results_have_what_ours_reads():
 
 def test_a_lost_batch_alone_does_not_stop_a_commit():
     """The reason to check the outcome of every batch before a commit."""
-    batch = _batch(TP, sealed(), lambda *_: None)
+    batch = Batch(TP, sealed(), lambda *_: None)
     ours = manager()
     outcome = ours.classify_batch_error(kafka_errors.RequestTimedOutError(), batch)
     assert outcome == TransactionManager.ERROR_CLASS_RETRIABLE
@@ -75,7 +75,7 @@ def test_a_lost_batch_alone_does_not_stop_a_commit():
 )
 def test_without_epoch_bumps_a_fenced_producer_ends(error):
     ours = manager()
-    batch = _batch(TP, sealed(), lambda *_: None)
+    batch = Batch(TP, sealed(), lambda *_: None)
     assert ours.classify_batch_error(error(), batch) == TransactionManager.ERROR_CLASS_NEEDS_EPOCH_BUMP
     ours._supports_epoch_bump = lambda: False
     assert ours.classify_batch_error(error(), batch) == TransactionManager.ERROR_CLASS_FATAL
@@ -98,9 +98,9 @@ def test_aborting_all_batches_survives_outcomes_that_abort_others():
         ended.append(error)
         ours.abort_waiting(error)
 
-    ours = _Accumulator(lambda: None)
+    ours = Accumulator(lambda: None)
     for _ in range(5):
-        ours.append_batch(_batch(TP, sealed(), done))
+        ours.append_batch(Batch(TP, sealed(), done))
     on_the_wire: ProducerBatch = ours._batches[TP].popleft()
     on_the_wire.records.close()
     failure = ValueError("fatal")

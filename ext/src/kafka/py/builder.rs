@@ -5,7 +5,7 @@ use pyo3::types::PyBytes;
 
 use super::arguments::{encode_headers, raw};
 use crate::kafka::compression::Codec;
-use crate::kafka::writer::{BatchWriter, SealedBatch};
+use crate::kafka::writer::{BatchWriter, ProducerState, SealedBatch};
 
 /// Builds a record batch of magic 2.
 ///
@@ -93,7 +93,8 @@ pub fn sealed_bytes<'py>(
     transactional: bool,
 ) -> PyResult<Bound<'py, PyBytes>> {
     PyBytes::new_with(py, sealed.len(), |out| {
-        py.detach(|| sealed.write_into(producer_id, epoch, base_sequence, transactional, out));
+        let producer = ProducerState { id: producer_id, epoch, base_sequence };
+        py.detach(|| sealed.write_to(producer, transactional, out));
         Ok(())
     })
 }
