@@ -318,7 +318,9 @@ class Flow:
         end = time.monotonic()
         for connector in connectors:
             if not connector.running:
-                troubles.append(f"a connector ended with exit code {connector.wait()}\n{connector.log_tail()}")
+                troubles.append(
+                    f"a connector ended with exit code {connector.wait()}\n{connector.log_tail()}"
+                )
             elif (code := connector.stop()) != 0:
                 troubles.append(f"a connector stopped with exit code {code}\n{connector.log_tail()}")
         duration = time.monotonic() - self._begin

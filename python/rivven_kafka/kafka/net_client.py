@@ -14,6 +14,7 @@ from kafka.net.selector import NetworkSelector
 
 from rivven_kafka.config.kafka_options import CONSUMER, PRODUCER
 from rivven_kafka.errors import ConfigError
+from rivven_kafka.kafka.reading import read_in_bulk
 from rivven_kafka.kafka.usable import require_usable
 
 
@@ -37,11 +38,16 @@ def net_client(options: Mapping[str, Any]) -> KafkaNetClient:
 
 
 class _Connections(KafkaConnectionManager):  # type: ignore[misc]  # kafka-python is untyped
-    """Waits longer and longer before it connects again, also when only the TCP connection worked.
+    """Reads in bulk, and waits longer and longer before it connects again, whatever did not work.
 
     kafka-python takes a broker whose port accepts a connection for well, so it tries again at once, thousands
     of times a second, where a proxy stands before a broker that is away.
     """
+
+    async def _build_transport(self, node: Any, timeout_at: float | None = None) -> Any:
+        transport = await super()._build_transport(node, timeout_at)
+        read_in_bulk(transport)
+        return transport
 
     async def _connect(
         self,
