@@ -7,7 +7,7 @@ mod builder;
 mod reader;
 mod rows;
 
-pub use block::{header_list, RecordBlock};
+pub use block::{header_list, read_headers, RecordBlock};
 pub use builder::PyBatchBuilder;
 pub use reader::PyBatchReader;
 pub use rows::block_from_rows;
