@@ -15,7 +15,7 @@ _BATCH = 10_000
 def order(number: int, size: int) -> bytes:
     """An order of about `size` bytes as JSON, which compresses about as well as orders do."""
     head = (
-        f'{{"order_id": {number:08d}1, "customer": "customer-{number % 5000:05d}", '
+        f'{{"order_id": {100_000_000 + number}, "customer": "customer-{number % 5000:05d}", '
         f'"amount": {number % 977}.{number % 100:02d}, "paid": true, "note": "'
     )
     # Half of the note is noise.
