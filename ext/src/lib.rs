@@ -26,7 +26,7 @@ mod _native {
 
     #[pymodule_export]
     use crate::kafka::py::{
-        block_from_rows, murmur2, partition_for_key, PyBatchBuilder, PyBatchReader, RecordBlock,
+        block_from_rows, murmur2, partition_for_key, read_headers, PyBatchBuilder, PyBatchReader, RecordBlock,
     };
 
     #[pymodule_export]

@@ -77,8 +77,8 @@ pub struct Block {
     pub next_offset: i64,
     /// The buffers.
     pub chunks: Arc<[Bytes]>,
-    /// The records.
-    pub records: Arc<[Record]>,
+    /// The records. A vector behind a pointer, as moving it into an `Arc<[Record]>` would copy every record.
+    pub records: Arc<Vec<Record>>,
     /// Bytes of memory that this block keeps alive (for budgets and metrics).
     pub bytes: usize,
 }
@@ -128,7 +128,7 @@ impl Block {
             next_offset,
             chunks: Arc::clone(&self.chunks),
             bytes: payload + size_of_val(records),
-            records: records.into(),
+            records: Arc::new(records.to_vec()),
         }
     }
 

@@ -20,7 +20,7 @@ pub type TopicPartition = (Arc<str>, i32);
 pub struct Ticket {
     /// Topic and partition of the block.
     pub source: TopicPartition,
-    records: Arc<[Record]>,
+    records: Arc<Vec<Record>>,
     next_offset: i64,
     bytes: usize,
     acknowledged: Box<[AtomicU64]>,
@@ -310,7 +310,7 @@ mod tests {
             leader_epoch: -1,
             next_offset: first + count,
             chunks: Arc::from([]),
-            records: (first..first + count).map(record).collect(),
+            records: Arc::new((first..first + count).map(record).collect()),
             bytes: 10,
         }
     }

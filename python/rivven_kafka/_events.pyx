@@ -1,7 +1,9 @@
 # cython: boundscheck=False, wraparound=False, auto_pickle=False
 """Python objects that are made per record.
 
-A block crosses from Rust once, as columns (lists); the loop that makes one `SourceEvent` per record runs here.
+A block crosses from Rust as columns, some hundred records at a time: what is made of them is still in the
+processor's cache when it is used, and few objects are alive when Python collects garbage. The loop that makes
+one `SourceEvent` per record runs here.
 """
 
 import base64
@@ -12,12 +14,26 @@ import time
 from concurrent.futures import Future
 from datetime import UTC, datetime
 
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+
+from rivven_kafka._native import read_headers
+
 __all__ = ["EventReader", "SourceEvent", "rows"]
 
 
 def _no_constant(name):
     """Python reads NaN and Infinity as numbers; JSON has none of them."""
     raise ValueError(name)
+
+
+cdef object _decoder = json.JSONDecoder(parse_constant=_no_constant)
+cdef object _scan = _decoder.scan_once
+
+# Records that cross from Rust at once, and what stands of each in their numbers: offset, timestamp, and count
+# of headers.
+cdef enum:
+    ROWS = 256
+    NUMBERS = 3
 
 
 cdef class SourceEvent:
@@ -40,8 +56,11 @@ cdef class SourceEvent:
     cdef readonly long long timestamp_ms
     cdef readonly bytes key
     cdef readonly bytes value
-    cdef readonly list headers
     cdef readonly long long read_at_ms
+    # As Kafka encodes them, until somebody asks.
+    cdef bytes _raw_headers
+    cdef int _header_count
+    cdef list _headers
     cdef bint _with_key
     cdef bint _with_headers
 
@@ -59,7 +78,7 @@ cdef class SourceEvent:
         self.topic = topic
         self.value = value
         self.key = key
-        self.headers = list(headers)
+        self._headers = list(headers)
         self.partition = partition
         self.offset = offset
         self.timestamp_ms = timestamp_ms
@@ -80,6 +99,14 @@ cdef class SourceEvent:
             self._with_key,
             self._with_headers,
         )
+
+    @property
+    def headers(self):
+        """Headers in order; names may repeat."""
+        if self._headers is None:
+            self._headers = [] if self._raw_headers is None else read_headers(self._raw_headers, self._header_count)
+            self._raw_headers = None
+        return self._headers
 
     @property
     def event_type(self):
@@ -112,7 +139,14 @@ cdef class SourceEvent:
         except UnicodeDecodeError:
             return self.value
         try:
-            return json.loads(text, parse_constant=_no_constant)
+            # Most values are JSON from the first character to the last.
+            try:
+                data, end = _scan(text, 0)
+            except StopIteration:
+                end = -1
+            if end == len(text):
+                return data
+            return _decoder.decode(text)
         except (ValueError, RecursionError):
             return text
 
@@ -173,8 +207,10 @@ cdef class EventReader:
         include_headers: Whether `SourceEvent.to_dict` shows the headers.
     """
 
-    cdef list _offsets
-    cdef list _timestamps
+    cdef object _block
+    cdef Py_ssize_t _next_row
+    cdef Py_ssize_t _rows
+    cdef bytes _numbers
     cdef list _keys
     cdef list _values
     cdef list _headers
@@ -191,6 +227,8 @@ cdef class EventReader:
     def __init__(self, *, include_key=True, include_headers=True):
         self._index = 0
         self._count = 0
+        self._next_row = 0
+        self._rows = 0
         self._with_key = include_key
         self._with_headers = include_headers
         self._fetch = None
@@ -203,28 +241,38 @@ cdef class EventReader:
     cdef bint _load(self, block) except -1:
         if block is None:
             return False
+        self._block = block
         self._topic = block.topic
         self._partition = block.partition
-        self._offsets = block.offsets()
-        self._timestamps = block.timestamps()
-        self._keys = block.keys()
-        self._values = block.values()
-        self._headers = block.headers()
         self._read_at_ms = _now_ms()
+        self._next_row = 0
+        self._rows = len(block)
+        return True
+
+    cdef bint _load_rows(self) except -1:
+        """The next records of the block; False if there are none."""
+        if self._next_row >= self._rows:
+            self._block = None
+            return False
+        stop = min(self._next_row + ROWS, self._rows)
+        self._numbers, self._keys, self._values, self._headers = self._block.columns(self._next_row, stop)
         self._index = 0
-        self._count = len(self._offsets)
+        self._count = PyBytes_GET_SIZE(self._numbers) // (NUMBERS * <Py_ssize_t> sizeof(long long))
+        self._next_row = stop
         return True
 
     cdef SourceEvent _event(self):
         cdef Py_ssize_t index = self._index
+        cdef const long long *numbers = (<const long long *> PyBytes_AS_STRING(self._numbers)) + NUMBERS * index
         cdef SourceEvent event = SourceEvent.__new__(SourceEvent)
         event.topic = self._topic
         event.partition = self._partition
-        event.offset = self._offsets[index]
-        event.timestamp_ms = self._timestamps[index]
+        event.offset = numbers[0]
+        event.timestamp_ms = numbers[1]
         event.key = self._keys[index]
         event.value = self._values[index]
-        event.headers = self._headers[index]
+        event._raw_headers = self._headers[index]
+        event._header_count = <int> numbers[2]
         event.read_at_ms = self._read_at_ms
         event._with_key = self._with_key
         event._with_headers = self._with_headers
@@ -245,6 +293,8 @@ cdef class EventReader:
 
     def __next__(self):
         while self._index >= self._count:
+            if self._load_rows():
+                continue
             fetch, self._fetch = self._fetch, None
             if not self._load(self.next_block() if fetch is None else fetch.result()):
                 raise StopIteration
@@ -255,6 +305,8 @@ cdef class EventReader:
 
     async def __anext__(self):
         while self._index >= self._count:
+            if self._load_rows():
+                continue
             # Only the fetch of a block blocks; events of a loaded block need no other thread.
             if self._fetch is None:
                 self._fetch = _in_thread(self.next_block)

@@ -29,6 +29,7 @@ __all__ = [
     "murmur2",
     "partition_for_key",
     "producer_ids",
+    "read_headers",
 ]
 
 __profile__: str
@@ -61,6 +62,9 @@ class RecordBlock:
     def record(
         self, index: int
     ) -> tuple[int, int, int, bytes | None, bytes | None, list[tuple[str, bytes | None]]]: ...
+    def columns(
+        self, start: int, stop: int
+    ) -> tuple[bytes, list[bytes | None], list[bytes | None], list[bytes | None]]: ...
     def slice(self, start: int, stop: int) -> RecordBlock: ...
 
 @final
@@ -107,6 +111,7 @@ class BatchBuilder:
     ) -> bytes: ...
 
 def murmur2(key: bytes | bytearray) -> int: ...
+def read_headers(raw: bytes, count: int) -> list[tuple[str, bytes | None]]: ...
 def partition_for_key(key: bytes | bytearray, partitions: int) -> int: ...
 
 @final

@@ -218,7 +218,7 @@ mod tests {
             next_offset: 8,
             bytes: bytes.len(),
             chunks: Arc::from([bytes::Bytes::from(bytes)]),
-            records: Arc::from([record]),
+            records: Arc::new(vec![record]),
         }
     }
 

@@ -41,7 +41,7 @@ fn encoded(topic: &str, partition: i32, offset: i64, value: &[u8], topic_id: Opt
         next_offset: offset + 1,
         bytes: bytes.len(),
         chunks: Arc::from([Bytes::from(bytes)]),
-        records: Arc::from([record]),
+        records: Arc::new(vec![record]),
     };
     let mut out = Vec::new();
     let options = EventOptions { include_headers: true, include_key: true };

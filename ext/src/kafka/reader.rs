@@ -38,6 +38,8 @@ pub struct BatchReader {
     partition: i32,
     data: Bytes,
     pos: usize,
+    /// Bytes of the last entry before `pos`.
+    entry: usize,
     options: ReaderOptions,
     aborted: AbortedTransactions,
     next_offset: i64,
@@ -75,6 +77,7 @@ impl BatchReader {
             partition,
             data,
             pos: 0,
+            entry: 0,
             options,
             aborted: AbortedTransactions::new(aborted),
             next_offset: fetch_offset,
@@ -114,6 +117,9 @@ impl BatchReader {
             return Ok(None);
         }
         self.reported = self.next_offset;
+        if draft.records.capacity() / 2 > draft.records.len() {
+            draft.records.shrink_to_fit();
+        }
         Ok(Some(Block {
             topic: Arc::clone(&self.topic),
             partition: self.partition,
@@ -131,6 +137,10 @@ impl BatchReader {
                 self.open = self.open_next()?;
             }
             let Some(open) = &mut self.open else { break };
+            if draft.records.is_empty() {
+                // What follows mostly is like what comes first; the limits bound it where it is not.
+                draft.expected = open.left() * ((self.data.len() - self.pos) / self.entry.max(1) + 1);
+            }
             // As in Kafka's own reader, records before the position are passed over wherever they stand.
             let outcome = draft.take(open, self.next_offset);
             self.next_offset = self.next_offset.max(open.previous() + 1);
@@ -166,6 +176,7 @@ impl BatchReader {
                 Some(Open::Messages(MessageSet::open(&self.data, start, end, check_crcs, limit)?))
             };
             self.pos = end;
+            self.entry = size;
             if open.is_some() {
                 return Ok(open);
             }
@@ -259,6 +270,8 @@ struct Draft {
     chunks: Vec<Bytes>,
     /// Index of the response itself among the chunks, once a record lies in it.
     response: Option<usize>,
+    /// How many records the block may come to, to make room for all of them at once.
+    expected: usize,
     bytes: usize,
     max_records: usize,
     max_bytes: usize,
@@ -278,7 +291,8 @@ impl Draft {
         let max_bytes = self.max_bytes.saturating_sub(self.bytes).max(1);
         // An index entry is several times the smallest record: what is reserved has to fit the limits, too.
         let most = (max_bytes / LEAST_RECORD + 1).min(self.max_records - self.records.len());
-        self.records.reserve(open.left().min(most));
+        self.records.reserve(open.left().max(self.expected).min(most));
+        self.expected = 0;
         let (before, bytes_before) = (self.records.len(), open.bytes_left());
         let outcome = open.read(&mut Gather {
             records: &mut self.records,

@@ -15,6 +15,7 @@ from kafka.net.selector import NetworkSelector, Task
 
 from rivven_kafka.config.kafka_options import CONSUMER, PRODUCER
 from rivven_kafka.errors import ConfigError
+from rivven_kafka.kafka.reading import read_in_bulk
 from rivven_kafka.kafka.usable import require_usable
 
 
@@ -53,11 +54,16 @@ class _Selector(NetworkSelector):  # type: ignore[misc]  # kafka-python is untyp
 
 
 class _Connections(KafkaConnectionManager):  # type: ignore[misc]  # kafka-python is untyped
-    """Waits longer and longer before it connects again, also when only the TCP connection worked.
+    """Reads in bulk, and waits longer and longer before it connects again, whatever did not work.
 
     kafka-python takes a broker whose port accepts a connection for well, so it tries again at once, thousands
     of times a second, where a proxy stands before a broker that is away.
     """
+
+    async def _build_transport(self, node: Any, timeout_at: float | None = None) -> Any:
+        transport = await super()._build_transport(node, timeout_at)
+        read_in_bulk(transport)
+        return transport
 
     async def _connect(
         self,

@@ -329,7 +329,7 @@ fn cost_of_a_step() {
         next_offset: 8,
         bytes: json.len(),
         chunks: [bytes::Bytes::from_static(json)].into(),
-        records: [record].into(),
+        records: vec![record].into(),
     };
     let plain = EventEncoder(EventOptions { include_headers: true, include_key: true });
     let round = |encoder: &dyn ValueEncoder, out: &mut Vec<u8>| {

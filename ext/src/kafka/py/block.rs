@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
 
 use crate::error::{Error, Kind};
-use crate::record::{Block, Record, TimestampType};
+use crate::record::{Block, Headers, Record, TimestampType};
 
 /// Records of one partition, in offset order. The methods that return lists make one Python object per
 /// record and field; the native pipelines do not need them.
@@ -95,8 +95,33 @@ impl RecordBlock {
     /// decoded with surrogateescape.
     fn headers<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let mut names = HeaderNames::default();
-        let lists = self.0.records.iter().map(|record| names.list(py, &self.0, record));
+        let lists = self.0.records.iter().map(|record| names.list(py, self.0.headers(record)));
         PyList::new(py, lists.collect::<PyResult<Vec<_>>>()?)
+    }
+
+    /// What events are made of, for the records `start..stop`: numbers, keys, values and headers.
+    ///
+    /// The numbers are offset, timestamp and count of headers of each record, as i64 of this machine. The
+    /// headers of a record stand in one piece as Kafka encodes them, for `read_headers`; None for no headers.
+    fn columns<'py>(&self, py: Python<'py>, start: usize, stop: usize) -> PyResult<Columns<'py>> {
+        let block = &self.0;
+        let stop = stop.min(block.records.len());
+        let records = &block.records[start.min(stop)..stop];
+        let mut numbers = Vec::with_capacity(records.len() * 3 * size_of::<i64>());
+        for record in records {
+            for number in [record.offset, record.timestamp, i64::from(record.header_count)] {
+                numbers.extend_from_slice(&number.to_ne_bytes());
+            }
+        }
+        let headers = records.iter().map(|record| {
+            (record.header_count > 0).then(|| bytes(py, block.get(record, record.headers))).flatten()
+        });
+        Ok((
+            PyBytes::new(py, &numbers),
+            PyList::new(py, records.iter().map(|record| bytes(py, block.key(record))))?,
+            PyList::new(py, records.iter().map(|record| bytes(py, block.value(record))))?,
+            PyList::new(py, headers)?,
+        ))
     }
 
     /// Record `index` as (offset, timestamp, timestamp type, key, value, headers); a negative index counts
@@ -122,9 +147,18 @@ impl RecordBlock {
     }
 }
 
+/// Numbers, keys, values, headers.
+type Columns<'py> = (Bound<'py, PyBytes>, Bound<'py, PyList>, Bound<'py, PyList>, Bound<'py, PyList>);
+
+/// `count` headers in order, as (name, value or None), of what `RecordBlock.columns` returned.
+#[pyfunction]
+pub fn read_headers<'py>(py: Python<'py>, raw: &[u8], count: u32) -> PyResult<Bound<'py, PyList>> {
+    HeaderNames::default().list(py, Headers::new(raw, count))
+}
+
 /// The headers of `record` of `block` in order, as (name, value or None).
 pub fn header_list<'py>(py: Python<'py>, block: &Block, record: &Record) -> PyResult<Bound<'py, PyList>> {
-    HeaderNames::default().list(py, block, record)
+    HeaderNames::default().list(py, block.headers(record))
 }
 
 /// Names that were made already: records of a block have the same few.
@@ -139,13 +173,8 @@ impl<'b, 'py> HeaderNames<'b, 'py> {
     /// More are searched for longer than they take to make.
     const MOST: usize = 16;
 
-    fn list(
-        &mut self,
-        py: Python<'py>,
-        block: &'b Block,
-        record: &'b Record,
-    ) -> PyResult<Bound<'py, PyList>> {
-        for header in block.headers(record) {
+    fn list(&mut self, py: Python<'py>, headers: Headers<'b>) -> PyResult<Bound<'py, PyList>> {
+        for header in headers {
             let (name, value) = header?;
             let header = (self.name(py, name)?, bytes(py, value)).into_pyobject(py)?;
             self.headers.push(header);

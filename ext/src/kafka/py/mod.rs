@@ -8,7 +8,7 @@ mod builder;
 mod reader;
 mod rows;
 
-pub use block::{header_list, RecordBlock};
+pub use block::{header_list, read_headers, RecordBlock};
 pub use builder::{sealed_bytes, PyBatchBuilder};
 pub use reader::PyBatchReader;
 pub use rows::block_from_rows;

@@ -52,7 +52,7 @@ pub fn block_from_rows(
         next_offset: first_offset + records.len() as i64,
         bytes: buffer.len(),
         chunks: Arc::from([Bytes::from(buffer)]),
-        records: Arc::from(records),
+        records: Arc::new(records),
     }))
 }
 

@@ -132,7 +132,7 @@ mod tests {
             leader_epoch: -1,
             next_offset: 0,
             chunks: Arc::from([]),
-            records: Arc::from([]),
+            records: Arc::default(),
             bytes,
         }
     }

@@ -102,8 +102,8 @@ impl Position {
 
 /// What was below was read before.
 fn without_below(block: Block, asked: i64) -> Block {
-    let records = block.records.iter().filter(|record| record.offset >= asked).copied().collect();
-    Block { records, ..block }
+    let records: Vec<_> = block.records.iter().filter(|record| record.offset >= asked).copied().collect();
+    Block { records: Arc::new(records), ..block }
 }
 
 #[cfg(test)]

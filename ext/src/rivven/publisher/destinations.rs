@@ -124,7 +124,7 @@ mod tests {
             leader_epoch: -1,
             next_offset: 0,
             chunks: Arc::from([]),
-            records: Arc::from([]),
+            records: Arc::default(),
             bytes: 0,
         };
         let (destination, shape) = all.find(&block).unwrap();

@@ -1,0 +1,87 @@
+"""The reading half of kafka-python's transports, with few system calls, wake-ups and copies."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import ssl
+import sys
+import time
+from typing import Any
+
+from kafka.errors import KafkaConnectionError, KafkaProtocolError
+
+from rivven_kafka.kafka.frames import Frames
+
+log = logging.getLogger(__name__)
+
+_WAKE_BYTES = 256 * 1024
+"""Of a large field, the loop is woken for this much at a time and not for every segment."""
+
+_TURN_BYTES = 4 * 1024 * 1024
+"""After this much the loop looks after its other tasks."""
+
+
+def read_in_bulk(transport: Any) -> None:
+    """Lets a transport of kafka-python read with `Frames`; to be called before anything is read."""
+    transport._read_from_sock = _Reading(transport).run
+
+
+class _Reading:
+    """What takes the place of `KafkaTCPTransport._read_from_sock`.
+
+    Args:
+        transport: Whose socket is read.
+    """
+
+    def __init__(self, transport: Any) -> None:
+        self._transport = transport
+        # Linux only, and of no use under TLS, whose records are read from the socket as they come.
+        self._can_wait = sys.platform == "linux" and not isinstance(transport._sock, ssl.SSLSocket)
+        self._low_water = 1
+
+    async def run(self) -> None:
+        """Reads until the transport closes or stops reading."""
+        transport = self._transport
+        frames = Frames(transport._protocol.parser)
+        transport._protocol.parser.receive_bytes = frames.responses
+        while transport._read and not transport._closed:
+            self._wake_at(min(frames.missing, _WAKE_BYTES))
+            await transport._net.wait_read(transport._sock)
+            bodies, error = self._receive(frames)
+            transport.last_read = time.monotonic()
+            if bodies:
+                try:
+                    transport._protocol.data_received(bodies)
+                except KafkaProtocolError as wrong:
+                    error = wrong
+            if error is not None:
+                transport.abort(error=error)
+                return
+
+    def _wake_at(self, count: int) -> None:
+        count = max(count, 1)
+        if self._can_wait and count != self._low_water:
+            self._transport._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, count)
+            self._low_water = count
+
+    def _receive(self, frames: Frames) -> tuple[list[Any], Exception | None]:
+        """Reads what is there; returns the responses that are complete, and why it cannot go on."""
+        sock = self._transport._sock
+        bodies: list[Any] = []
+        left = _TURN_BYTES
+        try:
+            while left > 0:
+                room = frames.room()
+                count = sock.recv_into(room)
+                if count == 0:
+                    return bodies, KafkaConnectionError("socket disconnected")
+                bodies += frames.received(count)
+                left -= count
+        except (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            pass
+        except KafkaProtocolError as error:
+            return bodies, error
+        except OSError as error:
+            return bodies, KafkaConnectionError(error)
+        return bodies, None

@@ -1,0 +1,68 @@
+"""What arrives over real connections, in records of every size, is what was written."""
+
+import socket
+from contextlib import closing
+
+import pytest
+from rivven_kafka.kafka import BlockConsumer
+
+from tests.support.secured_kafka import SecuredKafka
+from tests.support.topics import Row, create_topic, fill
+
+pytestmark = pytest.mark.integration
+
+PARTITIONS = 3
+# Around the sizes that are read in other ways, and larger than what wakes the loop.
+SIZES = (0, 1, 8_100, 8_192, 65_400, 65_536, 300_000, 2_000_000, 10, 900_000)
+
+
+def rows():
+    return {
+        partition: [
+            Row(1_700_000_000_000 + number, b"k%d" % number, (b"%d-" % number * size)[:size], [("h", None)])
+            for number, size in enumerate((*SIZES, *SIZES))
+        ]
+        for partition in range(PARTITIONS)
+    }
+
+
+@pytest.fixture(scope="module")
+def secured():
+    with SecuredKafka({}) as broker:
+        yield broker
+
+
+@pytest.mark.parametrize("listener", ["plain", "tls"])
+def test_records_of_every_size_arrive_as_they_are(secured, topic_name, listener):
+    topic, written = topic_name(), rows()
+    create_topic(secured.bootstrap, topic, PARTITIONS, **{"max.message.bytes": 8 << 20})
+    fill(secured.bootstrap, topic, written)
+    options = {
+        "bootstrap_servers": [secured.bootstrap],
+        "group_id": None,
+        "request_timeout_ms": 10_000,
+        "max_partition_fetch_bytes": 700_000,
+    }
+    if listener == "tls":
+        tls = {"security_protocol": "SSL", "ssl_cafile": str(secured.certificate)}
+        options |= {"bootstrap_servers": [secured.tls], **tls}
+    read = {partition: [] for partition in range(PARTITIONS)}
+    with closing(BlockConsumer(options)) as consumer:
+        consumer.assign([(topic, partition, 0) for partition in range(PARTITIONS)])
+        while sum(map(len, read.values())) < sum(map(len, written.values())):
+            for block in consumer.poll(5_000, 3):
+                columns = block.timestamps(), block.keys(), block.values(), block.headers()
+                read[block.partition] += map(Row, *columns)
+        assert not consumer.poll(200, 1)
+        waits = low_water_marks(consumer)
+    assert read == written
+    # After the last record the next answer, which is small, has to wake the loop again.
+    assert waits == {1}
+
+
+def low_water_marks(consumer):
+    """`SO_RCVLOWAT` of a consumer's connections."""
+    connections = consumer._consumer._manager._conns.values()
+    sockets = [connection.transport._sock for connection in connections if connection.transport]
+    assert sockets
+    return {each.getsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT) for each in sockets}
