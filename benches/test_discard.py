@@ -103,3 +103,24 @@ def test_source_against_python(
     show("discard", title, rates, at_least=least)
     cpu = [(name, [each.cpu for each in measured]) for name, measured in found.items()]
     show("discard-cpu", title, cpu, unit="CPU s per million records")
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(("partitions", "value_format"), [(4, "event"), (16, "event"), (4, "raw")])
+def test_what_exactly_once_costs(
+    kafka, discard, filled, topic_name, tmp_path, scale, partitions, value_format
+):
+    origin, records = filled(partitions, "160 B")
+    found: dict[str, list[Moved]] = {"at_least_once": [], "exactly_once": []}
+    for _ in range(scale.rounds):
+        for guarantee, measured in found.items():
+            target = topic_name()
+            options = {"value_format": value_format, "delivery_guarantee": guarantee}
+            measured.append(source(kafka, discard, tmp_path, origin, target, partitions, records, **options))
+            assert discard.received(target, partitions) == [records // partitions] * partitions
+    title = f"Kafka -> a server that keeps nothing, {partitions} partitions, 160 B, {value_format}"
+    least = {("exactly_once", "at_least_once"): 0.85}
+    rates = [(name, [each.rate for each in measured]) for name, measured in found.items()]
+    show("exactly-once", title, rates, at_least=least)
+    cpu = [(name, [each.cpu for each in measured]) for name, measured in found.items()]
+    show("exactly-once-cpu", title, cpu, unit="CPU s per million records")

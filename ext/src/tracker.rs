@@ -43,14 +43,18 @@ impl Ticket {
     ///
     /// The release/acquire pairs make what the acknowledging thread did visible to the one that commits.
     pub fn acknowledge(&self, records: Range<usize>) {
-        for index in records.clone() {
-            self.mark(index);
-        }
+        self.mark(records.clone());
         self.settle(records.len());
     }
 
-    fn mark(&self, index: usize) {
-        self.acknowledged[index / 64].fetch_or(1 << (index % 64), Ordering::Release);
+    fn mark(&self, records: Range<usize>) {
+        let mut start = records.start;
+        while start < records.end {
+            let end = records.end.min((start / 64 + 1) * 64);
+            let bits = u64::MAX >> (64 - (end - start)) << (start % 64);
+            self.acknowledged[start / 64].fetch_or(bits, Ordering::Release);
+            start = end;
+        }
     }
 
     /// The offset of record `index`.
@@ -73,7 +77,7 @@ impl Ticket {
     /// it no longer counts as in flight, but the position may still move over it.
     pub fn release(&self, index: usize) {
         let mut held = lock(&self.held);
-        self.mark(index);
+        self.mark(index..index + 1);
         if !held.given_up {
             held.count -= 1;
             self.settle(1);

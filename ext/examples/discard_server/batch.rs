@@ -60,8 +60,7 @@ impl<'a> Batch<'a> {
             } => (topic, partition, records, Some((producer_id, producer_epoch, base_sequence))),
             _ => return Err("another request for the crate".to_owned()),
         };
-        let bytes =
-            records.iter().map(|each| each.key.as_ref().map_or(0, |key| key.len()) + each.value.len());
+        let bytes = records.iter().map(|each| each.key.as_deref().map_or(0, <[u8]>::len) + each.value.len());
         let other = Batch {
             id,
             topic: &topic,

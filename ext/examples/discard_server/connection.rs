@@ -22,19 +22,15 @@ pub fn serve(mut stream: TcpStream, state: &State) -> io::Result<()> {
     let mut out = Vec::new();
     let mut compared = 0;
     while let Some(body) = input.frame(&mut stream)? {
-        let (id, response) = match Batch::read(body).map_err(invalid)? {
-            Some(batch) => {
-                if compared < COMPARED {
-                    compared += 1;
-                    batch.compare(body).map_err(invalid)?;
-                }
-                (batch.id, publish(&batch, state))
+        let (id, response) = if let Some(batch) = Batch::read(body).map_err(invalid)? {
+            if compared < COMPARED {
+                compared += 1;
+                batch.compare(body).map_err(invalid)?;
             }
-            None => {
-                let (request, _, id) =
-                    Request::from_wire(body).map_err(|error| invalid(error.to_string()))?;
-                (id, answer(request, state))
-            }
+            (batch.id, publish(&batch, state))
+        } else {
+            let (request, _, id) = Request::from_wire(body).map_err(|error| invalid(error.to_string()))?;
+            (id, answer(request, state))
         };
         write_frame(&mut out, id, &response)?;
         stream.write_all(&out)?;

@@ -52,17 +52,13 @@ impl State {
     pub fn init_producer(&self, id: Option<u64>) -> (u64, u16) {
         let mut producers = lock(&self.producers);
         let id = id.unwrap_or(producers.len() as u64 + 1);
-        match producers.get(&id) {
-            Some(known) => {
-                let mut known = lock(known);
-                *known = Producer { epoch: known.epoch.saturating_add(1), next: HashMap::new() };
-                (id, known.epoch)
-            }
-            None => {
-                producers.insert(id, Arc::default());
-                (id, 0)
-            }
-        }
+        let Some(known) = producers.get(&id) else {
+            producers.insert(id, Arc::default());
+            return (id, 0);
+        };
+        let mut known = lock(known);
+        *known = Producer { epoch: known.epoch.saturating_add(1), next: HashMap::new() };
+        (id, known.epoch)
     }
 
     /// A producer that was initialized.

@@ -15,13 +15,15 @@
 //!   base64url as Kafka's tools print it. With the position it names one record, whatever other clusters have.
 //! * `kafka_timestamp_type`: `log_append_time`, where the broker set the timestamp.
 
-use std::io::Write;
-use std::time::SystemTime;
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::time::{Duration, SystemTime};
 
 use base64::engine::general_purpose::STANDARD;
 use base64::Engine;
 
-use crate::bridge::json::{classify, write_string, Kind};
+use crate::bridge::json::{classify, Kind};
+use crate::bridge::json_string::write_string;
 use crate::error::Result;
 use crate::record::{Block, Record, TimestampType};
 
@@ -67,7 +69,7 @@ pub fn encode_event(
     if options.include_key {
         if let Some(key) = block.key(record) {
             out.extend_from_slice(br#","kafka_key":"#);
-            write_string(out, &String::from_utf8_lossy(key));
+            write_string(out, &lossy(key));
         }
     }
     out.extend_from_slice(br#","kafka_offset":"#);
@@ -139,7 +141,14 @@ fn write_value<'a>(value: Option<&'a [u8]>, out: &mut Vec<u8>) -> Form<'a> {
 }
 
 fn write_headers(block: &Block, record: &Record, out: &mut Vec<u8>) -> Result<()> {
-    let headers = block.headers(record).collect::<Result<Vec<_>>>()?;
+    let (one, several);
+    let headers: &[_] = if record.header_count == 1 {
+        one = block.headers(record).next().transpose()?;
+        one.as_slice()
+    } else {
+        several = block.headers(record).collect::<Result<Vec<_>>>()?;
+        &several
+    };
     out.extend_from_slice(br#","kafka_headers":{"#);
     for (index, (name, value)) in headers.iter().enumerate() {
         // A map keeps the last of several: what upstream's readers would see.
@@ -149,15 +158,15 @@ fn write_headers(block: &Block, record: &Record, out: &mut Vec<u8>) -> Result<()
         if out.last() != Some(&b'{') {
             out.push(b',');
         }
-        write_string(out, &String::from_utf8_lossy(name));
+        write_string(out, &lossy(name));
         out.push(b':');
         match value {
-            Some(value) => write_string(out, &String::from_utf8_lossy(value)),
+            Some(value) => write_string(out, &lossy(value)),
             None => out.extend_from_slice(b"null"),
         }
     }
     out.push(b'}');
-    if map_is_enough(&headers) {
+    if map_is_enough(headers) {
         return Ok(());
     }
     out.extend_from_slice(br#","kafka_header_list":["#);
@@ -181,6 +190,11 @@ fn map_is_enough(headers: &[(&[u8], Option<&[u8]>)]) -> bool {
             && value.is_none_or(|value| simdutf8::basic::from_utf8(value).is_ok())
             && !headers[index + 1..].iter().any(|(later, _)| later == name)
     })
+}
+
+/// What upstream makes of bytes.
+fn lossy(bytes: &[u8]) -> Cow<'_, str> {
+    simdutf8::basic::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
 }
 
 fn write_text_or_base64(out: &mut Vec<u8>, bytes: &[u8]) {
@@ -216,7 +230,45 @@ fn write_int(out: &mut Vec<u8>, number: i64) {
 }
 
 fn write_time(out: &mut Vec<u8>, time: SystemTime) {
-    // Writing into a Vec cannot fail; a clock before 1970 is the one case that the formatter refuses.
-    let time = time.max(SystemTime::UNIX_EPOCH);
-    let _ = write!(out, "{}", humantime::format_rfc3339_nanos(time));
+    thread_local! {
+        /// The last second, and how it is written.
+        static SECOND: RefCell<(u64, String)> = const { RefCell::new((u64::MAX, String::new())) };
+    }
+    // A clock before 1970 is the one case that the formatter refuses.
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    SECOND.with_borrow_mut(|(second, text)| {
+        if *second != since.as_secs() {
+            *second = since.as_secs();
+            let whole = SystemTime::UNIX_EPOCH + Duration::from_secs(*second);
+            *text = humantime::format_rfc3339_seconds(whole).to_string();
+            text.pop(); // Z
+        }
+        out.extend_from_slice(text.as_bytes());
+    });
+    // The first digit only keeps the zeros.
+    let nanos = 1_000_000_000 + since.subsec_nanos();
+    let digits = out.len();
+    out.extend_from_slice(itoa::Buffer::new().format(nanos).as_bytes());
+    out[digits] = b'.';
+    out.push(b'Z');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_written_like_humantime_does() {
+        for (seconds, nanos) in
+            [(0, 0), (1, 7), (1, 999_999_999), (951_782_400, 1_000), (1_795_707_630, 120_000_000)]
+        {
+            let time = SystemTime::UNIX_EPOCH + Duration::new(seconds, nanos);
+            let mut out = Vec::new();
+            write_time(&mut out, time);
+            assert_eq!(String::from_utf8(out).unwrap(), humantime::format_rfc3339_nanos(time).to_string());
+        }
+        let mut out = Vec::new();
+        write_time(&mut out, SystemTime::UNIX_EPOCH - Duration::from_secs(5));
+        assert_eq!(out, b"1970-01-01T00:00:00.000000000Z");
+    }
 }

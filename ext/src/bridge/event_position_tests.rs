@@ -188,7 +188,7 @@ fn print_rates() {
             if text.starts_with('{') {
                 json.extend_from_slice(&value);
             } else {
-                crate::bridge::json::write_string(&mut json, text);
+                crate::bridge::json_string::write_string(&mut json, text);
             }
             json.extend_from_slice(br#","metadata":{"position":"orders:3:1234567","kafka_partition":3}}"#);
         }

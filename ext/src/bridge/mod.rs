@@ -7,6 +7,7 @@ pub mod event_encode;
 pub mod event_position;
 pub mod event_python;
 pub mod json;
+pub mod json_string;
 pub mod outgoing;
 pub mod position_index;
 pub mod produce;

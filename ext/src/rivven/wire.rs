@@ -308,8 +308,6 @@ impl PublishFrame {
 
     /// Appends a record whose value is written by `value`; on an error the batch stays as it was.
     pub fn push(&mut self, key: Option<&[u8]>, value: impl FnOnce(&mut Vec<u8>) -> Result<()>) -> Result<()> {
-        // Room for the value's length, before the length is known: five bytes hold any u32.
-        const ROOM: usize = 5;
         let begin = self.buffer.len();
         match key {
             None => self.buffer.push(0),
@@ -320,21 +318,26 @@ impl PublishFrame {
             }
         }
         let at = self.buffer.len();
-        self.buffer.resize(at + ROOM, 0);
+        // The length is not known before the value is written: most are as long as the one before.
+        let room = unsigned_len(self.last_value as u64);
+        self.buffer.resize(at + room, 0);
         if let Err(error) = value(&mut self.buffer) {
             self.buffer.truncate(begin);
             return Err(error);
         }
-        let mut len = self.buffer.len() - at - ROOM;
-        let used = unsigned_len(len as u64).min(ROOM);
-        self.buffer.copy_within(at + ROOM.., at + used);
-        self.buffer.truncate(at + used + len);
+        let mut len = self.buffer.len() - at - room;
+        let used = unsigned_len(len as u64);
+        if used != room {
+            self.buffer.resize(at + used.max(room) + len, 0);
+            self.buffer.copy_within(at + room..at + room + len, at + used);
+            self.buffer.truncate(at + used + len);
+        }
+        self.last_value = len;
         for (index, byte) in self.buffer[at..at + used].iter_mut().enumerate() {
             *byte = (len & 0x7f) as u8 | if index + 1 < used { 0x80 } else { 0 };
             len >>= 7;
         }
         self.begins.push(begin);
-        self.last_value = self.buffer.len() - at - used;
         self.count += 1;
         Ok(())
     }
@@ -342,6 +345,19 @@ impl PublishFrame {
     /// The value of the last `push`.
     pub fn last_value(&self) -> &[u8] {
         &self.buffer[self.buffer.len() - self.last_value..]
+    }
+
+    /// Key and value of each record.
+    pub fn records(&self) -> impl Iterator<Item = (Option<&[u8]>, &[u8])> {
+        self.begins.iter().filter_map(|begin| {
+            let mut reader = Reader::new(&self.buffer, *begin);
+            let key = match reader.byte()? {
+                0 => None,
+                _ => Some(reader.bytes()?),
+            };
+            let bytes = |(start, len): (usize, usize)| &self.buffer[start..start + len];
+            Some((key.map(bytes), bytes(reader.bytes()?)))
+        })
     }
 
     /// Takes the record of the last `push` out again.

@@ -101,6 +101,12 @@ proptest! {
         prop_assert_eq!(&*frame.seal(), &expected[..]);
         prop_assert_eq!(&*frame.sealed(), &expected[..]);
         prop_assert_eq!(len + LENGTH_SIZE, expected.len());
+        for gone in [0, 1, records.len() / 2] {
+            let gone = gone.min(frame.count());
+            frame.drop_front(gone);
+            let left = frame.records().map(|(key, value)| (key.map(<[u8]>::to_vec), value.to_vec()));
+            prop_assert_eq!(left.collect::<Vec<_>>(), &records[records.len() - frame.count()..]);
+        }
     }
 
     #[test]

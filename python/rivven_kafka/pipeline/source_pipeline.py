@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 
-from rivven_kafka._native import KafkaSourceMetrics, Publisher, RivvenClient
+from rivven_kafka._native import KafkaSourceMetrics, Publisher, RecordBlock, RivvenClient
 from rivven_kafka.config import (
     BrokerConfig,
     DeliveryGuarantee,
@@ -37,6 +37,9 @@ log = logging.getLogger(__name__)
 
 _COMMIT_TIMEOUT_MS = 5_000
 _LONGEST_PAUSE_MS = 100
+_TAKE_FOR_S = 0.02
+"""How long to go on with what has come from Kafka before the group is served again."""
+
 _LOOK_EVERY_S = 0.5
 _REFRESH_EVERY_S = 10.0
 
@@ -174,6 +177,20 @@ class SourcePipeline(Pipeline):
             return
         timeout_ms = 0 if self._paused else self._config.empty_poll_delay_ms
         blocks = consumer.poll(timeout_ms, allowed)
+        until = time.monotonic() + _TAKE_FOR_S
+        self._publish(consumer, self._publisher, blocks)
+        # A poll serves the group, which takes longer than all else that is done for its few hundred records.
+        while blocks and not self._is_full(self._publisher) and time.monotonic() < until:
+            allowed = self._rate.allowed(self._most_records(self._publisher))
+            blocks = consumer.take(allowed) if allowed else []
+            if blocks:
+                self._publish(consumer, self._publisher, blocks)
+        with self.watchdog.doing("Rivven does not take a dead letter"):
+            self._bad.handle()
+        self._commits.commit_if_due(consumer)
+        self._look_around(consumer, self._publisher)
+
+    def _publish(self, consumer: BlockConsumer, publisher: Publisher, blocks: list[RecordBlock]) -> None:
         self._look_at_topics(consumer, {block.topic for block in blocks})
         self._cover_new(consumer)
         records = size = 0
@@ -181,14 +198,10 @@ class SourcePipeline(Pipeline):
             records += len(block)
             size += block.size_bytes
             self._watch.takes(block)
-            self._publisher.submit(block)
+            publisher.submit(block)
         self._rate.spend(records)
         self.metrics.record_batch(records, size)
-        self._publisher.check()
-        with self.watchdog.doing("Rivven does not take a dead letter"):
-            self._bad.handle()
-        self._commits.commit_if_due(consumer)
-        self._look_around(consumer, self._publisher)
+        publisher.check()
 
     def _cover_new(self, consumer: BlockConsumer) -> None:
         """Finds ways for topics, or partitions, that have appeared since the start."""
@@ -246,17 +259,26 @@ class SourcePipeline(Pipeline):
 
     def _limit_memory(self, consumer: BlockConsumer, publisher: Publisher) -> None:
         """Pauses fetching while too much is in flight; polling goes on, so that the group keeps us."""
-        limit, most = self._config.max_in_flight_bytes, self._entry.rate_limit.max_in_flight
-        in_flight = publisher.in_flight_bytes()
-        crowded = bool(most) and publisher.in_flight_records() >= most
-        if not self._paused and (crowded or in_flight >= limit):
+        if not self._paused and self._is_full(publisher):
             consumer.pause()
             self._paused = True
-        elif self._paused and not crowded and in_flight <= limit // 2:
+        elif self._paused and not self._is_full(publisher, self._config.max_in_flight_bytes // 2):
             consumer.resume()
             self._paused = False
         elif self._paused:
             publisher.wait(self._config.empty_poll_delay_ms)
+
+    def _is_full(self, publisher: Publisher, limit: int | None = None) -> bool:
+        """Whether as much is in flight as may be: `max_in_flight` records, or `limit` bytes.
+
+        Args:
+            publisher: Tells what is in flight.
+            limit: `max_in_flight_bytes` if None (bytes).
+        """
+        most = self._entry.rate_limit.max_in_flight
+        if most and publisher.in_flight_records() >= most:
+            return True
+        return publisher.in_flight_bytes() >= (self._config.max_in_flight_bytes if limit is None else limit)
 
     # What follows is called by the consumer on its I/O thread, while `_step` waits in `poll`.
 

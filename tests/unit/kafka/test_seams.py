@@ -54,6 +54,15 @@ def parameters(function):
 # Consumer.
 
 
+def test_what_was_fetched_can_be_taken_without_a_poll():
+    assert parameters(Fetcher.fetched_records)[:2] == ["self", "max_records"]
+    assert parameters(Fetcher.send_fetches) == ["self"]
+    assert parameters(Fetcher.in_flight_fetches) == ["self"]
+    source = inspect.getsource(Fetcher.fetched_records)
+    assert "self._completed_fetches.popleft()" in source
+    assert "if not self._next_partition_records:" in source
+
+
 def test_partition_records_are_constructed_as_before():
     ours, theirs = parameters(PartitionRecords), parameters(Fetcher.PartitionRecords)
     assert ours == theirs

@@ -7,7 +7,8 @@ use serde_json::value::RawValue;
 
 use super::path::Path;
 use super::MAX_EVENT_DEPTH;
-use crate::bridge::json::{is_json_of, write_string};
+use crate::bridge::json::is_json_of;
+use crate::bridge::json_string::write_string;
 use crate::error::{Error, Kind, Result};
 
 /// A member's name.

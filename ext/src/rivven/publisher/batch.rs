@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::config::LARGEST_REQUEST;
 use super::encode::Encoded;
-use super::exact::{digest, foreign, Exact, Part};
+use super::exact::{digest, foreign, Exact, Part, Recognition};
 use super::queue::{Item, Pending, Place};
 use super::shared::{add, Shared};
 use crate::bad::OnBad;
@@ -24,20 +24,12 @@ pub struct Batch {
     first: Option<(Arc<str>, i32, i64)>,
     /// Where it goes.
     place: Option<Arc<Place>>,
-    /// Fingerprints of the records, for exactly-once delivery.
-    digests: Vec<u64>,
 }
 
 impl Batch {
     /// An empty batch.
     pub fn new() -> Self {
-        Self {
-            frame: PublishFrame::new("", 0),
-            parts: Vec::new(),
-            first: None,
-            place: None,
-            digests: Vec::new(),
-        }
+        Self { frame: PublishFrame::new("", 0), parts: Vec::new(), first: None, place: None }
     }
 
     /// Records in it.
@@ -68,9 +60,9 @@ impl Batch {
         self.place.as_ref()
     }
 
-    /// Fingerprints of the records.
-    pub fn digests(&self) -> &[u64] {
-        &self.digests
+    /// Fingerprints of the records, made when they are asked for: a request that is answered needs none.
+    pub fn digests(&self) -> Vec<u64> {
+        self.frame.records().map(|(key, value)| digest(key, value)).collect()
     }
 
     /// Under which producer id, epoch and sequence it is sent next.
@@ -104,7 +96,6 @@ impl Batch {
             left -= taken;
             records.start < records.end
         });
-        self.digests.drain(..count);
         self.frame.drop_front(count);
     }
 
@@ -127,7 +118,6 @@ impl Batch {
     pub fn fill(&mut self, pending: &mut Pending, shared: &Shared) -> Result<()> {
         self.parts.clear();
         self.first = None;
-        self.digests.clear();
         self.place = pending.next();
         let Some(place) = self.place.clone() else {
             self.frame.reset("", 0);
@@ -173,14 +163,12 @@ impl Batch {
             Ok(Pushed::Full) => return Ok(false),
             Ok(Pushed::Added) => {
                 if let Some(exact) = &shared.exact {
-                    let digest = digest(item.block.key(&record), self.frame.last_value());
-                    if self.meets(exact, item, digest, record.offset)? {
+                    if self.meets(exact, item, &record)? {
                         item.taken += 1;
                         add(&shared.stats.records_suppressed, 1);
                         item.ticket.acknowledge(index..index + 1);
                         return Ok(true);
                     }
-                    self.digests.push(digest);
                 }
                 item.taken += 1;
             }
@@ -214,15 +202,19 @@ impl Batch {
     }
 
     /// Whether the record is the next that is expected in the destination, and so need not be sent.
-    fn meets(&mut self, exact: &Exact, item: &Item, digest: u64, offset: i64) -> Result<bool> {
+    fn meets(&mut self, exact: &Exact, item: &Item, record: &Record) -> Result<bool> {
         let place = &item.place;
+        if exact.recognition == Recognition::Position {
+            return Ok(false);
+        }
         let Some(expected) = place.next_expected() else { return Ok(false) };
+        let digest = digest(item.block.key(record), self.frame.last_value());
         let at = place.end() - place.expected() as i64;
         self.frame.pop();
         if digest != expected {
             return Err(foreign(place, at));
         }
-        exact.accounts.recognised(&item.ticket.source, place, offset, at);
+        exact.accounts.recognised(&item.ticket.source, place, record.offset, at);
         place.met();
         Ok(true)
     }

@@ -156,12 +156,13 @@ impl Lane {
     fn resolve(&mut self, exact: &Exact, place: &Arc<Place>, doubt: Doubt) -> Result<bool> {
         let Doubt { floor, ended } = doubt;
         let batch = &self.batch;
+        let digests = batch.digests();
         let settled = settle(
             &mut self.link,
             &self.shared.stop,
             place,
             floor,
-            batch.digests(),
+            &digests,
             ended,
             exact.recognition,
             || batch.cancelled(),
