@@ -9,7 +9,12 @@ use std::hint::black_box;
 use _native::kafka::compression::{compress, decompress, Codec};
 use _native::kafka::writer::BatchWriter;
 use criterion::{criterion_group, criterion_main, BenchmarkId, Criterion, Throughput};
-use support::{batch, decode, record, writer, CODECS, LARGE, SMALL};
+use support::{batch, decode, record, writer, LARGE};
+
+/// Records of a batch of about 16 KiB, Kafka's default.
+const SMALL: usize = 95;
+/// All codecs.
+const CODECS: [Codec; 5] = [Codec::None, Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd];
 
 fn decoding(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("decode");

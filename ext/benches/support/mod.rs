@@ -8,13 +8,8 @@ use _native::kafka::writer::{encode_header, BatchWriter};
 use _native::record::Block;
 use bytes::Bytes;
 
-/// Records of a batch of about 16 KiB, Kafka's default.
-pub const SMALL: usize = 95;
 /// Records of a batch of about 160 KiB.
 pub const LARGE: usize = 1000;
-
-/// All codecs.
-pub const CODECS: [Codec; 5] = [Codec::None, Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd];
 
 /// Key, value and encoded headers of record `index`.
 pub fn record(index: usize) -> (Vec<u8>, Vec<u8>, Vec<u8>) {

@@ -37,11 +37,9 @@ pub(super) fn encode_headers(out: &mut Vec<u8>, headers: &Bound<'_, PyAny>) -> P
 
 /// The bytes of a name; surrogates stand for bytes that are not UTF-8, as `RecordBlock.headers` returns them.
 fn header_name<'a>(name: &'a Bound<'_, PyString>) -> PyResult<Cow<'a, [u8]>> {
-    match name.to_str() {
-        Ok(text) => Ok(Cow::Borrowed(text.as_bytes())),
-        Err(_) => {
-            let encoded = name.call_method1("encode", ("utf-8", "surrogateescape"))?;
-            Ok(Cow::Owned(encoded.extract::<Vec<u8>>()?))
-        }
+    if let Ok(text) = name.to_str() {
+        return Ok(Cow::Borrowed(text.as_bytes()));
     }
+    let encoded = name.call_method1("encode", ("utf-8", "surrogateescape"))?;
+    Ok(Cow::Owned(encoded.extract::<Vec<u8>>()?))
 }
