@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from tests.support.broker import Broker
 from tests.support.connector import Connector, sink_file, source_file
@@ -38,7 +39,7 @@ def hand_written(
 
 @contextmanager
 def connector(
-    log: Path, direction: str, kafka: Broker, rivven: Broker, origin: str, target: str, **options: object
+    log: Path, direction: str, kafka: Broker, rivven: Broker, origin: str, target: str, **options: Any
 ) -> Iterator[int]:
     """`rivven-kafka run` with one source or sink in its default configuration."""
     places = (kafka.bootstrap, rivven.bootstrap, origin, target)

@@ -3,6 +3,7 @@
 import itertools
 import json
 from collections.abc import Callable
+from typing import Any
 
 import orjson
 import pytest
@@ -23,13 +24,13 @@ RECORDS = 600_000
 def parse(messages: list[Message]) -> None:
     for message in messages:
         assert message.error() is None
-        json.loads(message.value())
+        json.loads(message.value() or b"")
 
 
 def parse_with_orjson(messages: list[Message]) -> None:
     for message in messages:
         assert message.error() is None
-        orjson.loads(message.value())
+        orjson.loads(message.value() or b"")
 
 
 def read_events(
@@ -39,7 +40,7 @@ def read_events(
     records: int,
     took: Took,
     use: Callable[[SourceEvent], object],
-    **options: int,
+    **options: Any,
 ) -> None:
     """Counts from the first event on, when the group has been joined."""
     source = KafkaSource(

@@ -41,7 +41,9 @@ def latencies(take, system, bootstrap, origin, count):
         values = take()
         now = time.monotonic_ns()
         for value in values:
-            sent = int(SENT.search(value)[1])
+            mark = SENT.search(value)
+            assert mark is not None
+            sent = int(mark[1])
             # What an earlier round has left comes again.
             if sent > begin:
                 seen += 1
@@ -85,8 +87,8 @@ def percentile(samples, share):
     return samples[min(len(samples) - 1, int(len(samples) * share))]
 
 
-def by_hand(*arguments):
-    return hand_written(*arguments, PARTITIONS)
+def by_hand(log, direction, kafka, rivven, origin, target):
+    return hand_written(log, direction, kafka, rivven, origin, target, PARTITIONS)
 
 
 @pytest.mark.timeout(600)

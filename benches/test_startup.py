@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 import pytest
@@ -75,9 +76,7 @@ def test_commands(scale, tmp_path):
     config.write_text(yaml.safe_dump(sink_file("kafka:9092", "rivven:9092", "a", "b", "g")))
     command = ("-m", "rivven_kafka.cli", "-c", str(config))
     candidates = [("python -c pass", lambda: run_ms("-c", "pass"))]
-    candidates += [
-        (name, lambda name=name: run_ms(*command, name)) for name in ("version", "--help", "validate")
-    ]
+    candidates += [(name, partial(run_ms, *command, name)) for name in ("version", "--help", "validate")]
     show("startup", "commands", in_turn(candidates, scale, 3), unit="ms")
 
 
@@ -90,8 +89,8 @@ def first_record(kafka, rivven, direction, start, origin, target, log):
             return (first(take) - begin) * 1000, cpu_seconds(pid) * 1000
 
 
-def by_hand(*arguments):
-    return hand_written(*arguments, 4)
+def by_hand(log, direction, kafka, rivven, origin, target):
+    return hand_written(log, direction, kafka, rivven, origin, target, 4)
 
 
 def waiting(kafka, rivven, direction, name):

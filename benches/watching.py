@@ -47,7 +47,7 @@ def in_kafka(kafka: Broker, topic: str, partitions: int) -> Iterator[Take]:
             values = []
             while message is not None:
                 assert message.error() is None, message.error()
-                values.append(message.value())
+                values.append(message.value() or b"")
                 message = consumer.poll(0)
             return values
 

@@ -45,7 +45,9 @@ def source(kafka: str, rivven: str, origin: str, target: str, partitions: int) -
         # `consume` would wait until it has as many as it was asked for.
         message = consumer.poll(1.0)
         if message is not None:
-            queues[message.partition()].put((message.key(), message.value()))
+            home = message.partition()
+            assert home is not None
+            queues[home].put((message.key(), message.value() or b""))
 
 
 def sink(kafka: str, rivven: str, origin: str, target: str, partitions: int, linger_ms: int) -> None:

@@ -121,15 +121,14 @@ def test_three_sinks_come_and_go(kafka, rivven, topic_name, tmp_path):
 @pytest.mark.timeout(120)
 def test_sinks_with_transactions_hand_over_without_fencing_each_other(kafka, rivven, topic_name, tmp_path):
     """rivvend assigns partitions to the new before the old have noticed: they get the time to let go."""
-    count = 700
+    count = SINK_COUNT
     origin, copy = topic_name(), topic_name()
     create_topic(kafka.bootstrap, copy, PARTITIONS)
     fill_rivven(rivven.bootstrap, origin, PARTITIONS, count, PADDING)
 
     def connector(name):
-        options = {**SLOW_SINK, "transactional_id": f"{name}-{copy}"}
-        document = sink_file(kafka.bootstrap, rivven.bootstrap, origin, copy, f"g-{origin}", **options)
-        return Connector(tmp_path, document, name)
+        options = {"transactional_id": f"{name}-{copy}", "session_timeout_ms": 20_000}
+        return Connector(tmp_path, slow_sink(kafka, rivven, origin, copy, **options), name)
 
     def committed():
         return kafka_values(kafka.bootstrap, copy, "read_committed")
