@@ -23,11 +23,13 @@ __all__ = [
     "RivvenClient",
     "SinkEncoder",
     "__profile__",
+    "all_batches_stored",
     "apply_transforms",
     "block_from_rows",
     "encode_events",
     "murmur2",
     "partition_for_key",
+    "produce_request",
     "producer_ids",
     "read_headers",
 ]

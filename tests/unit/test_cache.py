@@ -2,6 +2,7 @@
 
 import io
 import multiprocessing
+import re
 import time
 from pathlib import Path
 
@@ -59,11 +60,11 @@ def test_progress_speaks_only_when_it_takes_long() -> None:
     assert out.getvalue() == ""
     with Progress("slow", after=0.05, out=out):
         time.sleep(0.1)
-    assert out.getvalue() == "slow ...\nslow: done after 0 s\n"
+    assert re.fullmatch(r"slow \.\.\.\nslow: done after \d+ s\n", out.getvalue())
 
 
 def test_progress_reports_a_failure() -> None:
     out = io.StringIO()
     with pytest.raises(ValueError, match="why"), Progress("slow", after=0.0, out=out):
         raise ValueError("why")
-    assert out.getvalue().endswith("slow: failed after 0 s\n")
+    assert re.search(r"slow: failed after \d+ s\n$", out.getvalue())

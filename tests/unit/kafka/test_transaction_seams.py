@@ -19,6 +19,7 @@ from kafka.producer.transaction_manager import (
 from kafka.structs import OffsetAndMetadata
 from rivven_kafka._native import SinkEncoder, block_from_rows
 from rivven_kafka.kafka.accumulator import Accumulator, Batch
+from rivven_kafka.kafka.transactions import begin_abort
 
 TP = TopicPartition("t", 0)
 
@@ -44,6 +45,37 @@ def test_the_end_waits_for_the_offsets():
     ours.begin_commit()
     assert isinstance(ours.next_request_handler(False), AddOffsetsToTxnHandler)
     assert isinstance(ours._pending_requests[0][2], EndTxnHandler)
+
+
+def refused_offsets():
+    """A manager whose offsets were refused when the commit already waited behind them."""
+    ours = manager()
+    ours._transaction_started = True
+    ours.send_offsets_to_transaction({TP: OffsetAndMetadata(5, "m", -1)}, "g")
+    ours.begin_commit()
+    ours.next_request_handler(False).abortable_error(kafka_errors.GroupAuthorizationFailedError("g"))
+    return ours
+
+
+def ends(ours):
+    """Whether each end that waits is a commit, in their order."""
+    return [
+        handler.request.committed for _, _, handler in sorted(ours._pending_requests, key=lambda e: e[:2])
+    ]
+
+
+def test_an_abort_takes_back_the_commit_that_waits_behind_refused_offsets():
+    ours = refused_offsets()
+    begin_abort(ours)
+    assert ends(ours) == [False]
+    assert not ours.next_request_handler(False).request.committed
+
+
+def test_an_abort_alone_does_not():
+    ours = refused_offsets()
+    ours.begin_abort()
+    assert ends(ours) == [True, False]
+    assert ours.next_request_handler(False).request.committed, "and it would be sent"
 
 
 def test_the_manager_keeps_the_offsets_of_all_groups_in_one_place():
