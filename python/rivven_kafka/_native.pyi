@@ -23,10 +23,12 @@ __all__ = [
     "RivvenClient",
     "SinkEncoder",
     "__profile__",
+    "all_batches_stored",
     "apply_transforms",
     "block_from_rows",
     "murmur2",
     "partition_for_key",
+    "produce_request",
     "producer_ids",
 ]
 
