@@ -1,6 +1,7 @@
 """What arrives over real connections, in records of every size, is what was written."""
 
 import socket
+import time
 from contextlib import closing
 
 import pytest
@@ -66,3 +67,27 @@ def low_water_marks(consumer):
     sockets = [connection.transport._sock for connection in connections if connection.transport]
     assert sockets
     return {each.getsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT) for each in sockets}
+
+
+def test_a_few_busy_partitions_do_not_wait_for_the_idle_ones(kafka, topic_name):
+    """Asking for the idle ones alone would keep the broker waiting for them, and the busy ones with it."""
+    topic, count, wait_s = topic_name(), 20_000, 3.0
+    create_topic(kafka.bootstrap, topic, 8)
+    row = Row(1_700_000_000_000, b"k", bytes(200), [])
+    fill(kafka.bootstrap, topic, {0: [row] * count, 1: [row] * count})
+    options = {
+        "bootstrap_servers": [kafka.bootstrap],
+        "group_id": None,
+        "max_partition_fetch_bytes": 400_000,
+        "fetch_max_wait_ms": int(wait_s * 1000),
+    }
+    with closing(BlockConsumer(options)) as consumer:
+        consumer.assign([(topic, partition, 0) for partition in range(8)])
+        read, begin = 0, time.monotonic()
+        while read < 2 * count:
+            blocks = consumer.poll(1_000, 500)
+            while blocks:
+                read += sum(map(len, blocks))
+                blocks = consumer.take(500)
+        # There are 20 answers.
+        assert time.monotonic() - begin < 3 * wait_s

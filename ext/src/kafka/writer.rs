@@ -144,6 +144,8 @@ impl BatchWriter {
             compress(codec, &payload, &mut packed)?;
             if packed.len() < uncompressed {
                 payload = packed;
+                // Kept until Kafka has acknowledged it, beside others.
+                payload.shrink_to_fit();
             } else {
                 codec = Codec::None;
             }

@@ -53,6 +53,7 @@ class BlockConsumer:
         self._brokers = ",".join(options["bootstrap_servers"])
         self._user = options.get("sasl_plain_username")
         self._by_pattern = False
+        self._came = 0
         self._heard = -math.inf
         self._admin_options = {
             name: value for name, value in options.items() if name in KafkaAdminClient.DEFAULT_CONFIG
@@ -195,11 +196,13 @@ class BlockConsumer:
         fetcher = self._consumer._fetcher
         with self._reading():
             fetched, _ = fetcher.fetched_records(max_records)
-            if fetched and not fetcher.in_flight_fetches():
-                # `poll` asks for more at the last partition; from halfway on, the answer comes in time.
-                waiting = len(fetcher._completed_fetches) + bool(fetcher._next_partition_records)
-                if 2 * waiting <= len(self._consumer.assignment()):
-                    fetcher.send_fetches()
+            waiting = len(fetcher._completed_fetches) + bool(fetcher._next_partition_records)
+            self._came = max(self._came, waiting)
+            # `poll` asks for more at the last partition; from halfway on, the answer comes in time. Half of
+            # those that had records: the others alone would keep the broker waiting for some.
+            if fetched and not fetcher.in_flight_fetches() and 2 * waiting <= self._came:
+                fetcher.send_fetches()
+                self._came = 0
         return [block for blocks in fetched.values() for block in blocks]
 
     @contextmanager

@@ -39,6 +39,7 @@ class _Reading:
         # Linux only, and of no use under TLS, whose records are read from the socket as they come.
         self._can_wait = sys.platform == "linux" and not isinstance(transport._sock, ssl.SSLSocket)
         self._low_water = 1
+        self._pending = getattr(transport._sock, "pending", lambda: 0)
 
     async def run(self) -> None:
         """Reads until the transport closes or stops reading."""
@@ -71,9 +72,10 @@ class _Reading:
         bodies: list[Any] = []
         left = _TURN_BYTES
         try:
-            while left > 0:
-                room = frames.room()
-                count = sock.recv_into(room)
+            # What OpenSSL has decrypted already would not make the socket readable again.
+            while left > 0 or self._pending():
+                # No name for the room: a view that lives on would make the frames copy what is in it.
+                count = sock.recv_into(frames.room())
                 if count == 0:
                     return bodies, KafkaConnectionError("socket disconnected")
                 bodies += frames.received(count)

@@ -105,6 +105,7 @@ def arrive(frames, data, steps):
         assert len(room) > 0
         count = min(len(room), steps[turn % len(steps)], len(data) - at)
         room[:count] = data[at : at + count]
+        del room
         at, turn = at + count, turn + 1
         found += frames.responses(frames.received(count))
     return found

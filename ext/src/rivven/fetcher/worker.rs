@@ -16,6 +16,9 @@ use crate::rivven::link::Link;
 use crate::rivven::stop::Stop;
 use crate::rivven::{error_map, throttle_pause, wire};
 
+/// A round over the idle partitions of a connection waits for no more than this.
+const LONGEST_ROUND_MS: usize = 200;
+
 /// Counters. Each is exact on its own; together they are no snapshot of one instant.
 #[derive(Debug, Default)]
 #[allow(missing_docs)] // the names say it
@@ -81,7 +84,7 @@ impl Worker {
             let wait = match count {
                 1 => self.max_wait_ms,
                 _ if quiet < count => 0,
-                _ => self.idle_wait_ms(),
+                _ => self.idle_wait_ms(index),
             };
             quiet = if self.fetch(index, wait)? { 0 } else { count.min(quiet + 1) };
             index = (index + 1) % count;
@@ -90,10 +93,15 @@ impl Worker {
     }
 
     /// A round of these takes 20 ms, and 2 ms for each partition beyond ten, 200 ms at most: so many requests of
-    /// about 60 us each are what looking at partitions without records may cost.
-    fn idle_wait_ms(&self) -> u64 {
-        let count = self.positions.len() as u64;
-        ((2 * count).clamp(20, 200) / (count + 1)).clamp(1, self.max_wait_ms.max(1))
+    /// about 60 us each are what looking at partitions without records may cost. Of more partitions than it has
+    /// milliseconds, only some are waited for.
+    fn idle_wait_ms(&self, index: usize) -> u64 {
+        let count = self.positions.len();
+        if index % count.div_ceil(LONGEST_ROUND_MS) != 0 {
+            return 0;
+        }
+        let round = (2 * count).clamp(20, LONGEST_ROUND_MS);
+        (round.div_ceil(count + 1) as u64).clamp(1, self.max_wait_ms.max(1))
     }
 
     /// Reads one partition until it answered; true if records came.
