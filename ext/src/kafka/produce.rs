@@ -117,7 +117,7 @@ fn compact_len(len: usize) -> usize {
 }
 
 /// The count of a compact array, or the length of compact bytes.
-fn put_count(out: &mut &mut [u8], count: usize) {
+fn put_count(out: &mut impl BufMut, count: usize) {
     let mut left = count as u64 + 1;
     while left >= 0x80 {
         out.put_u8(left as u8 | 0x80);
@@ -126,12 +126,12 @@ fn put_count(out: &mut &mut [u8], count: usize) {
     out.put_u8(left as u8);
 }
 
-fn put_text(out: &mut &mut [u8], text: &str) {
+fn put_text(out: &mut impl BufMut, text: &str) {
     put_count(out, text.len());
     out.put_slice(text.as_bytes());
 }
 
-fn no_tags(out: &mut &mut [u8]) {
+fn no_tags(out: &mut impl BufMut) {
     out.put_u8(0);
 }
 
