@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Generator, Iterator
 
 import pytest
+import pytest_timeout
 from hypothesis import HealthCheck, settings
 
 from tests.support import KafkaBroker, RivvenBroker
@@ -45,10 +46,19 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Ends the time limit of a test that has failed: one that passed while the report is made would end the run."""
-    if call.excinfo is not None:
-        item.config.hook.pytest_timeout_cancel_timer(item=item)
-    return (yield)
+    """Stops the time limit of a test that has failed: one that passed while the report is made would end the run.
+
+    What is torn down after it has the whole limit again.
+    """
+    if call.excinfo is None:
+        return (yield)
+    hook = item.config.hook
+    hook.pytest_timeout_cancel_timer(item=item)
+    report = yield
+    settings = pytest_timeout._get_item_settings(item)
+    if call.when != "teardown" and settings.timeout:
+        hook.pytest_timeout_set_timer(item=item, settings=settings)
+    return report
 
 
 @pytest.fixture(scope="session")

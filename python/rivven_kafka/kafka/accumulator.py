@@ -41,6 +41,7 @@ class Batch(ProducerBatch):  # type: ignore[misc]  # kafka-python is untyped
         may_be_stored: Whether an attempt to send it may have stored it.
         place: Where it stands among those of its partition.
         sent_alone: Whether it was sent with nothing else of its partition on its way.
+        order: Where it is told that it is stored.
 
     Args:
         tp: Where it goes.
@@ -63,6 +64,14 @@ class Batch(ProducerBatch):  # type: ignore[misc]  # kafka-python is untyped
         self.on_done = done
         self.may_be_stored = self.sent_alone = False
         self.place: Place = ()
+        self.order: Order | None = None
+
+    def complete(self, base_offset: int, timestamp_ms: int) -> bool:
+        """Notes that Kafka has stored it; False if it had an outcome before."""
+        if self.order is not None:
+            self.order.stored(self)
+        first: bool = super().complete(base_offset, timestamp_ms)
+        return first
 
 
 class Accumulator(RecordAccumulator):  # type: ignore[misc]  # kafka-python is untyped
@@ -88,8 +97,9 @@ class Accumulator(RecordAccumulator):  # type: ignore[misc]  # kafka-python is u
             if self._closed:
                 raise kafka_errors.IllegalStateError("RecordAccumulator is closed")
             self.order.number(batch)
+            # Before the sender can see it, and be done with it.
+            self._incomplete.add(batch)
             self._batches[batch.topic_partition].append(batch)
-        self._incomplete.add(batch)
 
     def take(self, tp: TopicPartition, node: int, now: float) -> ProducerBatch | None:
         """The first batch of a partition, on its way to `node` from now on; None if that is not the ordinary.
@@ -185,7 +195,7 @@ class Accumulator(RecordAccumulator):  # type: ignore[misc]  # kafka-python is u
         halves = [Batch(batch.topic_partition, half, batch.on_done) for half in batch.records.sealed.split()]
         with self._tp_lock(batch.topic_partition):
             for number, half in enumerate(halves):
-                half.place = (*batch.place, number)
+                half.place, half.order = (*batch.place, number), batch.order
                 half.created = batch.created
                 half.attempts = batch.attempts
                 half.may_be_stored = batch.may_be_stored

@@ -7,13 +7,18 @@ sends one batch at a time, in order, until all those are stored that were on the
 What was refused because of its predecessor was not stored, and is numbered anew; what may be stored keeps its
 numbers.
 
+While Kafka knows nothing of a producer in a partition, it takes whatever number comes first. So until it has
+stored something there, and again when it may have forgotten (`producer.id.expiration.ms`), one batch is on
+its way.
+
 Without idempotence, one batch of a partition is on its way at a time.
 """
 
 from __future__ import annotations
 
+import time
 from collections import deque
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from typing import Any
 
 from kafka import TopicPartition
@@ -25,6 +30,8 @@ Place = tuple[int, ...]
 _SEQUENCES = 1 << 31
 _MOST_IN_FLIGHT = 5
 """So many batches of a producer does Kafka know again."""
+_SURELY_KNOWN_S = 600.0
+"""So long after an acknowledgement Kafka has not forgotten the producer: it does after a day by default."""
 
 
 class Order:
@@ -34,6 +41,7 @@ class Order:
         manager: kafka-python's transaction manager, None without idempotence.
         queues: Batches that wait, by partition.
         connection_limit: Requests that a connection may have on their way.
+        clock: Tells the time (s).
     """
 
     def __init__(
@@ -41,27 +49,49 @@ class Order:
         manager: Any,
         queues: MutableMapping[TopicPartition, deque[ProducerBatch]],
         connection_limit: int = _MOST_IN_FLIGHT,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.depth = min(connection_limit, _MOST_IN_FLIGHT) if manager else 1
         self._manager = manager
         self._queues = queues
+        self._clock = clock
         self._next = 0
         self._sent: dict[TopicPartition, Place] = {}
         self._node: dict[TopicPartition, int] = {}
         self._careful: dict[TopicPartition, Place] = {}
         self._rewound: dict[TopicPartition, Place] = {}
+        self._stored: dict[TopicPartition, Place] = {}
+        self._known_at: dict[TopicPartition, float] = {}
+        self.leader_of: Callable[[TopicPartition], int | None] = lambda tp: self._node.get(tp)
+        """The broker that leads a partition now; kafka-python's metadata knows it."""
         self.in_flight: Mapping[TopicPartition, Sequence[Any]] = {}
         """By partition, what is on its way; kafka-python's sender keeps it."""
 
     def number(self, batch: ProducerBatch) -> None:
         """Gives a new batch its place, behind all others."""
-        batch.place = (self._next,)
+        batch.place, batch.order = (self._next,), self
         self._next += 1
 
     def __contains__(self, tp: TopicPartition) -> bool:
         """Whether the partition waits for an answer before it sends more; kafka-python calls that muted."""
         count = len(self.in_flight.get(tp, ()))
-        return count > 0 and (count >= self.depth or tp in self._careful)
+        if not count:
+            return False
+        if count >= self.depth or tp in self._careful or not self._is_known(tp):
+            return True
+        return self.moves(tp, self.leader_of(tp))
+
+    def _is_known(self, tp: TopicPartition) -> bool:
+        """Whether Kafka has numbers of this producer there, and so refuses what does not follow."""
+        if self._manager.last_acked_offset(tp) < 0:
+            return False
+        return self._clock() - self._known_at.get(tp, -_SURELY_KNOWN_S) < _SURELY_KNOWN_S
+
+    def stored(self, batch: ProducerBatch) -> None:
+        """Kafka has acknowledged a batch."""
+        tp = batch.topic_partition
+        self._known_at[tp] = self._clock()
+        self._stored[tp] = max(self._stored.get(tp, batch.place), batch.place)
 
     def add(self, tp: TopicPartition) -> None:
         """kafka-python mutes a partition: what is in flight tells as much."""
@@ -69,7 +99,7 @@ class Order:
     def discard(self, tp: TopicPartition) -> None:
         """kafka-python takes a partition for ready."""
 
-    def moves(self, tp: TopicPartition, node: int) -> bool:
+    def moves(self, tp: TopicPartition, node: int | None) -> bool:
         """Whether another broker has not answered yet: answers of two come in any order."""
         return self._node.get(tp, node) != node and bool(self.in_flight.get(tp))
 
@@ -90,8 +120,8 @@ class Order:
             del self._careful[tp]
             return
         batch.sent_alone = True
-        if batch.in_retry() and batch.has_sequence:
-            # Who comes next follows this one, whatever was numbered meanwhile.
+        if batch.in_retry() and batch.has_sequence and batch.place > self._stored.get(tp, ()):
+            # Who comes next follows this one, whatever was numbered meanwhile; but not one that is stored.
             after = (batch.base_sequence + batch.record_count) % _SEQUENCES
             self._manager.set_sequence_number(tp, after)
 

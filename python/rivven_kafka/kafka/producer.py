@@ -83,6 +83,7 @@ class BatchProducer:
         sender = self._producer._sender
         sender._accumulator = ours
         ours.order.in_flight = sender._in_flight_batches
+        ours.order.leader_of = sender._metadata.leader_for_partition
         # Also without idempotence: no retry may overtake its successor.
         sender.config["guarantee_message_order"] = True
         sender._record_retries = self._count_retry

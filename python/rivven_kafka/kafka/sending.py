@@ -153,11 +153,12 @@ class Sending:
         ordinary = True
         muted, leader_of = self._accumulator.muted, self._cluster.leader_for_partition
         queues = list(self._accumulator._batches.items())
-        known = len(queues)
+        known: dict[int | None, int] = {}
         for tp, queue in queues:
+            leader = leader_of(tp)
+            known[leader] = known.get(leader, 0) + 1
             if not queue or tp in muted:
                 continue
-            leader = leader_of(tp)
             if leader is None or leader == -1:
                 ordinary = False
             else:
@@ -165,7 +166,7 @@ class Sending:
         for node, partitions in ready.items():
             connection = self._connections.get(node)
             usable = connection is not None and connection.connected and self._speaks(connection)
-            if usable and len(connection.in_flight_requests) >= _FEW and 2 * len(partitions) < known:
+            if usable and len(connection.in_flight_requests) >= _FEW and 2 * len(partitions) < known[node]:
                 # An answer is on its way, and more partitions will be ready then: fewer requests.
                 continue
             if not usable or not self._send_to(node, connection, partitions, now):

@@ -101,6 +101,10 @@ class KafkaPositions:
             return None
         return {partition: offset for partition, (offset, _) in found.items()}
 
+    def starts_anew(self) -> None:
+        """Counts the time of every holder from its next sight: the assignment changes."""
+        self._waiting_for.clear()
+
     def _had_time(self, holders: set[str]) -> bool:
         """Whether each of the holders has had its time to let go."""
         now = self._clock()

@@ -138,6 +138,7 @@ class TransactionalDelivery:
 
     def let_go(self, timeout_s: float, aborted: Aborted) -> bool:
         """Commits everything that was read, and clears the holder of the positions."""
+        self._places.starts_anew()
         deadline = time.monotonic() + timeout_s
         if not self._finish(deadline, aborted):
             return False

@@ -2,6 +2,7 @@
 
 import collections
 import threading
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -22,33 +23,35 @@ from rivven_kafka.kafka.producer import BatchProducer
 
 TOPIC = "topic"
 VERSION = 9
-TOO_LARGE, NOT_ENOUGH_REPLICAS, OUT_OF_ORDER = 10, 19, 45
+TOO_LARGE, NOT_ENOUGH_REPLICAS, APPENDED_BUT, OUT_OF_ORDER = 10, 19, 20, 45
 Answered = ProduceResponse.TopicProduceResponse
 
 
 class Log:
     """A partition: what a leader stores, and how it tells repetitions (KIP-98)."""
 
-    def __init__(self, limit):
+    def __init__(self, limit, too_large=()):
         self.values = []
         self._limit = limit
-        self._expected = 0
+        self._too_large = set(too_large)
+        # Of a producer that it does not know, a leader takes any number.
+        self._expected = None
         self._last = collections.deque(maxlen=5)
 
     def append(self, data):
         """The error code for a batch."""
         [batch] = MemoryRecords(bytes(data))
         values = [bytes(record.value) for record in batch]
-        if len(values) > self._limit:
+        if len(values) > self._limit or self._too_large.intersection(values):
             return TOO_LARGE
         if batch.base_sequence >= 0:
             numbers = (batch.base_sequence, len(values))
             if numbers in self._last:
                 return 0
-            if batch.base_sequence != self._expected:
+            if self._expected not in (None, batch.base_sequence):
                 return OUT_OF_ORDER
             self._last.append(numbers)
-            self._expected += len(values)
+            self._expected = batch.base_sequence + len(values)
         self.values += values
         return 0
 
@@ -77,18 +80,20 @@ class Broker:
         self.in_flight_requests.append((request.header, decoded, future))
         return future
 
-    def _store(self, request, failing):
+    def _store(self, request, failing=(), appended_but=()):
         [topic] = request.topic_data
-        return [
-            (
-                each.index,
-                NOT_ENOUGH_REPLICAS if each.index in failing else self.logs[each.index].append(each.records),
-            )
-            for each in topic.partition_data
-        ]
+        found = []
+        for each in topic.partition_data:
+            code = NOT_ENOUGH_REPLICAS
+            if each.index not in failing:
+                code = self.logs[each.index].append(each.records)
+                if not code and each.index in appended_but:
+                    code = APPENDED_BUT
+            found.append((each.index, code))
+        return found
 
-    def answer(self, failing=()):
-        """Answers the oldest request; `failing` partitions store nothing."""
+    def answer(self, failing=(), appended_but=()):
+        """Answers the oldest request; `failing` partitions store nothing, `appended_but` ones too few times."""
         if not self.in_flight_requests:
             return
         header, request, future = self.in_flight_requests.popleft()
@@ -102,7 +107,7 @@ class Broker:
                 record_errors=[],
                 error_message=None,
             )
-            for index, code in self._store(request, failing)
+            for index, code in self._store(request, failing, appended_but)
         ]
         response = ProduceResponse(
             responses=[Answered(name=TOPIC, partition_responses=parts)], throttle_time_ms=0
@@ -118,7 +123,7 @@ class Broker:
         lost, self.in_flight_requests = self.in_flight_requests, collections.deque()
         for number, (_, request, _) in enumerate(lost):
             if number < stored:
-                self._store(request, ())
+                self._store(request)
         for _, _, future in lost:
             future.failure(KafkaConnectionError("lost"))
 
@@ -200,6 +205,7 @@ actions = st.lists(
         st.tuples(st.just("run")),
         st.tuples(st.just("answer")),
         st.tuples(st.just("answer"), FAILURES),
+        st.tuples(st.just("answer"), st.just(()), FAILURES),
         st.tuples(st.just("lose"), st.integers(0, 5)),
     ),
     max_size=60,
@@ -259,8 +265,16 @@ def test_without_idempotence_nothing_overtakes(steps):
         assert first_time == given_
 
 
+def known_made(**options):
+    """A producer of which the broker has a batch in the only partition, as of a moment ago."""
+    made = Made(1, idempotent=True, **options)
+    made.send(0, 1)
+    made.finish()
+    return made
+
+
 def test_five_batches_of_a_partition_are_on_their_way():
-    made = Made(1, idempotent=True)
+    made = known_made()
     for _ in range(8):
         made.send(0, 2)
     for _ in range(8):
@@ -275,7 +289,7 @@ def test_five_batches_of_a_partition_are_on_their_way():
 
 @pytest.mark.parametrize("stored", [0, 1, 2, 3])
 def test_a_lost_connection_under_five_batches(stored):
-    made = Made(1, idempotent=True)
+    made = known_made()
     for _ in range(5):
         made.send(0, 3)
         made.run()
@@ -283,3 +297,57 @@ def test_a_lost_connection_under_five_batches(stored):
     made.broker.lose(stored)
     made.send(0, 3)
     assert made.finish() == made.given
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_numbers_of_what_is_stored_are_not_given_out_again(count):
+    """A batch that is stored, and comes again for an error, stands before others that are stored."""
+    made = known_made()
+    for size in (3, 2):
+        made.send(0, size)
+        made.run()
+    made.broker.answer(appended_but={0})
+    made.broker.answer()
+    made.send(0, count)
+    assert made.finish() == made.given
+
+
+def test_one_batch_is_on_its_way_where_the_broker_may_take_any_number():
+    made = Made(1, idempotent=True)
+    for _ in range(3):
+        made.send(0, 2)
+        made.run()
+    assert len(made.broker.in_flight_requests) == 1
+    made.broker.answer()
+    for _ in range(3):
+        made.run()
+    assert len(made.broker.in_flight_requests) == 2
+    order = made.producer._accumulator.order
+    made.finish()
+    order._clock = lambda: time.monotonic() + 3600
+    for _ in range(3):
+        made.send(0, 2)
+        made.run()
+    assert len(made.broker.in_flight_requests) == 1
+
+
+@settings(max_examples=300)
+@given(steps=actions, bad=st.sets(st.integers(0, 60), min_size=1, max_size=3))
+def test_records_around_those_that_are_refused_arrive_in_order(steps, bad):
+    made = Made(PARTITIONS, idempotent=True, keep_refused=True)
+    too_large = {b"%d" % number for number in bad}
+    for log in made.broker.logs:
+        log._too_large = too_large
+    play(made, [step for step in steps if step[0] != "lose"])
+    assert made.finish() == [[value for value in values if value not in too_large] for values in made.given]
+
+
+def test_nothing_is_asked_for_while_a_former_leader_does_not_answer():
+    made = known_made()
+    made.send(0, 1)
+    made.run()
+    made.sender._client._manager._conns[1] = Broker(1, 1000)
+    made.producer._accumulator.order.leader_of = made.sender._metadata.leader_for_partition = lambda _: 1
+    made.send(0, 1)
+    assert all(made.sender._send_producer_data() > 0 for _ in range(5))
+    assert not made.sender._client._manager._conns[1].in_flight_requests
