@@ -366,6 +366,12 @@ impl OutgoingBatch {
         self.sealed.uncompressed_len()
     }
 
+    /// Latest timestamp of its records (ms).
+    #[getter]
+    fn max_timestamp(&self) -> i64 {
+        self.sealed.max_timestamp()
+    }
+
     /// The batch with the producer's state and its checksum.
     fn build<'py>(
         &self,

@@ -30,8 +30,8 @@ Place = tuple[int, ...]
 _SEQUENCES = 1 << 31
 _MOST_IN_FLIGHT = 5
 """So many batches of a producer does Kafka know again."""
-_SURELY_KNOWN_S = 600.0
-"""So long after an acknowledgement Kafka has not forgotten the producer: it does after a day by default."""
+_SURELY_KNOWN_S = 3600.0
+"""So long after the latest record that it has, Kafka remembers the producer: by default for a day."""
 
 
 class Order:
@@ -41,7 +41,7 @@ class Order:
         manager: kafka-python's transaction manager, None without idempotence.
         queues: Batches that wait, by partition.
         connection_limit: Requests that a connection may have on their way.
-        clock: Tells the time (s).
+        clock: Tells the time (s since 1970).
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Order:
         manager: Any,
         queues: MutableMapping[TopicPartition, deque[ProducerBatch]],
         connection_limit: int = _MOST_IN_FLIGHT,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.depth = min(connection_limit, _MOST_IN_FLIGHT) if manager else 1
         self._manager = manager
@@ -90,7 +90,8 @@ class Order:
     def stored(self, batch: ProducerBatch) -> None:
         """Kafka has acknowledged a batch."""
         tp = batch.topic_partition
-        self._known_at[tp] = self._clock()
+        # Kafka goes by the timestamps of records, which are old in a topic that is restored.
+        self._known_at[tp] = min(self._clock(), batch.records.sealed.max_timestamp / 1000)
         self._stored[tp] = max(self._stored.get(tp, batch.place), batch.place)
 
     def add(self, tp: TopicPartition) -> None:

@@ -41,6 +41,10 @@ class SealedBatch(Protocol):
     def uncompressed_bytes(self) -> int:
         """Bytes of the batch before compression."""
 
+    @property
+    def max_timestamp(self) -> int:
+        """Of its records, the latest one's (ms since 1970)."""
+
     def build(self, producer_id: int, producer_epoch: int, base_sequence: int, transactional: bool) -> bytes:
         """The batch with the producer's state and its checksum."""
 

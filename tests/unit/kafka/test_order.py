@@ -168,13 +168,14 @@ class Made:
         self.producer, self.sender = made, sender
         self.encoder = SinkEncoder(partitions, include_headers=False)
         self.given = [[] for _ in range(partitions)]
+        self.clock = time.time
 
     def send(self, partition, count):
         """One batch of `count` records."""
         first = len(self.given[partition])
         values = [b"%d" % number for number in range(first, first + count)]
         self.given[partition] += values
-        rows = [(0, None, value, []) for value in values]
+        rows = [(int(self.clock() * 1000), None, value, []) for value in values]
         self.encoder.append(block_from_rows(TOPIC, partition, rows))
         self.producer.send(TOPIC, self.encoder.take_ready(0))
 
@@ -324,11 +325,23 @@ def test_one_batch_is_on_its_way_where_the_broker_may_take_any_number():
     assert len(made.broker.in_flight_requests) == 2
     order = made.producer._accumulator.order
     made.finish()
-    order._clock = lambda: time.monotonic() + 3600
+    order._clock = lambda: time.time() + 3600
     for _ in range(3):
         made.send(0, 2)
         made.run()
     assert len(made.broker.in_flight_requests) == 1
+
+
+def test_kafka_forgets_who_sends_old_records():
+    made = known_made()
+    made.clock = lambda: time.time() - 3600
+    # The first one follows a record of now.
+    for expected in (3, 1):
+        for _ in range(3):
+            made.send(0, 2)
+            made.run()
+        assert len(made.broker.in_flight_requests) == expected
+        made.finish()
 
 
 @settings(max_examples=300)
