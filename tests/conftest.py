@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable, Generator, Iterator
 
 import pytest
-import pytest_timeout
+import pytest_timeout  # type: ignore[import-untyped]
 from hypothesis import HealthCheck, settings
 
 from tests.support import KafkaBroker, RivvenBroker
