@@ -90,6 +90,18 @@ class Connector:
         """Whether the process is alive."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def starts_again(self) -> bool:
+        """Whether a run has failed, and the next one has no partitions yet."""
+        log = self.log()
+        return log.rfind("restart in ") > log.rfind("assigned ")
+
+    @property
+    def was_fenced(self) -> bool:
+        """Whether another sink with transactions has ended its last run."""
+        ends = [line for line in self.log().splitlines() if " ERROR stopped: " in line]
+        return bool(ends) and "has taken over its partitions" in ends[-1]
+
     def log(self) -> str:
         """Everything that was logged, by earlier processes of this name too."""
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""

@@ -46,7 +46,7 @@ _FINAL_FLUSH_S = 5.0
 _ABORT_S = 0.5
 _START_RETRY_S = 0.1
 # What a sink that has noticed a change of its group needs for its last transaction, as a rule.
-_LET_GO_S = 1.0
+_LET_GO_S = 2.0
 _LOOK_EVERY_S = 0.1
 _REPORT_EVERY_S = 5.0
 """Time between two reports of damage: a compacted topic has gaps in every answer."""
