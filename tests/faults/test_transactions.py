@@ -3,7 +3,7 @@
 import random
 import re
 import signal
-import threading
+import time
 from contextlib import closing
 from itertools import chain
 
@@ -98,34 +98,30 @@ def test_kills_of_the_sink_while_records_are_added(kafka, rivven, topic_name, tm
     pipe = Pipe(kafka, rivven, topic_name(), topic_name(), count)
     with closing(RivvenClient([rivven.bootstrap])) as client:
         client.create_topic(pipe.origin, PARTITIONS)
-    failures = []
+    publisher = Publisher([rivven.bootstrap], value_format="raw")
+    publisher.add_route("numbers", pipe.origin, PARTITIONS)
+    part = count // (kills + 1)
 
-    def add():
-        publisher = Publisher([rivven.bootstrap], value_format="raw")
-        publisher.add_route("numbers", pipe.origin, PARTITIONS)
-        for first in range(0, count, 500):
-            for partition in range(PARTITIONS):
-                rows = numbered(partition, range(first, first + 500))
-                publisher.submit(block_from_rows("numbers", partition, rows))
-        if not publisher.close(120_000):
-            failures.append(publisher.error())
+    def add(first, end):
+        """More for each round than it waits for: the sink is quick, and would be through before the last kill."""
+        for partition in range(PARTITIONS):
+            publisher.submit(block_from_rows("numbers", partition, numbered(partition, range(first, end))))
 
-    writer = threading.Thread(target=add)
-    writer.start()
     connector = pipe.connector(tmp_path)
-    for _ in range(kills):
+    for number in range(kills):
+        add(number * part, (number + 1) * part)
         with connector:
             # Some transactions are committed, and the next one has begun.
-            advance(pipe.committed, chance.randrange(1, PARTITIONS * count // (2 * kills)), connector)
-            advance(pipe.written, chance.randrange(1, 300), connector)
+            advance(pipe.committed, chance.randrange(1, PARTITIONS * part // 2), connector)
+            time.sleep(chance.uniform(0.0, 0.1))
             assert connector.running, connector.log_tail()
             connector.kill()
         pipe.check_some()
+    add(kills * part, count)
     with connector:
         pipe.wait_complete(connector)
         assert connector.stop() == 0, connector.log_tail()
-    writer.join()
-    assert not failures
+    assert publisher.close(120_000), publisher.error()
     pipe.arrivals().check(most_duplicates=0)
 
 
