@@ -5,6 +5,7 @@ got.
 """
 
 import functools
+from collections.abc import Mapping
 
 import pytest
 import yaml
@@ -71,6 +72,16 @@ def peer(kafka, discard, origin, target, partitions, records, value_format) -> M
     return moved(arguments, received(discard, target, partitions), records)
 
 
+def show_both(
+    group: str, title: str, found: Mapping[str, list[Moved]], at_least: Mapping[tuple[str, str], float]
+) -> None:
+    """Shows the rates, and what they took of the processor."""
+    rates = [(name, [each.rate for each in measured]) for name, measured in found.items()]
+    show(group, title, rates, at_least=at_least)
+    cpu = [(name, [each.cpu for each in measured]) for name, measured in found.items()]
+    show(f"{group}-cpu", title, cpu, unit="CPU s per million records")
+
+
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     ("partitions", "size", "value_format"),
@@ -99,10 +110,7 @@ def test_source_against_python(
         assert discard.received(target, partitions) == [records // partitions] * partitions
     title = f"Kafka -> a server that keeps nothing, {partitions} partitions, {size}, {value_format}"
     least = {("source", "confluent-kafka and a Python publisher"): 4.0}
-    rates = [(name, [each.rate for each in measured]) for name, measured in found.items()]
-    show("discard", title, rates, at_least=least)
-    cpu = [(name, [each.cpu for each in measured]) for name, measured in found.items()]
-    show("discard-cpu", title, cpu, unit="CPU s per million records")
+    show_both("discard", title, found, least)
 
 
 @pytest.mark.timeout(600)
@@ -120,7 +128,4 @@ def test_what_exactly_once_costs(
             assert discard.received(target, partitions) == [records // partitions] * partitions
     title = f"Kafka -> a server that keeps nothing, {partitions} partitions, 160 B, {value_format}"
     least = {("exactly_once", "at_least_once"): 0.85}
-    rates = [(name, [each.rate for each in measured]) for name, measured in found.items()]
-    show("exactly-once", title, rates, at_least=least)
-    cpu = [(name, [each.cpu for each in measured]) for name, measured in found.items()]
-    show("exactly-once-cpu", title, cpu, unit="CPU s per million records")
+    show_both("exactly-once", title, found, least)

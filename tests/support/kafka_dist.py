@@ -2,10 +2,10 @@
 
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
 from tests.support.cache import cached
+from tests.support.tools import run_tool
 
 KAFKA_VERSION = "4.1.0"
 # kafka_2.13 brings the slf4j API but no binding, without which a broker logs nothing at all.
@@ -52,18 +52,10 @@ def _fetch(version: str, directory: Path) -> None:
         raise RuntimeError("Maven is needed to fetch Apache Kafka: apt-get install maven")
     pom = directory / "pom.xml"
     pom.write_text(_POM.format(kafka=version, slf4j=_SLF4J_VERSION))
-    done = subprocess.run(
-        [
-            *("mvn", "--batch-mode", "--quiet", "--file", pom),
-            "dependency:copy-dependencies",
-            "-DincludeScope=runtime",
-            f"-DoutputDirectory={directory / 'libs'}",
-        ],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
+    run_tool(
+        f"Maven could not fetch Apache Kafka {version}",
+        *("mvn", "--batch-mode", "--quiet", "--file", pom),
+        "dependency:copy-dependencies",
+        "-DincludeScope=runtime",
+        f"-DoutputDirectory={directory / 'libs'}",
     )
-    if done.returncode != 0:
-        raise RuntimeError(f"Maven could not fetch Apache Kafka {version}:\n{done.stdout.strip()}")

@@ -1,10 +1,10 @@
 """promtool, which checks metrics as Prometheus reads them, out of Debian's package and without installing it."""
 
 import shutil
-import subprocess
 from pathlib import Path
 
 from tests.support.cache import cached
+from tests.support.tools import run_tool
 
 
 def promtool() -> Path:
@@ -42,14 +42,4 @@ def _fetch(directory: Path) -> None:
 
 
 def _run(directory: Path, *command: str | Path) -> None:
-    done = subprocess.run(
-        command,
-        cwd=directory,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise RuntimeError(f"{command[0]} could not fetch promtool:\n{done.stdout.strip()}")
+    run_tool(f"{command[0]} could not fetch promtool", *command, cwd=directory)
