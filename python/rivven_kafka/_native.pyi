@@ -401,7 +401,7 @@ class SinkEncoder:
     def append(self, block: RecordBlock) -> list[BadRecord]:
         """Adds the records of a block; returns those that cannot be converted."""
     def take_ready(self, linger_ms: int) -> list[OutgoingBatch]:
-        """Finished batches: full ones, and open ones older than `linger_ms`."""
+        """Finished batches: full ones, and all open ones when one is older than `linger_ms`."""
     def has_open(self) -> bool:
         """Whether records wait in batches that are not full."""
     def take_positions(self) -> list[tuple[str, int, int]]:

@@ -42,12 +42,11 @@ def producer_options(config: KafkaSinkConfig, name: str) -> dict[str, Any]:
         "delivery_timeout_ms": config.delivery_timeout_ms,
         "max_request_size": config.effective_max_request_size,
         "max_block_ms": config.request_timeout_ms,
-        "enable_idempotence": config.idempotent,
+        "enable_idempotence": config.effective_idempotent,
         "allow_auto_create_topics": False,
     }
     if config.transactional_id is not None:
         options |= {
-            "enable_idempotence": True,
             "transactional_id": config.transactional_id,
             "transaction_timeout_ms": _TRANSACTION_TIMEOUT_MS,
         }

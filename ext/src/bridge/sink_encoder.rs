@@ -175,13 +175,14 @@ impl SinkEncoder {
         Ok(bad.into_iter().map(BadRecord::from).collect())
     }
 
-    /// Finished batches, in order per partition: full ones, and open ones older than `linger_ms`.
+    /// Finished batches, in order per partition: full ones, and all open ones when one is older than `linger_ms`.
     fn take_ready(&self, py: Python<'_>, linger_ms: u64) -> PyResult<Vec<OutgoingBatch>> {
         let linger = Duration::from_millis(linger_ms);
         Ok(py.detach(|| {
             let mut state = self.lock();
-            for partition in 0..state.open.len() {
-                if state.open[partition].as_ref().is_some_and(|open| open.since.elapsed() >= linger) {
+            // One request takes the batches of many partitions: those that go along have waited for less.
+            if state.open.iter().flatten().any(|open| open.since.elapsed() >= linger) {
+                for partition in 0..state.open.len() {
                     Self::seal(&mut state, partition)?;
                 }
             }

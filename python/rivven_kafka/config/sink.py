@@ -81,8 +81,10 @@ class KafkaSinkConfig(Model):
         "batch_size_bytes, at least 1 MiB.",
     )
 
-    idempotent: bool = Field(
-        False, description="Let Kafka drop what retries send twice; needs acks all and retries > 0."
+    idempotent: bool | None = Field(
+        None,
+        description="Let Kafka drop what retries send twice; needs acks all and retries > 0. Default: true "
+        "with these, else false.",
     )
     transactional_id: Text | None = Field(
         None,
@@ -92,7 +94,7 @@ class KafkaSinkConfig(Model):
         "Implies idempotent. The positions lie in the Kafka group rivven-kafka:CONSUMER_GROUP:TOPIC.",
     )
     transaction_max_records: int = Field(
-        10_000,
+        100_000,
         ge=1,
         le=MAX_INT32,
         description="Records after which a transaction ends; with a backlog it also holds what was read "
@@ -217,6 +219,15 @@ class KafkaSinkConfig(Model):
         return Partitioning.PRESERVE if self.key_field is None else Partitioning.KEY
 
     @property
+    def effective_idempotent(self) -> bool:
+        """`idempotent`, or what takes its place when it is not given: as in Kafka's own producer (KIP-679)."""
+        if self.transactional_id is not None:
+            return True
+        if self.idempotent is not None:
+            return self.idempotent
+        return self.acks is Acks.ALL and self.retries > 0
+
+    @property
     def effective_max_request_size(self) -> int:
         """`max_request_size` (bytes), or what takes its place when it is not given."""
         return max(MIB, 2 * self.batch_size_bytes) if self.max_request_size is None else self.max_request_size
@@ -254,7 +265,7 @@ class KafkaSinkConfig(Model):
 
     def _broken_delivery_rules(self) -> Iterator[BrokenRule]:
         transactional = self.transactional_id is not None
-        if transactional and "idempotent" in self.model_fields_set and not self.idempotent:
+        if transactional and self.idempotent is False:
             yield "idempotent", "got false: transactional_id requires true"
         if self.idempotent or transactional:
             if self.acks is not Acks.ALL:

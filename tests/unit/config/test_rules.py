@@ -184,7 +184,21 @@ def test_sink_options_that_do_not_fit(options, message):
 
 @pytest.mark.parametrize("idempotent", [{}, {"idempotent": True}])
 def test_transactional_id_implies_idempotent(idempotent):
-    assert KafkaSinkConfig(**REQUIRED, transactional_id="t-1", **idempotent).transactional_id == "t-1"
+    assert KafkaSinkConfig(**REQUIRED, transactional_id="t-1", **idempotent).effective_idempotent
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, True),
+        ({"acks": "leader"}, False),
+        ({"retries": 0}, False),
+        ({"idempotent": False}, False),
+        ({"idempotent": True}, True),
+    ],
+)
+def test_a_sink_is_idempotent_where_acks_and_retries_allow(options, expected):
+    assert KafkaSinkConfig(**REQUIRED, **options).effective_idempotent is expected
 
 
 @pytest.mark.parametrize(

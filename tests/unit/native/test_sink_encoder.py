@@ -191,6 +191,15 @@ def test_an_open_batch_lingers():
     assert encoder.take_ready(0) == []
 
 
+def test_open_batches_go_along_with_the_one_that_is_due():
+    encoder = SinkEncoder(2)
+    encoder.append(block_from_rows("t", 0, [(NOW, None, b"v", [])]))
+    time.sleep(0.03)
+    encoder.append(block_from_rows("t", 1, [(NOW, None, b"v", [])]))
+    assert sorted(batch.partition for batch in encoder.take_ready(20)) == [0, 1]
+    assert not encoder.has_open()
+
+
 def test_the_producer_state_is_written():
     encoder = SinkEncoder(1)
     encoder.append(values_block([b"v"]))
