@@ -1,7 +1,7 @@
 """What Kafka itself can take: the same finished requests again and again, in a process of its own.
 
-Nothing is read, converted or encoded meanwhile, and whether an answer tells of an error is all that is looked at. The
-rate of whoever has batches to make first is at most this one.
+Nothing is read, converted or encoded meanwhile, and whether an answer tells of an error is all that is looked
+at. The rate of whoever has batches to make first is at most this one.
 """
 
 import socket
@@ -18,6 +18,7 @@ from rivven_kafka._native import (
 
 from benches.child import Measured, Meter, arguments, tell
 from benches.served import VARIANTS, record
+from tests.support.topics import Headers
 
 _IN_FLIGHT = 5
 """Requests on their way, as many as a connection of the sink or of Java's producer has."""
@@ -57,7 +58,9 @@ def _requests(topic: str, partitions: int, size: int, batch: int) -> list[tuple[
     """Requests that together have one batch of each partition, with the number of their records."""
     encoder = SinkEncoder(partitions, include_headers=False, batch_size_bytes=batch)
     for partition in range(partitions):
-        rows = [(-1, *record(number, size), []) for number in range(VARIANTS)]
+        rows: list[tuple[int, bytes | None, bytes | None, Headers]] = [
+            (-1, *record(number, size), []) for number in range(VARIANTS)
+        ]
         for _ in range(batch // size // VARIANTS + 1):
             assert not encoder.append(block_from_rows("t", partition, rows))
     first: dict[int, OutgoingBatch] = {}

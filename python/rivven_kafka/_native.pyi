@@ -80,6 +80,7 @@ class BatchReader:
         data: Buffer,
         fetch_offset: int,
         *,
+        size: int | None = None,
         read_committed: bool = False,
         check_crcs: bool = True,
         max_batch_bytes: int = 134217728,

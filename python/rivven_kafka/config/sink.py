@@ -220,7 +220,7 @@ class KafkaSinkConfig(Model):
 
     @property
     def effective_idempotent(self) -> bool:
-        """`idempotent`, or what takes its place when it is not given: as in Kafka's own producer (KIP-679)."""
+        """`idempotent`, or what takes its place when it is not given, as in Kafka's producer (KIP-679)."""
         if self.transactional_id is not None:
             return True
         if self.idempotent is not None:

@@ -23,7 +23,10 @@ _FLEXIBLE = 12
 _SHORT = struct.Struct(">h")
 _INT = struct.Struct(">i")
 
-Pieces = Generator[int, bytes, Any]
+Bytes = bytes | memoryview
+"""A view is one of the beginning of a larger `bytes`."""
+
+Pieces = Generator[int, Bytes, Any]
 """Asks for a number of bytes, and is sent exactly as many."""
 
 
@@ -35,7 +38,7 @@ class Body(KafkaBytes):  # type: ignore[misc]  # kafka-python is untyped
         records: The records of each partition, in order, that `data` lacks.
     """
 
-    def __init__(self, data: bytes | bytearray, records: Sequence[bytes | None] | None = None) -> None:
+    def __init__(self, data: Bytes | bytearray, records: Sequence[Bytes | None] | None = None) -> None:
         super().__init__(len(data))
         self[:] = data
         self._records = records
@@ -61,7 +64,7 @@ class FetchResponse:
         self._left = size
         self._version = version
         self._rest = bytearray()
-        self._records: list[bytes | None] = []
+        self._records: list[Bytes | None] = []
 
     def read(self) -> Pieces:
         """Asks for the response's bytes; returns its `Body`.

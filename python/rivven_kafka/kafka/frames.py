@@ -12,11 +12,14 @@ from typing import Any
 
 from kafka.protocol.parser import KafkaProtocol
 
-from rivven_kafka.kafka.fetch_response import FETCH, NEWEST, Body, FetchResponse, Pieces
+from rivven_kafka.kafka.buffers import Buffers
+from rivven_kafka.kafka.fetch_response import FETCH, NEWEST, Body, Bytes, FetchResponse, Pieces
 
 _STAGE_BYTES = 64 * 1024
 _DIRECT_BYTES = 8 * 1024
 """From this size on, a field is read straight into its own buffer."""
+_POOLED_BYTES = 256 * 1024
+"""From this size on, into one that was used before."""
 
 _INT = struct.Struct(">i")
 
@@ -33,6 +36,7 @@ class Frames:
         self._stage = memoryview(bytearray(_STAGE_BYTES))
         self._start = self._end = 0
         self._own: BytesIO | None = None
+        self._buffers = Buffers()
         self._view = self._stage[:0]
         self._filled = 0
         self._bodies: list[Body] = []
@@ -73,7 +77,7 @@ class Frames:
             own, self._own = self._own, None
             # Without a view of it, the buffer becomes the value as it is.
             self._view.release()
-            self._wanted = self._pieces.send(own.getvalue())
+            self._wanted = self._pieces.send(self._value(own))
         while True:
             there = self._end - self._start
             if self._wanted <= there:
@@ -89,12 +93,22 @@ class Frames:
         return bodies
 
     def _open(self, there: int) -> None:
-        own = BytesIO()
-        own.seek(self._wanted - 1)
-        own.write(b"\0")
-        self._own, self._view, self._filled = own, own.getbuffer(), there
+        if self._wanted >= _POOLED_BYTES:
+            own = self._buffers.take(self._wanted)
+        else:
+            own = BytesIO()
+            own.seek(self._wanted - 1)
+            own.write(b"\0")
+        self._own, self._view, self._filled = own, own.getbuffer()[: self._wanted], there
         self._view[:there] = self._stage[self._start : self._end]
         self._start = self._end = 0
+
+    def _value(self, own: BytesIO) -> Bytes:
+        value = own.getvalue()
+        if self._filled < _POOLED_BYTES:
+            return value
+        self._buffers.keep(value)
+        return memoryview(value)[: self._filled]
 
     def _read(self) -> Pieces:
         while True:

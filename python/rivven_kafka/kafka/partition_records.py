@@ -56,11 +56,13 @@ class PartitionRecords:
         self.records_read = 0
         self._metric_aggregator = metric_aggregator
         self._on_drain = on_drain
+        data = records._buffer
         self._reader: BatchReader | None = BatchReader(
             tp.topic,
             tp.partition,
-            records._buffer,
+            data.obj if isinstance(data, memoryview) else data,
             fetch_offset,
+            size=len(data),
             read_committed=isolation_level == 1,
             check_crcs=check_crcs,
             max_batch_bytes=self.max_batch_bytes,

@@ -23,7 +23,9 @@ Aborted = Partition.AbortedTransaction
 
 offsets = st.integers(-1, 2**62)
 # Smaller and larger than what is read straight into place, and than the stage.
-sizes = st.one_of(st.integers(0, 40), st.sampled_from([8191, 8192, 8193, 65535, 65536, 65537, 200_000]))
+sizes = st.one_of(
+    st.integers(0, 40), st.sampled_from([8191, 8192, 8193, 65535, 65536, 65537, 200_000, 262_144])
+)
 
 
 @st.composite
@@ -165,6 +167,34 @@ def test_records_are_read_into_a_buffer_of_their_own_at_once():
     # All that is left of them fits into one read, and nothing else does.
     start = wire.index(records)
     assert frames.missing == len(frames.room()) == start + len(records) - len(room)
+
+
+def test_large_fields_share_buffers_one_after_the_other():
+    responses = []
+    for number in range(4):
+        partition = Partition(version=12, records=bytes([number]) * (300_000 - number))
+        topic = Topic(version=12, topic="t", partitions=[partition])
+        responses.append(
+            FetchResponse(version=12, throttle_time_ms=0, error_code=0, session_id=0, responses=[topic])
+        )
+    frames = Frames(parser_for(*[fetch_request(12) for _ in responses]))
+
+    def read(number):
+        [(_, response)] = arrive(frames, framed(responses[number], number + 1), [100_000])
+        found = response.responses[0].partitions[0].records
+        assert found == bytes([number]) * (300_000 - number)
+        return found
+
+    first = read(0)
+    second = read(1)
+    assert first == bytes(300_000)
+    assert second.obj is not first.obj
+    address = id(first.obj)
+    del first
+    third = read(2)
+    assert id(third.obj) == address
+    assert second == b"\1" * 299_999
+    assert read(3).obj is not third.obj
 
 
 @pytest.mark.parametrize("size", [-1, 10_000_001, 2**31 - 1])

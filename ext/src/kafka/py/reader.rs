@@ -18,6 +18,7 @@ use crate::kafka::reader::{BatchReader, ReaderOptions};
 ///     partition: Partition the response is for.
 ///     data: The records field. `bytes` are used in place, other buffers are copied.
 ///     fetch_offset: Offset that was asked for; earlier records are dropped.
+///     size: Bytes of `data` that are the field; all of them if None.
 ///     read_committed: Drop the records of aborted transactions.
 ///     check_crcs: Compare checksums.
 ///     max_batch_bytes: Most bytes that one batch may inflate to.
@@ -29,9 +30,9 @@ pub struct PyBatchReader(Mutex<BatchReader>);
 #[pymethods]
 impl PyBatchReader {
     #[new]
-    #[pyo3(signature = (topic, partition, data, fetch_offset, *, read_committed=false, check_crcs=true,
+    #[pyo3(signature = (topic, partition, data, fetch_offset, *, size=None, read_committed=false, check_crcs=true,
                         max_batch_bytes=134_217_728, aborted=Vec::new()),
-           text_signature = "(topic, partition, data, fetch_offset, *, read_committed=False, \
+           text_signature = "(topic, partition, data, fetch_offset, *, size=None, read_committed=False, \
                              check_crcs=True, max_batch_bytes=134217728, aborted=())")]
     #[allow(clippy::too_many_arguments)] // keyword arguments in Python
     fn new(
@@ -39,14 +40,16 @@ impl PyBatchReader {
         partition: i32,
         data: &Bound<'_, PyAny>,
         fetch_offset: i64,
+        size: Option<usize>,
         read_committed: bool,
         check_crcs: bool,
         max_batch_bytes: usize,
         aborted: Vec<(i64, i64)>,
     ) -> PyResult<Self> {
         let options = ReaderOptions { read_committed, check_crcs, max_batch_bytes };
-        let reader =
-            BatchReader::new(Arc::from(topic), partition, buffer(data)?, fetch_offset, options, aborted);
+        let mut data = buffer(data)?;
+        data.truncate(size.unwrap_or(usize::MAX));
+        let reader = BatchReader::new(Arc::from(topic), partition, data, fetch_offset, options, aborted);
         Ok(Self(Mutex::new(reader)))
     }
 
