@@ -18,6 +18,8 @@ from rivven_kafka.kafka.rebalance import Position
 log = logging.getLogger(__name__)
 
 _COMMIT_TIMEOUT_MS = 5_000
+_TAKE_FOR_S = 0.02
+"""So long what has come is taken before the group is served again."""
 
 
 class EventStream(EventReader):
@@ -43,6 +45,7 @@ class EventStream(EventReader):
         self._processed: dict[tuple[str, int], int] = {}
         self._committing = False
         self._next_commit = time.monotonic() + config.auto_commit_interval_ms / 1000
+        self._take_until = 0.0
         self._closed = False
         self._start = dict(position)
         consumer.subscribe(topics, self, pattern=config.topic_pattern)
@@ -65,8 +68,13 @@ class EventStream(EventReader):
         return None
 
     def _poll(self) -> None:
+        most = self._config.max_poll_records
         try:
-            blocks = self._consumer.poll(self._config.empty_poll_delay_ms, self._config.max_poll_records)
+            # A poll serves the group, which takes longer than all else that its few hundred records take.
+            blocks = self._consumer.take(most) if time.monotonic() < self._take_until else []
+            if not blocks:
+                blocks = self._consumer.poll(self._config.empty_poll_delay_ms, most)
+                self._take_until = time.monotonic() + _TAKE_FOR_S
         except RivvenKafkaError:
             self._metrics.record_error()
             raise
