@@ -9,7 +9,7 @@ from kafka import KafkaAdminClient
 from kafka.net.sasl.oauth import AbstractTokenProvider
 from pydantic import SecretStr
 
-from rivven_kafka.config import KafkaSinkConfig, KafkaSourceConfig, SecurityConfig
+from rivven_kafka.config import KafkaSinkConfig, KafkaSourceConfig, SaslMechanism, SecurityConfig
 from rivven_kafka.config.kafka_options import plain_name
 from rivven_kafka.kafka import msk
 
@@ -52,6 +52,11 @@ def connection_options(
         security: Protocol and credentials, validated.
         client_id: Name that the brokers see.
         request_timeout_ms: How long an answer may take (ms); also bounds the first connection.
+
+    Raises:
+        ConfigError: AWS_MSK_IAM lacks a region or botocore.
+        AuthenticationError: There are no AWS credentials.
+        ConnectError: Who gives out AWS credentials does not answer.
     """
     options: dict[str, Any] = {
         "bootstrap_servers": list(brokers),
@@ -74,14 +79,11 @@ def connection_options(
             options["sasl_plain_password"] = security.sasl_password.get_secret_value()
         if security.oauth_token is not None:
             options["sasl_oauth_token_provider"] = StaticToken(security.oauth_token.get_secret_value())
-        if security.aws_access_key_id is not None and security.aws_secret_access_key is not None:
-            token = security.aws_session_token
-            options["sasl_oauth_token_provider"] = msk.StaticKeys(
-                access_key_id=security.aws_access_key_id.get_secret_value(),
-                region=security.aws_region or "",
-                secret_access_key=security.aws_secret_access_key.get_secret_value(),
-                session_token=None if token is None else token.get_secret_value(),
-            )
+        if security.sasl_mechanism is SaslMechanism.AWS_MSK_IAM:
+            keys = msk.aws_keys(security)
+            # Now rather than by the client, which would try again until its time is over.
+            keys.current()
+            options["sasl_oauth_token_provider"] = keys
             msk.install()
     return options
 
