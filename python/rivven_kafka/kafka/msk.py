@@ -33,7 +33,7 @@ class StaticKeys:
         session_token: Only with temporary credentials.
     """
 
-    access_key_id: str
+    access_key_id: str = field(repr=False)
     region: str
     secret_access_key: str = field(repr=False)
     session_token: str | None = field(default=None, repr=False)
