@@ -43,7 +43,12 @@ def passed_options(kafka_options: Mapping[str, object], client_class: Any = None
 
 
 def connection_options(
-    brokers: Sequence[str], security: SecurityConfig, *, client_id: str, request_timeout_ms: int
+    brokers: Sequence[str],
+    security: SecurityConfig,
+    *,
+    client_id: str,
+    request_timeout_ms: int,
+    ask_aws: bool = True,
 ) -> dict[str, Any]:
     """Options that every kafka-python client of one cluster shares.
 
@@ -52,6 +57,8 @@ def connection_options(
         security: Protocol and credentials, validated.
         client_id: Name that the brokers see.
         request_timeout_ms: How long an answer may take (ms); also bounds the first connection.
+        ask_aws: Whether to look for AWS credentials now, where they are needed; without them a client would
+            try again until its time is over.
 
     Raises:
         ConfigError: AWS_MSK_IAM lacks a region or botocore.
@@ -80,24 +87,28 @@ def connection_options(
         if security.oauth_token is not None:
             options["sasl_oauth_token_provider"] = StaticToken(security.oauth_token.get_secret_value())
         if security.sasl_mechanism is SaslMechanism.AWS_MSK_IAM:
-            keys = msk.aws_keys(security)
-            # Now rather than by the client, which would try again until its time is over.
-            keys.current()
+            keys = msk.SectionKeys(security)
+            if ask_aws:
+                keys.current()
             options["sasl_oauth_token_provider"] = keys
             msk.install()
     return options
 
 
-def admin_options(config: KafkaSourceConfig | KafkaSinkConfig, name: str) -> dict[str, Any]:
+def admin_options(
+    config: KafkaSourceConfig | KafkaSinkConfig, name: str, *, ask_aws: bool = True
+) -> dict[str, Any]:
     """Options of kafka-python's admin client for a source or sink; the other clients build on them.
 
     Args:
         config: Its options.
         name: Client id, where the configuration gives none.
+        ask_aws: See `connection_options`.
     """
     return connection_options(
         config.brokers,
         config.security,
         client_id=config.client_id or name,
         request_timeout_ms=config.request_timeout_ms,
+        ask_aws=ask_aws,
     ) | passed_options(config.kafka_options, KafkaAdminClient)

@@ -13,7 +13,7 @@ from kafka.net.sasl import register_sasl_mechanism
 from kafka.net.sasl.msk import AwsMskIamClient, SaslMechanismAwsMskIam
 
 from rivven_kafka.config import SaslMechanism, SecurityConfig
-from rivven_kafka.errors import AuthenticationError, ConfigError, ConnectError
+from rivven_kafka.errors import AuthenticationError, ConfigError, ConnectError, RivvenKafkaError
 
 _REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
 _SESSION_NAME = "rivven-kafka"
@@ -79,6 +79,30 @@ class RenewedKeys:
             name = type(error).__name__
             raise ConnectError(f"cannot obtain AWS credentials: {error}", code=name) from error
         return StaticKeys(found.access_key, self._region, found.secret_key, found.token)
+
+
+class SectionKeys:
+    """The AWS keys of a section, looked for when they are first asked for.
+
+    Args:
+        security: A section with that mechanism, validated.
+    """
+
+    def __init__(self, security: SecurityConfig) -> None:
+        self._security = security
+        self._keys: AwsKeys | None = None
+
+    def current(self) -> StaticKeys:
+        """The keys to sign with now.
+
+        Raises:
+            ConfigError: There is no region, no such profile, or no botocore though it is needed.
+            AuthenticationError: There are none, or AWS refuses to give any.
+            ConnectError: Who gives them out does not answer.
+        """
+        if self._keys is None:
+            self._keys = aws_keys(self._security)
+        return self._keys.current()
 
 
 def aws_keys(security: SecurityConfig, env: Mapping[str, str] | None = None) -> AwsKeys:
@@ -188,7 +212,7 @@ class _Mechanism(SaslMechanismAwsMskIam):  # type: ignore[misc]  # kafka-python 
 
     def __init__(self, **config: Any) -> None:
         keys = config.get("sasl_oauth_token_provider")
-        self._keys = keys if isinstance(keys, StaticKeys | RenewedKeys) else None
+        self._keys = keys if isinstance(keys, StaticKeys | RenewedKeys | SectionKeys) else None
         if self._keys is None:
             super().__init__(**config)
             return
@@ -202,10 +226,10 @@ class _Mechanism(SaslMechanismAwsMskIam):  # type: ignore[misc]  # kafka-python 
             return super()._build_client()
         try:
             keys = self._keys.current()
-        except AuthenticationError as error:
-            raise kafka_errors.SaslAuthenticationFailedError(str(error)) from error
         except ConnectError as error:
             raise kafka_errors.KafkaConnectionError(str(error)) from error
+        except RivvenKafkaError as error:
+            raise kafka_errors.SaslAuthenticationFailedError(str(error)) from error
         return AwsMskIamClient(
             host=self.host,
             access_key=keys.access_key_id,

@@ -5,6 +5,7 @@ import json
 
 import pytest
 from kafka.net.sasl import get_sasl_mechanism
+from rivven_kafka import KafkaSink, KafkaSource
 from rivven_kafka.config import SecurityConfig
 from rivven_kafka.errors import AuthenticationError, ConfigError
 from rivven_kafka.kafka.credentials import connection_options
@@ -124,6 +125,17 @@ def test_without_botocore_it_is_named(options, monkeypatch):
             act(aws_region="eu-west-1", **options)
     # Keys alone need none.
     assert scope(**KEYS, aws_region="eu-west-1") == ("AKIDGIVEN", "eu-west-1")
+
+
+@pytest.mark.parametrize("connector", [KafkaSource, KafkaSink])
+def test_a_check_tells_what_is_missing_and_connects_to_nothing(connector):
+    source = connector(
+        brokers="127.0.0.1:1", topic="t", request_timeout_ms=1000,
+        security={"protocol": "SASL_SSL", "sasl_mechanism": "AWS_MSK_IAM"},
+    )  # fmt: skip
+    first = source.check().checks[0]
+    assert (first.name, first.status) == ("config", "failed")
+    assert first.detail.startswith("security.aws_region: missing")
 
 
 def test_the_keys_show_nothing():
