@@ -98,30 +98,35 @@ def pair(request, kafka, rivven, topic_name, tmp_path):
         yield pair
 
 
-@pytest.mark.parametrize("name", ["in", "out"])
-def test_a_paused_connector_reads_nothing_and_keeps_its_place(pair, name):
-    arrived = pair.in_rivven if name == "in" else pair.in_kafka
-    pair.tell(name, "pause")
-    pair.wait(lambda: pair.status(name)["status"] == "paused")
-    pair.add(30, 20)
+def test_a_paused_connector_reads_nothing_and_keeps_its_place(pair):
+    for name, first in (("out", 30), ("in", 40)):
+        pair.tell(name, "pause")
+        pair.wait(lambda name=name: pair.status(name)["status"] == "paused")
+        pair.add(first, 10)
+        # The source goes on while only the sink is paused.
+        pair.wait(lambda: pair.in_rivven() == 40)
     # Longer than it takes to be stalled.
     time.sleep(2.5 * STALL_MS / 1000)
-    status = pair.status(name)
-    assert (status["status"], status["paused"], status["stalled"]) == ("paused", True, [])
-    assert arrived() == 30
-    pair.wait(lambda: pair.status(name)["lag"]["total"] == 20)
+    assert (pair.in_rivven(), pair.in_kafka()) == (40, 30)
+    metrics = ask(pair.address, "/metrics").text
+    for name in ("in", "out"):
+        status = pair.status(name)
+        assert (status["status"], status["paused"], status["stalled"]) == ("paused", True, [])
+        pair.wait(lambda name=name: pair.status(name)["lag"]["total"] == 10)
+        labels = "{" + f'connector="{name}",direction="{"source" if name == "in" else "sink"}"' + "}"
+        assert f"rivven_kafka_connector_paused{labels} 1.0" in metrics
     assert ask(pair.address, "/ready").code == 200
-    assert f'rivven_kafka_connector_paused{{connector="{name}"' in ask(pair.address, "/metrics").text
 
-    pair.tell(name, "resume")
+    for name in ("in", "out"):
+        pair.tell(name, "resume")
     pair.wait(lambda: pair.in_kafka() == 50)
-    pair.wait(lambda: pair.status(name)["status"] == "running")
+    pair.wait(lambda: answers(pair.address, "/ready"))
+    assert {pair.status(name)["status"] for name in ("in", "out")} == {"running"}
     assert pair.copied() == list(range(50))
-    log = pair.connector.log()
     assert pair.connector.stop() == 0
-    # Its partitions were assigned once: it neither left the group nor was put out.
-    assert log.count("restart in") == log.count("stalled") == 0
-    assert log.count(" assigned ") == 2
+    log = pair.connector.log()
+    # Their partitions were assigned once: they neither left their groups nor were put out.
+    assert (log.count("restart in"), log.count("stalled"), log.count(" assigned ")) == (0, 0, 2)
 
 
 def test_a_restart_goes_on_where_it_was_also_while_paused(pair):
@@ -129,18 +134,17 @@ def test_a_restart_goes_on_where_it_was_also_while_paused(pair):
         if paused:
             for name in ("in", "out"):
                 pair.tell(name, "pause")
+            pair.wait(lambda: {pair.status(name)["status"] for name in ("in", "out")} == {"paused"})
+        # They are there when the partitions are assigned.
+        pair.add(30 + 10 * number, 10)
         for name in ("in", "out"):
             pair.tell(name, "restart")
-            pair.wait(
-                lambda name=name, number=number: (
-                    pair.connector.log().count("restart, as asked") >= 1 + 2 * number
-                )
-            )
+            done = f"restart, as asked connector={name}"
+            pair.wait(lambda done=done, number=number: pair.connector.log().count(done) > number)
         expected = "paused" if paused else "running"
         for name in ("in", "out"):
             pair.wait(lambda name=name, expected=expected: pair.status(name)["status"] == expected)
         assert pair.status("in")["last_error"] is None
-        pair.add(30 + 10 * number, 10)
         if paused:
             time.sleep(1)
             assert pair.in_rivven() == 40

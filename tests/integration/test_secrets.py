@@ -16,7 +16,7 @@ import pytest
 import yaml
 from rivven_kafka import KafkaSink, KafkaSource
 from rivven_kafka.config import KafkaSinkConfig, KafkaSourceConfig, SecurityConfig, load_connect_file
-from rivven_kafka.errors import RivvenKafkaError
+from rivven_kafka.errors import ConfigError, RivvenKafkaError
 from rivven_kafka.kafka.credentials import connection_options
 from rivven_kafka.log_filter import KafkaSecretsFilter
 
@@ -170,7 +170,9 @@ def test_nothing_that_a_run_says_of_itself_holds_a_secret(logins, document, tmp_
             section = section[key]
         section[option] = value
         wrong.write_text(yaml.safe_dump(broken))
-        assert texts.run(f"validate {path}", "-v", "-c", str(wrong), "validate", env=env).returncode == 78
+        with pytest.raises(ConfigError) as raised:
+            load_connect_file(wrong, env)
+        texts[f"wrong {path}"] = f"{raised.value} {raised.value!r} {raised.value.problems}"
     # All commands read the file in the same way.
     assert texts.run("run", "-v", "-c", str(wrong), "run", env=env).returncode == 78
 

@@ -4,6 +4,7 @@ Advisories need a network: `make audit` asks for them.
 """
 
 import json
+import os
 import re
 import subprocess
 import tomllib
@@ -14,6 +15,8 @@ import pytest
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
+# Where rustup puts its tools, also where the shell does not look.
+TOOLS = {**os.environ, "PATH": f"{os.environ['PATH']}:{Path.home() / '.cargo' / 'bin'}"}
 ALLOWED = set(tomllib.loads((ROOT / "ext" / "deny.toml").read_text())["licenses"]["allow"])
 # Python packages only, which are installed beside ours as they are: those of typing_extensions and shtab, and the
 # words of metadata that is older than SPDX.
@@ -75,9 +78,14 @@ def test_expressions_are_read(expression, good):
 
 def test_the_crates():
     command = ["cargo", "metadata", "--format-version", "1", "--locked", "--offline"]
-    host = re.search(r"host: (\S+)", subprocess.check_output(["rustc", "-vV"], text=True))[1]
+    host = re.search(r"host: (\S+)", subprocess.check_output(["rustc", "-vV"], text=True, env=TOOLS))[1]
     done = subprocess.run(
-        [*command, "--filter-platform", host], cwd=ROOT / "ext", capture_output=True, text=True, check=False
+        [*command, "--filter-platform", host],
+        cwd=ROOT / "ext",
+        capture_output=True,
+        text=True,
+        check=False,
+        env=TOOLS,
     )
     assert done.returncode == 0, done.stderr
     crates = json.loads(done.stdout)["packages"]
