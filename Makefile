@@ -75,6 +75,15 @@ wheel: $(STAMPS)/deps ## build dist/, and import the wheel in an empty environme
 	build/empty/bin/python -m pip install --quiet dist/*.whl
 	cd build/empty && bin/python -c 'import rivven_kafka, rivven_kafka._native, rivven_kafka._events'
 
+# In an environment of its own, so that what audits is not audited.
+audit: $(STAMPS)/native ## known vulnerabilities, licences and sources of all dependencies; needs GitHub and pypi.org
+	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
+	cd ext && cargo deny --locked check
+	python3 -m venv build/audit
+	build/audit/bin/python -m pip install --quiet pip-audit
+	build/audit/bin/python -m pip_audit --progress-spinner off --path "$$($(BIN)/python -c \
+		'import sysconfig; print(sysconfig.get_path("purelib"))')" --skip-editable
+
 clean: ## remove what was built here; the brokers in the cache stay
 	rm -rf $(VENV) build dist ext/target .pytest_cache .mypy_cache .ruff_cache .benchmarks .hypothesis
 	find python tests -name '*.so' -delete -o -name __pycache__ -prune -exec rm -rf {} +
@@ -102,4 +111,4 @@ brokers: $(STAMPS)/native
 	@$(BIN)/python -m tests.support
 
 .NOTPARALLEL:
-.PHONY: brokers help demo docs reference test unit integration faults lint format bench bench-quick dev wheel clean preflight
+.PHONY: audit brokers help demo docs reference test unit integration faults lint format bench bench-quick dev wheel clean preflight

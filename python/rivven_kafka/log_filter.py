@@ -1,4 +1,4 @@
-"""Keeps secrets and records out of the log: kafka-python's debug messages are full of both."""
+"""Keeps secrets and records out of the log: the debug messages of the clients are full of both."""
 
 from __future__ import annotations
 
@@ -13,13 +13,17 @@ _MESSAGE = re.compile(r"\b(Sasl\w*|ProduceRequest|FetchResponse)\(|auth_bytes|pa
 class KafkaSecretsFilter(logging.Filter):
     """Leaves out the debug messages of kafka-python that hold passwords, tokens or the content of records.
 
-    Add it to each handler that shows debug messages of the loggers below `kafka`; a filter of a logger does
-    not see the records of the loggers below it. Messages of other loggers, and warnings and errors, pass.
+    Those of botocore, which show what AWS answers, are left out altogether. Add it to each handler that shows
+    debug messages of the loggers below `kafka` and `botocore`; a filter of a logger does not see the records
+    of the loggers below it. Messages of other loggers, and warnings and errors, pass.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether to show a record."""
-        if record.levelno > logging.INFO or record.name.partition(".")[0] != "kafka":
+        library = record.name.partition(".")[0]
+        if library == "botocore":
+            return record.levelno > logging.DEBUG
+        if record.levelno > logging.INFO or library != "kafka":
             return True
         # The format first: it saves writing out whole batches of records.
         return not (_FORMAT.search(str(record.msg)) or _MESSAGE.search(record.getMessage()))

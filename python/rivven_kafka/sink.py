@@ -71,7 +71,7 @@ def sink_steps(
     selection = TopicSelection(
         (config.topic,), lambda topic: topic == config.topic, f"topic {config.topic!r}"
     )
-    cluster = ClusterCheck(admin_options(config, name), config.security, selection)
+    cluster = ClusterCheck(admin_options(config, name, ask_aws=False), config.security, selection)
     authorization = cluster.authorization(
         ("WRITE", "DESCRIBE") if positions is None else ("WRITE", "DESCRIBE", "READ"),
         groups=dict if positions is None else lambda: positions(cluster),

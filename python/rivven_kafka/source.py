@@ -76,7 +76,7 @@ def source_steps(config: KafkaSourceConfig, name: str) -> tuple[ClusterCheck, li
     `authorization`: READ and DESCRIBE on the topics, READ on the group.
     """
     selection = TopicSelection(config.topic_names, config.selects, config.topics_text)
-    cluster = ClusterCheck(admin_options(config, name), config.security, selection)
+    cluster = ClusterCheck(admin_options(config, name, ask_aws=False), config.security, selection)
     group = config.consumer_group
     authorization = cluster.authorization(("READ", "DESCRIBE"), groups=lambda: {f"group {group!r}": [group]})
     return cluster, [*cluster.steps(), authorization]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPMessage
 from typing import Any, NamedTuple
 
@@ -25,7 +26,13 @@ class Answer(NamedTuple):
         return self.body.decode()
 
 
-def ask(address: str, path: str, method: str = "GET") -> Answer:
+def ask(
+    address: str,
+    path: str,
+    method: str = "GET",
+    headers: Mapping[str, str] | None = None,
+    body: bytes | None = None,
+) -> Answer:
     """Sends one request to `host:port`.
 
     Raises:
@@ -33,7 +40,7 @@ def ask(address: str, path: str, method: str = "GET") -> Answer:
     """
     connection = HTTPConnection(address, timeout=20)
     try:
-        connection.request(method, path)
+        connection.request(method, path, body, dict(headers or {}))
         response = connection.getresponse()
         return Answer(response.status, response.headers, response.read())
     finally:

@@ -57,6 +57,18 @@ def test_validate_says_ok(file, capsys, place):
     assert capsys.readouterr() == ("ok\n", "")
 
 
+def test_validate_warns_of_a_secret_that_others_can_read(file, capsys):
+    section = "security: {protocol: SASL_SSL, sasl_mechanism: OAUTHBEARER, oauth_token: hunter2}"
+    path = file(GOOD.replace("topic: orders}", f"topic: orders, {section}}}"))
+    for mode, warned in ((0o600, False), (0o644, True)):
+        Path(path).chmod(mode)
+        assert main.main(["-c", path, "validate"]) == 0
+        out, err = capsys.readouterr()
+        assert (out, " WARNING " in err) == ("ok\n", warned)
+        assert "hunter2" not in err
+    assert f"config.security.oauth_token: {path} holds the secret itself, and others can read it" in err
+
+
 def test_validate_lists_every_problem_and_no_secret(file, capsys):
     path = file(BAD)
     assert main.main(["-c", path, "validate"]) == 78

@@ -104,7 +104,7 @@ def load(data, tmp_path):
         (tmp_path / name).write_text("secret")
     (tmp_path / "connect.yaml").write_text(text.replace(f"file:{SECRETS}", "file:"))
     # A variable with a default keeps it.
-    variables = dict.fromkeys(re.findall(r"\$\{(\w+)(?:\}|:\?)", text), "secret")
+    variables = dict.fromkeys(re.findall(r"\$\{(\w+)(?:\}|:\?)", text), "secret-0123456789")
     return load_connect_file(tmp_path / "connect.yaml", variables)
 
 

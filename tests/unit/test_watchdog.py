@@ -292,3 +292,18 @@ def test_lag(time):
     ]
     time.dog.assign([("more", 0)])
     assert time.dog.lag[0].records is None
+
+
+def test_what_rests_is_never_stalled_and_has_the_whole_time_afterwards(time):
+    time.hear(a=5)
+    assert not time.pass_(9)
+    for _ in range(10):
+        time.dog.rest()
+        time.hear(a=5)
+        assert not time.pass_(5)
+    assert [lag.records for lag in time.dog.lag] == [5, 0]
+    # The last rest was 5 s ago.
+    time.hear(a=5)
+    assert not time.pass_(4.5)
+    time.hear(a=5)
+    assert time.pass_(0.5)

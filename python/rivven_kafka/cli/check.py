@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from rivven_kafka.cli import exit_codes
-from rivven_kafka.cli.file import load_connect_file
+from rivven_kafka.cli.file import load_with_warnings
 from rivven_kafka.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         ConfigError: Lists what is wrong in the file.
     """
-    config = load_connect_file(args.config)
+    config = load_with_warnings(args.config)
     if not args.verbose:
         # The results say what went wrong; kafka-python would say so once per attempt.
         logging.getLogger("kafka").setLevel(logging.CRITICAL)

@@ -6,10 +6,15 @@ parse the command line, also for `--help`, and those take twenty times as long a
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rivven_kafka.config import ConnectConfig
+
+
+_log = logging.getLogger(__name__)
 
 
 def load_connect_file(path: str) -> ConnectConfig:
@@ -17,3 +22,20 @@ def load_connect_file(path: str) -> ConnectConfig:
     from rivven_kafka import config
 
     return config.load_connect_file(path)
+
+
+def load_with_warnings(path: str, before: Callable[[ConnectConfig], None] = lambda _: None) -> ConnectConfig:
+    """The same, with a warning in the log for each file with a secret that others can read.
+
+    Args:
+        path: The file.
+        before: Called with the configuration before the first warning is logged.
+    """
+    from rivven_kafka import config
+
+    warnings: list[str] = []
+    loaded = config.load_connect_file(path, warn=warnings.append)
+    before(loaded)
+    for warning in warnings:
+        _log.warning("%s", warning)
+    return loaded

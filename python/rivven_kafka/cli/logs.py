@@ -117,10 +117,11 @@ def install(log_format: str, *, verbose: bool, color: bool, stream: TextIO | Non
 def set_level(level: str, *, verbose: bool) -> None:
     """Show messages of `level` (debug, info, warn, warning, error) and above, all of them if `verbose`.
 
-    Of kafka-python only warnings are shown, unless debug messages are.
+    Of kafka-python and botocore only warnings are shown, unless debug messages are.
     """
     number = logging.DEBUG if verbose else logging.getLevelNamesMapping()[level.upper()]
     logging.getLogger().setLevel(number)
-    # Its INFO tells of every connection and rebalance; what matters of that is in our own messages.
-    kafka = number if number == logging.DEBUG else max(number, logging.WARNING)
-    logging.getLogger("kafka").setLevel(kafka)
+    # Their INFO tells of every connection and login; what matters of that is in our own messages.
+    clients = number if number == logging.DEBUG else max(number, logging.WARNING)
+    for name in ("kafka", "botocore"):
+        logging.getLogger(name).setLevel(clients)

@@ -8,7 +8,7 @@ import os
 import threading
 
 from rivven_kafka.cli import exit_codes, logs
-from rivven_kafka.cli.file import load_connect_file
+from rivven_kafka.cli.file import load_with_warnings
 from rivven_kafka.errors import ConfigError
 
 _log = logging.getLogger(__name__)
@@ -31,8 +31,9 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         ConfigError: Lists what is wrong in the file.
     """
-    config = load_connect_file(args.config)
-    logs.set_level(config.settings.log_level, verbose=args.verbose)
+    config = load_with_warnings(
+        args.config, lambda loaded: logs.set_level(loaded.settings.log_level, verbose=args.verbose)
+    )
     # The Kafka client takes a third of a second to import: not for commands that only read the file.
     from rivven_kafka.runtime import Runner, keep_less_memory, serve, stop_on_signals
 

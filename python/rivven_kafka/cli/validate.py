@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from rivven_kafka.cli import exit_codes
-from rivven_kafka.cli.file import load_connect_file
+from rivven_kafka.cli.file import load_with_warnings
 from rivven_kafka.cli.output import print_json, print_line
 from rivven_kafka.errors import ConfigError, ConfigProblem
 
@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     """Check the file and print what is wrong with it."""
     problems: Sequence[ConfigProblem] = ()
     try:
-        load_connect_file(args.config)
+        load_with_warnings(args.config)
     except ConfigError as error:
         problems = error.problems
     if args.format == "json":

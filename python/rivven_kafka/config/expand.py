@@ -100,6 +100,16 @@ class _Expansion:
             raise _Refusal(f"${{file:{name}}}: expected a path and UTF-8 text") from None
 
 
+def refers(text: str) -> bool:
+    """Whether there is a reference in a value as it is written."""
+    return any(match.group() != "$$" for match in _REFERENCE.finditer(text))
+
+
+def file_references(text: str) -> list[str]:
+    """The files that a value as it is written refers to."""
+    return [match["file"] for match in _REFERENCE.finditer(text) if match["file"] is not None]
+
+
 def expand(data: object, env: Mapping[str, str], directory: Path) -> tuple[object, list[Problem]]:
     """Expand every reference in the string values of `data`; keys are left alone.
 

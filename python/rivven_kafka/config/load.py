@@ -12,6 +12,7 @@ from rivven_kafka.config.connect import ConnectConfig
 from rivven_kafka.config.document import read_yaml
 from rivven_kafka.config.expand import expand
 from rivven_kafka.config.explain import explain
+from rivven_kafka.config.exposure import exposed_secrets
 from rivven_kafka.config.problems import KeyPath, Problem, config_error
 from rivven_kafka.config.single import is_single, widen
 
@@ -63,12 +64,18 @@ def parse_connect(data: object, origin: str = "configuration") -> ConnectConfig:
     return _finish(data, origin)
 
 
-def load_connect_file(path: str | os.PathLike[str], env: Mapping[str, str] | None = None) -> ConnectConfig:
+def load_connect_file(
+    path: str | os.PathLike[str],
+    env: Mapping[str, str] | None = None,
+    *,
+    warn: Callable[[str], None] = lambda _: None,
+) -> ConnectConfig:
     """Read, expand and validate a configuration file.
 
     Args:
         path: A YAML file of the shape of `connect.yaml`, or of the short shape with `type` at the top.
         env: The variables for `${VAR}`; the environment of the process if None.
+        warn: Told of each file with a secret that other users of the machine can read.
 
     Raises:
         ConfigError: The file cannot be read, is not YAML, or lists every problem, one per line, as
@@ -85,4 +92,7 @@ def load_connect_file(path: str | os.PathLike[str], env: Mapping[str, str] | Non
         raise config_error([Problem((), "expected UTF-8 text")], origin) from None
     document = read_yaml(text, origin)
     data, problems = expand(document.data, os.environ if env is None else env, Path(path).parent)
-    return _finish(data, origin, problems, document.line_of)
+    config = _finish(data, origin, problems, document.line_of)
+    for text in exposed_secrets(config, Path(path), document.data, data):
+        warn(text)
+    return config

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from rivven_kafka.config.aliases import SECURITY
 from rivven_kafka.config.choices import SaslMechanism, SecurityProtocol
@@ -17,11 +19,35 @@ _REQUIRED: dict[SaslMechanism, tuple[str, ...]] = {
     SaslMechanism.SCRAM_SHA_256: _PASSWORD,
     SaslMechanism.SCRAM_SHA_512: _PASSWORD,
     SaslMechanism.OAUTHBEARER: ("oauth_token",),
-    SaslMechanism.AWS_MSK_IAM: ("aws_access_key_id", "aws_secret_access_key", "aws_region"),
+    SaslMechanism.AWS_MSK_IAM: (),
 }
-_OPTIONAL: dict[SaslMechanism, tuple[str, ...]] = {SaslMechanism.AWS_MSK_IAM: ("aws_session_token",)}
-_CREDENTIALS = (*_PASSWORD, "oauth_token", *_REQUIRED[SaslMechanism.AWS_MSK_IAM], "aws_session_token")
+_AWS = (
+    "aws_access_key_id",
+    "aws_secret_access_key",
+    "aws_session_token",
+    "aws_profile",
+    "aws_role_arn",
+    "aws_role_session_name",
+    "aws_region",
+)
+_OPTIONAL: dict[SaslMechanism, tuple[str, ...]] = {SaslMechanism.AWS_MSK_IAM: _AWS}
+_CREDENTIALS = (*_PASSWORD, "oauth_token", *_AWS)
 _TLS = ("ssl_ca_cert", "ssl_client_cert", "ssl_client_key", "ssl_key_password")
+
+_ROLE_ARN = r"arn:[a-z0-9-]+:iam::[0-9]{12}:role/[\w+=,.@/-]+"
+_ROLE_SESSION = r"[\w+=,.@-]{2,64}"
+
+
+def _role_arn(value: str) -> str:
+    if not re.fullmatch(_ROLE_ARN, value, re.ASCII):
+        raise ValueError("expected the ARN of a role, arn:aws:iam::ACCOUNT:role/NAME")
+    return value
+
+
+def _role_session(value: str) -> str:
+    if not re.fullmatch(_ROLE_SESSION, value, re.ASCII):
+        raise ValueError("expected 2 to 64 letters, digits or characters of _+=,.@-")
+    return value
 
 
 class SecurityConfig(Model):
@@ -40,12 +66,30 @@ class SecurityConfig(Model):
     sasl_username: Text | None = Field(None, description="User name for PLAIN and SCRAM.")
     sasl_password: Secret | None = Field(None, description="Password for PLAIN and SCRAM.")
     oauth_token: Secret | None = Field(None, description="Bearer token for OAUTHBEARER.")
-    aws_access_key_id: Secret | None = Field(None, description="AWS access key id for AWS_MSK_IAM.")
-    aws_secret_access_key: Secret | None = Field(None, description="AWS secret access key for AWS_MSK_IAM.")
+    aws_access_key_id: Secret | None = Field(
+        None,
+        description="AWS access key id for AWS_MSK_IAM; without one botocore looks for credentials.",
+    )
+    aws_secret_access_key: Secret | None = Field(
+        None, description="AWS secret access key for AWS_MSK_IAM; required by aws_access_key_id."
+    )
     aws_session_token: Secret | None = Field(
         None, description="AWS session token for AWS_MSK_IAM; only temporary credentials have one."
     )
-    aws_region: Text | None = Field(None, description="AWS region of the cluster for AWS_MSK_IAM.")
+    aws_profile: Text | None = Field(
+        None, description="Profile of the AWS configuration files to take credentials from."
+    )
+    aws_role_arn: Annotated[Text, AfterValidator(_role_arn)] | None = Field(
+        None, description="AWS role to assume with the credentials."
+    )
+    aws_role_session_name: Annotated[Text, AfterValidator(_role_session)] | None = Field(
+        None, description="Name of the session of aws_role_arn, as AWS logs it; `rivven-kafka` if not given."
+    )
+    aws_region: Text | None = Field(
+        None,
+        description="AWS region of the cluster for AWS_MSK_IAM; AWS_REGION, AWS_DEFAULT_REGION or the AWS "
+        "configuration files if not given.",
+    )
     ssl_ca_cert: FileName | None = Field(
         None,
         description="File with the CA certificates (PEM) to trust; the system's are trusted if not given.",
@@ -88,6 +132,20 @@ class SecurityConfig(Model):
                 yield option, f"missing: sasl_mechanism {mechanism} requires it"
             elif given and option not in (*required, *_OPTIONAL.get(mechanism, ())):
                 yield option, f"not used by sasl_mechanism {mechanism}"
+        if mechanism is SaslMechanism.AWS_MSK_IAM:
+            yield from self._broken_aws_rules()
+
+    def _broken_aws_rules(self) -> Iterator[BrokenRule]:
+        for option, needed in (
+            ("aws_access_key_id", "aws_secret_access_key"),
+            ("aws_secret_access_key", "aws_access_key_id"),
+            ("aws_session_token", "aws_access_key_id"),
+            ("aws_role_session_name", "aws_role_arn"),
+        ):
+            if getattr(self, option) is not None and getattr(self, needed) is None:
+                yield needed, f"missing: {option} requires it"
+        if self.aws_access_key_id is not None and self.aws_profile is not None:
+            yield "aws_profile", "not used together with aws_access_key_id"
 
     def _broken_tls_rules(self) -> Iterator[BrokenRule]:
         if not self.protocol.uses_tls:

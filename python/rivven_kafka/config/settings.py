@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, SecretStr
 
 from rivven_kafka.config.choices import LogLevel
 from rivven_kafka.config.model import BrokenRule, Model
-from rivven_kafka.config.values import MAX_INT32, Text
+from rivven_kafka.config.values import MAX_INT32, Secret, Text
 
 _MAX_PORT = 65535
 MAX_PARTITIONS = 1000
@@ -19,6 +19,8 @@ MAX_PARTITIONS = 1000
 _STATE_DIR = "./data/connect-state"
 _LOOPBACK = "127.0.0.1"
 _PATH = r"/[A-Za-z0-9._~/-]*"
+# As a bearer token goes into a header (RFC 6750); no shorter than what nobody guesses.
+_TOKEN = r"(?=.{16})[A-Za-z0-9._~+/-]+=*"
 _TAKEN_PATHS = ("/live", "/metrics", "/ready", "/status")
 
 
@@ -27,6 +29,14 @@ def _path(value: str) -> str:
         raise ValueError("expected a path: '/', then letters, digits, '.', '_', '~', '-' or '/'")
     if value in _TAKEN_PATHS:
         raise ValueError(f"expected another path than {', '.join(_TAKEN_PATHS)}")
+    return value
+
+
+def _token(value: SecretStr) -> SecretStr:
+    if not re.fullmatch(_TOKEN, value.get_secret_value()):
+        raise ValueError(
+            "expected at least 16 letters, digits or characters of -._~+/, and = only at the end"
+        )
     return value
 
 
@@ -104,6 +114,15 @@ class MetricsSettings(Model):
     )
 
 
+class ControlSettings(Model):
+    """Calls that pause, resume and restart connectors; the same servers answer them."""
+
+    token: Annotated[Secret, AfterValidator(_token)] | None = Field(
+        None,
+        description="What a caller has to know, at least 16 characters; control calls are off without it.",
+    )
+
+
 class TelemetrySettings(Model):
     """OpenTelemetry traces; accepted only while they are off."""
 
@@ -133,6 +152,7 @@ class Settings(Model):
     )
     health: HealthSettings = Field(default_factory=HealthSettings, description="Health checks over HTTP.")
     metrics: MetricsSettings = Field(default_factory=MetricsSettings, description="Metrics over HTTP.")
+    control: ControlSettings = Field(default_factory=ControlSettings, description="Control calls over HTTP.")
     telemetry: TelemetrySettings = Field(
         default_factory=TelemetrySettings, description="OpenTelemetry traces."
     )
@@ -149,4 +169,9 @@ class Settings(Model):
             yield (
                 ("metrics", "host"),
                 f"expected the same host as settings.health.host, as both have port {self.health.port}",
+            )
+        if self.control.token is not None and not (self.health.enabled or self.metrics.enabled):
+            yield (
+                ("control", "token"),
+                "not used while nothing is served: expected health.enabled or metrics.enabled: true",
             )

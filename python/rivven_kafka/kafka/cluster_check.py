@@ -16,6 +16,7 @@ from rivven_kafka.errors import (
 )
 from rivven_kafka.kafka.admin import Admin, TopicDescription
 from rivven_kafka.kafka.login import log_in
+from rivven_kafka.kafka.msk import SectionKeys
 from rivven_kafka.kafka.net_client import net_client
 from rivven_kafka.kafka.reach import failures, proxy_option, reach
 
@@ -98,6 +99,9 @@ class ClusterCheck:
     def _check_config(self) -> str:
         net_client(self._options).close()
         security = self._security
+        keys = self._options.get("sasl_oauth_token_provider")
+        if isinstance(keys, SectionKeys):
+            keys.current()
         given = security.ssl_ca_cert is not None or security.ssl_client_cert is not None
         return "valid; the certificate files can be read" if given else "valid"
 

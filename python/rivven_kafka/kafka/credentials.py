@@ -9,7 +9,7 @@ from kafka import KafkaAdminClient
 from kafka.net.sasl.oauth import AbstractTokenProvider
 from pydantic import SecretStr
 
-from rivven_kafka.config import KafkaSinkConfig, KafkaSourceConfig, SecurityConfig
+from rivven_kafka.config import KafkaSinkConfig, KafkaSourceConfig, SaslMechanism, SecurityConfig
 from rivven_kafka.config.kafka_options import plain_name
 from rivven_kafka.kafka import msk
 
@@ -43,7 +43,12 @@ def passed_options(kafka_options: Mapping[str, object], client_class: Any = None
 
 
 def connection_options(
-    brokers: Sequence[str], security: SecurityConfig, *, client_id: str, request_timeout_ms: int
+    brokers: Sequence[str],
+    security: SecurityConfig,
+    *,
+    client_id: str,
+    request_timeout_ms: int,
+    ask_aws: bool = True,
 ) -> dict[str, Any]:
     """Options that every kafka-python client of one cluster shares.
 
@@ -52,6 +57,13 @@ def connection_options(
         security: Protocol and credentials, validated.
         client_id: Name that the brokers see.
         request_timeout_ms: How long an answer may take (ms); also bounds the first connection.
+        ask_aws: Whether to look for AWS credentials now, where they are needed; without them a client would
+            try again until its time is over.
+
+    Raises:
+        ConfigError: AWS_MSK_IAM lacks a region or botocore.
+        AuthenticationError: There are no AWS credentials.
+        ConnectError: Who gives out AWS credentials does not answer.
     """
     options: dict[str, Any] = {
         "bootstrap_servers": list(brokers),
@@ -74,28 +86,29 @@ def connection_options(
             options["sasl_plain_password"] = security.sasl_password.get_secret_value()
         if security.oauth_token is not None:
             options["sasl_oauth_token_provider"] = StaticToken(security.oauth_token.get_secret_value())
-        if security.aws_access_key_id is not None and security.aws_secret_access_key is not None:
-            token = security.aws_session_token
-            options["sasl_oauth_token_provider"] = msk.StaticKeys(
-                access_key_id=security.aws_access_key_id.get_secret_value(),
-                region=security.aws_region or "",
-                secret_access_key=security.aws_secret_access_key.get_secret_value(),
-                session_token=None if token is None else token.get_secret_value(),
-            )
+        if security.sasl_mechanism is SaslMechanism.AWS_MSK_IAM:
+            keys = msk.SectionKeys(security)
+            if ask_aws:
+                keys.current()
+            options["sasl_oauth_token_provider"] = keys
             msk.install()
     return options
 
 
-def admin_options(config: KafkaSourceConfig | KafkaSinkConfig, name: str) -> dict[str, Any]:
+def admin_options(
+    config: KafkaSourceConfig | KafkaSinkConfig, name: str, *, ask_aws: bool = True
+) -> dict[str, Any]:
     """Options of kafka-python's admin client for a source or sink; the other clients build on them.
 
     Args:
         config: Its options.
         name: Client id, where the configuration gives none.
+        ask_aws: See `connection_options`.
     """
     return connection_options(
         config.brokers,
         config.security,
         client_id=config.client_id or name,
         request_timeout_ms=config.request_timeout_ms,
+        ask_aws=ask_aws,
     ) | passed_options(config.kafka_options, KafkaAdminClient)

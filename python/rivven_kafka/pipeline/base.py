@@ -41,6 +41,20 @@ class Pipeline(ABC):
         self._lock = threading.Lock()
         self._closers: list[Callable[[], object]] = []
         self._aborted = False
+        self._held = threading.Event()
+
+    @property
+    def paused(self) -> bool:
+        """Whether it was told to read nothing."""
+        return self._held.is_set()
+
+    def pause(self) -> None:
+        """Reads nothing from now on, in later runs too; what was read is delivered, and the group goes on."""
+        self._held.set()
+
+    def resume(self) -> None:
+        """Reads again."""
+        self._held.clear()
 
     @property
     def assigned_since(self) -> datetime | None:

@@ -235,6 +235,8 @@ class SinkPipeline(Pipeline):
 
     def _room(self) -> int:
         """How many records may be read now."""
+        if self.paused:
+            return 0
         room = self._delivery.room()
         return self._rate.allowed(_MOST_RECORDS if room is None else min(room, _MOST_RECORDS))
 
@@ -257,6 +259,8 @@ class SinkPipeline(Pipeline):
         self._missing_keys.look(self._encoder.keys_missing())
         self._report_damage()
         self._watch.look(self.delivered())
+        if self.paused and not self._encoder.in_flight_records():
+            self.watchdog.rest()
         self.watchdog.check()
 
     def _count_retries(self) -> None:

@@ -90,6 +90,7 @@ class SourcePipeline(Pipeline):
         self._next_look = self._next_refresh = 0.0
         self._topic_ids: dict[str, str | None] = {}
         self._paused = False
+        self._consumer: BlockConsumer | None = None
         self._closed = False
         self._leaving: Sequence[tuple[str, int]] = ()
         self._new: Sequence[tuple[str, int]] = ()
@@ -98,6 +99,7 @@ class SourcePipeline(Pipeline):
         self._begin()
         consumer = BlockConsumer(consumer_options(self._config, self.name))
         try:
+            self._consumer = consumer
             self._open(consumer)
             while not stop.is_set():
                 self._step(consumer)
@@ -175,7 +177,8 @@ class SourcePipeline(Pipeline):
             # Less than a second: the group need not be served in between.
             time.sleep(self._rate.wait_ms(_LONGEST_PAUSE_MS) / 1000)
             return
-        timeout_ms = 0 if self._paused else self._config.empty_poll_delay_ms
+        # Where too much is in flight, that was waited for already.
+        timeout_ms = 0 if self._paused and not self.paused else self._config.empty_poll_delay_ms
         blocks = consumer.poll(timeout_ms, allowed)
         until = time.monotonic() + _TAKE_FOR_S
         self._publish(consumer, self._publisher, blocks)
@@ -230,6 +233,8 @@ class SourcePipeline(Pipeline):
         self._set_waiting(reason)
         self._commits.positions()
         self._watch.look(self.delivered(), self._paused)
+        if self.paused and not publisher.in_flight_records():
+            self.watchdog.rest()
         self.watchdog.check()
 
     def _stall_reason(self, partition: Partition) -> str:
@@ -258,8 +263,12 @@ class SourcePipeline(Pipeline):
         return max(1, min(self._config.max_poll_records, most - publisher.in_flight_records()))
 
     def _limit_memory(self, consumer: BlockConsumer, publisher: Publisher) -> None:
-        """Pauses fetching while too much is in flight; polling goes on, so that the group keeps us."""
-        if not self._paused and self._is_full(publisher):
+        """Pauses fetching while too much is in flight, or when told so; polling goes on, for the group."""
+        if self.paused:
+            # Again and again: a rebalance lets partitions in that are not paused.
+            consumer.pause()
+            self._paused = True
+        elif not self._paused and self._is_full(publisher):
             consumer.pause()
             self._paused = True
         elif self._paused and not self._is_full(publisher, self._config.max_in_flight_bytes // 2):
@@ -318,7 +327,10 @@ class SourcePipeline(Pipeline):
 
     def assigned(self, partitions: Sequence[tuple[str, int]]) -> None:
         """Counts the rebalance; fetching starts by itself."""
-        self._paused = False
+        self._paused = self.paused
+        if self.paused and self._consumer is not None:
+            # Before the poll under way fetches from them.
+            self._consumer.pause()
         self._guarantee.assigned(partitions)
         self._new = [*self._new, *partitions]
         self._set_assigned(True)

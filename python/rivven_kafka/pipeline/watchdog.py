@@ -262,6 +262,14 @@ class Watchdog:
                         mark.held_at = now
             self._clear()
 
+    def rest(self) -> None:
+        """Nothing is on its way, and nothing is to be: what stands still until the next call may do so."""
+        with self._lock:
+            now = self._clock()
+            for mark in self._marks.values():
+                self._begin(mark, now)
+                mark.heard_at = now
+
     def ends_run(self) -> None:
         """The loop has ended by an error, which is the cause of all that stands still from here on."""
         self.ending = True

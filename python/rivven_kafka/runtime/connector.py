@@ -21,6 +21,7 @@ from rivven_kafka.errors import (
 from rivven_kafka.pipeline import SinkPipeline, SourcePipeline
 from rivven_kafka.pipeline.watchdog import Lag, Stall
 from rivven_kafka.runtime.backoff import RestartBackoff
+from rivven_kafka.runtime.turn import Turn
 
 if TYPE_CHECKING:
     from rivven_kafka.metrics import Direction
@@ -34,6 +35,8 @@ class State(StrEnum):
     STARTING = "starting"
     """It connects, or waits for its group to assign partitions."""
     RUNNING = "running"
+    PAUSED = "paused"
+    """It has its partitions, keeps them, and reads nothing, because it was told so."""
     WAITING = "waiting"
     """It has its partitions, and a broker does not answer."""
     RESTARTING = "restarting"
@@ -64,6 +67,7 @@ class ConnectorStatus:
         stalls: How often partitions were found to stand still.
         lag: How far its partitions are behind; empty while it has none.
         suppressed: Records that were not delivered because the other side had them.
+        paused: Whether it was told to read nothing, however it stands.
     """
 
     name: str
@@ -80,11 +84,12 @@ class ConnectorStatus:
     stalls: int = 0
     lag: tuple[Lag, ...] = ()
     suppressed: int = 0
+    paused: bool = False
 
     @property
     def healthy(self) -> bool:
-        """Whether it is running, and nothing of it stands still."""
-        return self.state is State.RUNNING and not self.stalled
+        """Whether it is running or was paused, and nothing of it stands still."""
+        return self.state in (State.RUNNING, State.PAUSED) and not self.stalled
 
 
 class Connector:
@@ -111,6 +116,9 @@ class Connector:
         self._last_error: str | None = None
         self._restarts = 0
         self._next_restart: datetime | None = None
+        self._stop: threading.Event | None = None
+        self._turn: Turn | None = None
+        self._paused_at = self._since
 
     @property
     def name(self) -> str:
@@ -124,9 +132,43 @@ class Connector:
 
     def start(self, stop: threading.Event) -> None:
         """Starts the thread. It ends after `stop` is set, or when another run cannot do better."""
+        with self._lock:
+            self._stop = stop
+            self._start_thread(stop)
+
+    def _start_thread(self, stop: threading.Event) -> None:
+        turn = self._turn = Turn(stop)
         # A daemon: one that does not come back from a broker must not hold up the end of the process.
-        self._thread = threading.Thread(target=self._supervise, args=(stop,), name=self.name, daemon=True)
+        self._thread = threading.Thread(
+            target=self._supervise, args=(stop, turn), name=self.name, daemon=True
+        )
         self._thread.start()
+
+    def pause(self) -> None:
+        """Reads nothing from now on, after restarts too; what was read is delivered and committed."""
+        if not self.pipeline.paused:
+            self._paused_at = datetime.now(UTC)
+        self.pipeline.pause()
+
+    def resume(self) -> None:
+        """Reads again."""
+        self.pipeline.resume()
+
+    def restart(self) -> bool:
+        """Ends the run under way in order, and begins another one; also one that has given up.
+
+        Returns:
+            Whether there will be another one: not while the process ends.
+        """
+        with self._lock:
+            if self._stop is None or self._stop.is_set():
+                return False
+            if self._turn is not None:
+                self._turn.set()
+            else:
+                self._state, self._since = State.STARTING, datetime.now(UTC)
+                self._start_thread(self._stop)
+        return True
 
     def join(self, timeout_s: float) -> None:
         """Waits for the end of the thread, at most `timeout_s` seconds."""
@@ -134,8 +176,9 @@ class Connector:
             self._thread.join(timeout_s)
 
     def note_stop(self) -> None:
-        """Notes that it was told to stop."""
+        """Notes that it was told to stop, and is not started again."""
         with self._lock:
+            self._stop = None
             if self._state is State.STARTING:
                 self._state, self._since = State.STOPPING, datetime.now(UTC)
 
@@ -162,6 +205,8 @@ class Connector:
             state, since = self._state, self._since
             if state is State.STARTING and assigned is not None:
                 state, since = State.RUNNING, assigned
+                if self.pipeline.paused:
+                    state, since = State.PAUSED, max(assigned, self._paused_at)
                 if waiting is not None:
                     state, since = State.WAITING, waiting[1]
             return ConnectorStatus(
@@ -178,6 +223,7 @@ class Connector:
                 stalled=tuple(watchdog.stalled),
                 stalls=watchdog.stalls,
                 suppressed=self.pipeline.suppressed(),
+                paused=self.pipeline.paused,
                 lag=tuple(watchdog.lag),
             )
 
@@ -193,24 +239,35 @@ class Connector:
         with self._lock:
             self._last_error = str(error) or type(error).__name__
 
-    def _supervise(self, stop: threading.Event) -> None:
+    def _supervise(self, stop: threading.Event, turn: Turn) -> None:
         pause: float | None = None
         while True:
             started = time.monotonic()
-            again = self._run(stop)
-            if self.error is None:
-                self._set(State.STOPPED)
+            again = self._run(turn)
+            if not stop.is_set() and not turn.is_set() and self.error is not None and again:
+                pause = self._backoff.next_pause(pause, time.monotonic() - started)
+                self._set(State.RESTARTING, restart_in_s=pause)
+                log.info("restart in %.0f s", pause, extra={"connector": self.name})
+                if not turn.wait(pause):
+                    self._set(State.STARTING)
+                    continue
+            next_turn = self._next_turn(stop, turn)
+            if next_turn is None:
                 return
-            if stop.is_set() or not again:
-                self._set(State.FAILED)
-                return
-            pause = self._backoff.next_pause(pause, time.monotonic() - started)
-            self._set(State.RESTARTING, restart_in_s=pause)
-            log.info("restart in %.0f s", pause, extra={"connector": self.name})
-            if stop.wait(pause):
-                self._set(State.FAILED)
-                return
-            self._set(State.STARTING)
+            turn, pause = next_turn, None
+            log.info("restart, as asked", extra={"connector": self.name})
+
+    def _next_turn(self, stop: threading.Event, turn: Turn) -> Turn | None:
+        """What ends the next run, if another one was asked for; else notes that this was the last one."""
+        with self._lock:
+            if turn.is_set() and not stop.is_set():
+                self._turn = Turn(stop)
+                self._state, self._since, self._next_restart = State.STARTING, datetime.now(UTC), None
+            else:
+                self._turn = None
+                ended = State.STOPPED if self.error is None else State.FAILED
+                self._state, self._since, self._next_restart = ended, datetime.now(UTC), None
+            return self._turn
 
     def _run(self, stop: threading.Event) -> bool:
         """Runs the pipeline once and notes how it ended; returns whether another run can do better."""

@@ -17,6 +17,7 @@ from prometheus_client import make_wsgi_app
 
 from rivven_kafka.config import HealthSettings, MetricsSettings, Settings
 from rivven_kafka.errors import ConfigError
+from rivven_kafka.runtime.control import Control
 from rivven_kafka.runtime.reports import Report, Reports
 from rivven_kafka.runtime.runner import Runner
 
@@ -42,9 +43,11 @@ class Application:
     Args:
         reports: What to tell.
         health_path: Path of the health check.
+        control: Answers what changes something.
     """
 
-    def __init__(self, reports: Reports, health_path: str) -> None:
+    def __init__(self, reports: Reports, health_path: str, control: Control) -> None:
+        self._control = control
         self._metrics: WSGIApplication = make_wsgi_app(reports.registry())
         self._pages: dict[str, Callable[[], tuple[bool, Report]]] = {
             "/live": lambda: (True, {"status": "alive"}),
@@ -65,6 +68,10 @@ class Application:
 
     def _answer(self, environ: WSGIEnvironment) -> _Answer:
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+        if path not in self._pages and self._control.takes(path):
+            status, report, headers = self._control.answer(environ)
+            status, kind, body = _json(status, report)
+            return status, [*kind, *headers], body
         if path != "/metrics" and path not in self._pages:
             paths = sorted(["/metrics", *self._pages])
             return _json("404 Not Found", {"error": f"no such path; there are {', '.join(paths)}"})
@@ -137,7 +144,8 @@ def serve(settings: Settings, runner: Runner) -> Iterator[list[str]]:
     Raises:
         ConfigError: A port is taken, or a host is not one of this machine's.
     """
-    application = Application(Reports(runner), settings.health.path)
+    control = Control(runner, settings.control.token)
+    application = Application(Reports(runner), settings.health.path, control)
     wanted: dict[int, tuple[str, HealthSettings | MetricsSettings]] = {}
     for name, section in (("health", settings.health), ("metrics", settings.metrics)):
         if section.enabled:

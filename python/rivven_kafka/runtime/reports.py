@@ -91,6 +91,11 @@ class _States(Collector):
         running = GaugeMetricFamily(
             "rivven_kafka_connector_running", "Whether the connector is running (1) or not (0)", labels=labels
         )
+        paused = GaugeMetricFamily(
+            "rivven_kafka_connector_paused",
+            "Whether the connector was told to read nothing (1) or not (0)",
+            labels=labels,
+        )
         restarts = CounterMetricFamily(
             "rivven_kafka_connector_restarts", "Restarts after an error", labels=labels
         )
@@ -115,6 +120,7 @@ class _States(Collector):
         for status in self._runner.status():
             values = [status.name, status.direction]
             running.add_metric(values, status.state is State.RUNNING)
+            paused.add_metric(values, status.paused)
             restarts.add_metric(values, status.restarts)
             stalled.add_metric(values, len(status.stalled))
             stalls.add_metric(values, status.stalls)
@@ -122,7 +128,7 @@ class _States(Collector):
             for each in status.lag:
                 if each.records is not None:
                     lag.add_metric([*values, each.topic, str(each.partition)], each.records)
-        return running, restarts, stalled, stalls, suppressed, lag
+        return running, paused, restarts, stalled, stalls, suppressed, lag
 
 
 def _healthy(statuses: Iterable[ConnectorStatus]) -> bool:
@@ -156,6 +162,7 @@ def _summary(status: ConnectorStatus) -> Report:
 def _detail(status: ConnectorStatus) -> Report:
     return {
         **_summary(status),
+        "paused": status.paused,
         "since": _time(status.since),
         "next_restart": None if status.next_restart is None else _time(status.next_restart),
         "waiting_for": status.waiting_for,

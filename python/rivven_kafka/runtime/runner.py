@@ -7,7 +7,8 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from rivven_kafka.config import ConnectConfig
+from rivven_kafka.config import ConnectConfig, SinkEntry, SourceEntry
+from rivven_kafka.kafka.msk import require_aws
 from rivven_kafka.pipeline import SinkPipeline, SourcePipeline
 from rivven_kafka.runtime.backoff import RestartBackoff
 from rivven_kafka.runtime.connector import Connector, ConnectorStatus
@@ -29,11 +30,17 @@ class Runner:
     Args:
         config: The configuration; disabled connectors are left out.
         backoff: When to start a failed connector again.
+
+    Raises:
+        ConfigError: Credentials of AWS are to be used that this machine does not know.
     """
 
     def __init__(self, config: ConnectConfig, backoff: RestartBackoff | None = None) -> None:
         backoff = backoff or RestartBackoff()
         broker, settings = config.broker, config.settings
+        entries: list[SourceEntry | SinkEntry] = [*config.enabled_sources.values()]
+        for each in [*entries, *config.enabled_sinks.values()]:
+            require_aws(each.config.security)
         self._connectors = [
             Connector(
                 SourcePipeline(name, entry, broker, settings), entry.config.shutdown_timeout_ms, backoff
@@ -53,6 +60,10 @@ class Runner:
     def abandoned(self) -> bool:
         """Whether threads were left behind by `run`: the process can only be ended the hard way."""
         return any(connector.alive for connector in self._connectors)
+
+    def named(self, name: str) -> list[Connector]:
+        """The connectors of that name: none, one, or a source and a sink."""
+        return [connector for connector in self._connectors if connector.name == name]
 
     def status(self) -> list[ConnectorStatus]:
         """How the connectors stand now. May be called from any thread."""
@@ -81,6 +92,8 @@ class Runner:
         for connector in self._connectors:
             connector.start(stop)
         self._report_until_stop(stop)
+        # All have given up: one that was restarted since has to end with the process.
+        stop.set()
         self._await_end()
         return all(connector.error is None for connector in self._connectors)
 

@@ -14,6 +14,7 @@ from rivven_kafka.errors import ConfigError
 REQUIRED = {"brokers": "kafka1:9092", "topic": "orders"}
 PASSWORD = {"sasl_username": "user", "sasl_password": "hunter2"}
 AWS = {"aws_access_key_id": "AKIA1", "aws_secret_access_key": "s3cr3t", "aws_region": "us-east-1"}
+ROLE = {"aws_role_arn": "arn:aws:iam::123456789012:role/teams/reader", "aws_role_session_name": "me@here"}
 
 
 @pytest.mark.parametrize(
@@ -29,6 +30,9 @@ AWS = {"aws_access_key_id": "AKIA1", "aws_secret_access_key": "s3cr3t", "aws_reg
         {"protocol": "SASL_SSL", "sasl_mechanism": "OAUTHBEARER", "oauth_token": "t0k"},
         {"protocol": "SASL_SSL", "sasl_mechanism": "AWS_MSK_IAM", **AWS},
         {"protocol": "SASL_SSL", "sasl_mechanism": "AWS_MSK_IAM", **AWS, "aws_session_token": "t"},
+        {"protocol": "SASL_SSL", "sasl_mechanism": "AWS_MSK_IAM"},
+        {"protocol": "SASL_SSL", "sasl_mechanism": "AWS_MSK_IAM", "aws_profile": "p", **ROLE},
+        {"protocol": "SASL_SSL", "sasl_mechanism": "AWS_MSK_IAM", **AWS, **ROLE},
     ],
 )
 def test_security_that_fits_together(options):
@@ -51,8 +55,36 @@ def test_security_that_fits_together(options):
             ["sasl_username: not used", "sasl_password: not used", "oauth_token: missing"],
         ),
         (
-            {"protocol": "SASL_SSL", "sasl_mechanism": "AWS_MSK_IAM"},
-            ["aws_access_key_id: missing", "aws_secret_access_key: missing", "aws_region: missing"],
+            {"protocol": "SASL_SSL", "sasl_mechanism": "AWS_MSK_IAM", "aws_access_key_id": "AKIA1"},
+            ["aws_secret_access_key: missing: aws_access_key_id requires it"],
+        ),
+        (
+            {"protocol": "SASL_SSL", "sasl_mechanism": "AWS_MSK_IAM", "aws_secret_access_key": "s3cr3t"},
+            ["aws_access_key_id: missing: aws_secret_access_key requires it"],
+        ),
+        (
+            {"protocol": "SASL_SSL", "sasl_mechanism": "AWS_MSK_IAM", "aws_session_token": "s3cr3t"},
+            ["aws_access_key_id: missing: aws_session_token requires it"],
+        ),
+        (
+            {"protocol": "SASL_SSL", "sasl_mechanism": "AWS_MSK_IAM", **AWS, "aws_profile": "p"},
+            ["aws_profile: not used together with aws_access_key_id"],
+        ),
+        (
+            {"protocol": "SASL_SSL", "sasl_mechanism": "AWS_MSK_IAM", "aws_role_session_name": "me"},
+            ["aws_role_arn: missing: aws_role_session_name requires it"],
+        ),
+        (
+            {"protocol": "SASL_SSL", "sasl_mechanism": "AWS_MSK_IAM", "aws_role_arn": "reader"},
+            ["aws_role_arn: got 'reader': expected the ARN of a role"],
+        ),
+        (
+            {"protocol": "SASL_SSL", "sasl_mechanism": "AWS_MSK_IAM", **ROLE, "aws_role_session_name": "a b"},
+            ["aws_role_session_name: got 'a b': expected 2 to 64 letters, digits"],
+        ),
+        (
+            {"protocol": "SASL_SSL", "sasl_mechanism": "OAUTHBEARER", "oauth_token": "t", "aws_profile": "p"},
+            ["aws_profile: not used by sasl_mechanism OAUTHBEARER"],
         ),
         (
             {"protocol": "SASL_PLAINTEXT", "sasl_mechanism": "AWS_MSK_IAM", **AWS},

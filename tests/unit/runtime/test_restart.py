@@ -1,0 +1,104 @@
+"""Restarting a connector that runs, that waits for its restart, or that has given up."""
+
+import threading
+import time
+
+import pytest
+from rivven_kafka._native import KafkaSinkMetrics
+from rivven_kafka.errors import ConfigError, ConnectError
+from rivven_kafka.pipeline.base import Pipeline
+from rivven_kafka.runtime.backoff import RestartBackoff
+from rivven_kafka.runtime.connector import Connector, State
+
+
+class Work(Pipeline):
+    """A pipeline that ends each run as it is told; None: it runs until it is stopped."""
+
+    def __init__(self, *ends):
+        super().__init__("work", 0)
+        self.metrics = KafkaSinkMetrics()
+        self.ends = list(ends)
+        self.runs = 0
+
+    def delivered(self):
+        return 0
+
+    def _stall_reason(self, partition):
+        return ""
+
+    def _run(self, stop):
+        self.runs += 1
+        end = self.ends.pop(0) if self.ends else None
+        if end is not None:
+            raise end
+        self._set_assigned(True)
+        stop.wait()
+
+
+@pytest.fixture
+def started():
+    """Starts a connector with such work; an automatic restart would come too late for the test."""
+    stop = threading.Event()
+    made = []
+
+    def start(*ends):
+        connector = Connector(Work(*ends), 1000, RestartBackoff(600.0, 600.0))
+        made.append(connector)
+        connector.start(stop)
+        return connector, stop
+
+    yield start
+    stop.set()
+    for connector in made:
+        connector.join(10)
+        assert not connector.alive
+
+
+def reach(connector, state, runs):
+    deadline = time.monotonic() + 10
+    while (connector.status().state, connector.pipeline.runs) != (state, runs):
+        assert time.monotonic() < deadline, (connector.status(), connector.pipeline.runs)
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("end", "before"),
+    [(None, State.RUNNING), (ConnectError("away"), State.RESTARTING), (ConfigError("bad"), State.FAILED)],
+)
+def test_in_each_state_another_run_begins(started, end, before):
+    connector, stop = started(end)
+    reach(connector, before, 1)
+    connector.pause()
+    assert connector.restart()
+    reach(connector, State.PAUSED, 2)
+    status = connector.status()
+    # Nobody had to wait for it, and it was no restart after an error.
+    assert (status.next_restart, status.restarts) == (None, 0)
+    connector.resume()
+    reach(connector, State.RUNNING, 2)
+    stop.set()
+    connector.join(10)
+    assert (connector.status().state, connector.error) == (State.STOPPED, None)
+
+
+def test_none_begins_once_the_process_ends(started):
+    connector, stop = started(ConfigError("bad"))
+    reach(connector, State.FAILED, 1)
+    stop.set()
+    assert not connector.restart()
+    assert (connector.pipeline.runs, connector.alive) == (1, False)
+
+
+def test_many_at_once_are_none_too_few(started):
+    connector, _ = started()
+    reach(connector, State.RUNNING, 1)
+    threads = [threading.Thread(target=connector.restart) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    deadline = time.monotonic() + 10
+    while connector.pipeline.runs < 2 or connector.status().state is not State.RUNNING:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert connector.alive
