@@ -96,7 +96,9 @@ class SourcePipeline(Pipeline):
 
     def _run(self, stop: threading.Event) -> None:
         self._begin()
-        consumer = BlockConsumer(consumer_options(self._config, self.name))
+        consumer = BlockConsumer(
+            consumer_options(self._config, self.name), max_batch_bytes=self._config.max_batch_bytes
+        )
         try:
             self._open(consumer)
             while not stop.is_set():
