@@ -25,6 +25,7 @@ OPTIONS = {
     "session_timeout_ms": 6_000,
     "heartbeat_interval_ms": 500,
     "empty_poll_delay_ms": 20,
+    "auto_commit_interval_ms": 200,
     "kafka_options": {"metadata_max_age_ms": 300, "fetch_max_wait_ms": 200},
 }
 FRAMES = {
@@ -67,8 +68,8 @@ class Journey:
             lambda: rivven_ends(self._rivven, self.topic, 1) >= [self.written], 30, self.connector.log_tail
         )
 
-    def endure(self, api, lie, said, times=1):
-        """Goes through a lie; returns what was logged of it."""
+    def endure(self, api, lie, said, times=1, until_said=False):
+        """Goes through a lie, told so many times, or until it is found out; returns what was logged of it."""
         assert self.connector.running
         before = len(self.connector.log())
 
@@ -76,7 +77,7 @@ class Journey:
             return self.connector.log()[before:]
 
         with hostile.Peak(self.connector) as peak:
-            with self._kafka.tap.fault(api, lie, times) as fault:
+            with self._kafka.tap.fault(api, lie, None if until_said else times) as fault:
                 self.write()
                 wait_until(lambda: len(fault.hits) >= times, 10, self.connector.log_tail)
                 begin = time.monotonic()
@@ -138,18 +139,28 @@ def test_metadata_that_lead_nowhere(journey):
     journey.endure(ApiKey.Metadata, hostile.ever_new_brokers(), "stopped: no progress for")
 
 
+@pytest.mark.timeout(120)
+def test_answers_of_every_kind_with_bytes_that_are_changed(journey):
+    """Not those that say where to read: changed, they are other positions, and believed."""
+    kinds = [ApiKey.Heartbeat, ApiKey.OffsetCommit, ApiKey.Fetch, ApiKey.Metadata]
+    for seed, kind in enumerate(kinds):
+        journey.endure(kind, hostile.damage(seed), "", times=5 if kind is not ApiKey.Metadata else 2)
+
+
 @pytest.mark.parametrize("codec", hostile.BOMBS)
 def test_a_batch_that_inflates_without_end(journey, codec):
     number, make = hostile.BOMBS[codec]
     bomb = make()
-    log = journey.endure(ApiKey.Fetch, hostile.records(number, bomb, 10), "inflates beyond the limit")
+    log = journey.endure(
+        ApiKey.Fetch, hostile.records(number, bomb, 10), "inflates beyond the limit", until_said=True
+    )
     assert f"stopped: {codec} data inflates beyond the limit of 134217728 bytes" in log
     assert f"[{journey.topic}:0@20]" in log
 
 
 def test_a_batch_that_claims_two_billion_records(journey):
     lie = hostile.records(0, bytes(100), 2**31 - 1)
-    log = journey.endure(ApiKey.Fetch, lie, "claims 2147483647 records in 100 bytes")
+    log = journey.endure(ApiKey.Fetch, lie, "claims 2147483647 records in 100 bytes", until_said=True)
     assert f"[{journey.topic}:0@20]" in log
 
 

@@ -93,6 +93,20 @@ def other_id(at: int) -> Action[Any]:
     return lambda _, answer: answer[:at] + b"\x7f\x00\x00\x07" + answer[at + 4 :]
 
 
+def damage(seed: int) -> Action[Any]:
+    """The answer with some of its bytes changed, which ones and how the seed decides; its id stays."""
+    chance = random.Random(seed)
+
+    def change(_: Exchange, answer: bytes) -> bytes:
+        changed_one = bytearray(answer)
+        for _change in range(chance.randint(1, 6)):
+            at = chance.randrange(5, len(changed_one))
+            changed_one[at] = chance.choice([0, 1, 0x7F, 0x80, 0xFF, chance.randrange(256)])
+        return bytes(changed_one[: chance.choice([len(answer), len(answer), at])])
+
+    return change
+
+
 # Of Kafka: Metadata, of the versions that have tagged fields. A header, the throttle time, and the brokers.
 
 _HEAD = 4 + 1 + 4

@@ -21,7 +21,7 @@ from kafka.protocol.producer import InitProducerIdRequest, ProduceRequest
 
 from tests.support.kafka_broker import KafkaBroker
 from tests.support.ports import ReservedPort
-from tests.support.tap import Exchange, Tap
+from tests.support.tap import Action, Exchange, Tap
 
 __all__ = ["ApiKey", "Batch", "KafkaExchange", "KafkaTap", "TappedKafka", "changed"]
 
@@ -205,7 +205,7 @@ class TappedKafka(KafkaBroker):
         self._tap_port.release()
 
 
-def changed(change: Callable[[Any], None]) -> Any:
+def changed(change: Callable[[Any], None]) -> Action[KafkaExchange]:
     """An action for `fault` that gives the decoded answer to `change`."""
 
     def replace(exchange: KafkaExchange, answer: bytes) -> bytes:

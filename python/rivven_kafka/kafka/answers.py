@@ -84,7 +84,7 @@ def decode(parser: Any, body: Any, most_bytes: int) -> tuple[int, Any]:
             return header.correlation_id, kind.decode(body)
         data = memoryview(body.read())
         # A broker that does not know the version of this request says so in the oldest one.
-        old = header.request_api_key == ApiVersionsRequest.API_KEY and data[:2] != b"\0\0"
+        old = header.request_api_key == ApiVersionsRequest.API_KEY and bytes(data[:2]) != bytes(2)
         read = _decoder(kind[None], 0 if old else header.request_api_version)
         return header.correlation_id, read(data, _spender(most_bytes // _BYTES_PER_OBJECT))
     # What an answer can provoke that is cut or makes no sense. No word of it gets into the error: it may hold

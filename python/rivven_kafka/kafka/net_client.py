@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import selectors
 import ssl
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -24,9 +23,6 @@ from rivven_kafka.kafka.usable import require_usable
 
 RECEIVE_BYTES = 100_000_000
 """Most bytes of one answer, where `receive_message_max_bytes` says nothing else."""
-
-_AFTER_NONSENSE_S = 1.0
-"""Pause before the next connection to a broker that has sent what is no answer."""
 
 
 def net_client(options: Mapping[str, Any]) -> KafkaNetClient:
@@ -99,7 +95,8 @@ class _Connections(KafkaConnectionManager):  # type: ignore[misc]  # kafka-pytho
     async def _shake_hands(self, transport: KafkaSSLTransport, timeout_at: float | None) -> None:
         while True:
             try:
-                return transport._sock.do_handshake()
+                transport._sock.do_handshake()
+                return
             except ssl.SSLWantReadError:
                 await self._net.wait_read(transport._sock, timeout_at=timeout_at)
             except ssl.SSLWantWriteError:
@@ -115,9 +112,7 @@ class _Connections(KafkaConnectionManager):  # type: ignore[misc]  # kafka-pytho
 
     def _note_end(self, node_id: Any, error: BaseException) -> None:
         if isinstance(error, KafkaProtocolError) and not self.closed:
-            failures = self._backoff.get(node_id, (0,))[0]
-            connect_ms = self.config["socket_connection_setup_timeout_ms"]
-            self._backoff[node_id] = (failures, time.monotonic() + _AFTER_NONSENSE_S, connect_ms)
+            self.update_backoff(node_id)
 
     async def _connect(
         self,
