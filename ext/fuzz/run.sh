@@ -18,7 +18,7 @@ for target in $targets; do
 	program=${CARGO_TARGET_DIR:-target}/$host/release/$target
 	found=${FUZZ_FOUND:-target/found}/$target
 	mkdir -p "$found"
-	FUZZ_SEEDS=$found "$program" -runs=0 2>/dev/null
+	FUZZ_SEEDS=$found "$program" -runs=0 2>/dev/null || true
 	echo "== $target"
 	"$program" "$found" "corpus/$target" -max_total_time="$seconds" -max_len=4096 -timeout=5 -rss_limit_mb=1024 \
 		-artifact_prefix="$found/" -print_final_stats=1 -verbosity=1 2>&1 |

@@ -8,8 +8,8 @@ use std::sync::Once;
 
 use _native::fuzzing::{seeds, Target, TARGETS};
 
-/// Bytes that a target may take whatever its input.
-const ALWAYS: usize = 2 << 20;
+/// Bytes that a target may take whatever its input: serde believes a list's length up to 1 MiB, at each level.
+const ALWAYS: usize = 8 << 20;
 
 /// Bytes that it may take for each byte of its input.
 const FOR_EACH_BYTE: usize = 200;

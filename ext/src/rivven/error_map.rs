@@ -99,16 +99,15 @@ pub fn from_message(message: &str) -> Error {
 /// A broker's text in one line that is not too long: it goes into logs.
 fn told(message: &str) -> String {
     let mut text = String::new();
-    for (index, char) in message.chars().enumerate() {
-        if index == MOST_TOLD {
-            text.push_str(&format!("... ({} bytes)", message.len()));
-            break;
-        }
+    for char in message.chars().take(MOST_TOLD) {
         if char.is_control() {
             text.extend(char.escape_default());
         } else {
             text.push(char);
         }
+    }
+    if message.chars().nth(MOST_TOLD).is_some() {
+        return format!("{text}... ({} bytes)", message.len());
     }
     text
 }
