@@ -19,7 +19,7 @@ from tests.support.topics import TopicWriter
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
 
 GROWTH = 256 * hostile.MIB
-TIMEOUT_MS = 1_500
+TIMEOUT_MS = 2_000
 OPTIONS = {
     "request_timeout_ms": TIMEOUT_MS,
     "session_timeout_ms": 6_000,
@@ -81,7 +81,7 @@ class Journey:
                 self.write()
                 wait_until(lambda: len(fault.hits) >= times, 10, self.connector.log_tail)
                 begin = time.monotonic()
-                wait_until(lambda: said in log(), 15, self.connector.log_tail)
+                wait_until(lambda: said in log(), 25, self.connector.log_tail)
             self.write()
             self.arrive()
         print(
@@ -98,7 +98,7 @@ class Journey:
 
 @pytest.fixture
 def journey(tapped, rivven, topic_name, tmp_path):
-    made = Journey(tapped, rivven, topic_name(), tmp_path, stall_timeout_ms=2_500)
+    made = Journey(tapped, rivven, topic_name(), tmp_path, stall_timeout_ms=3_000)
     with made.connector:
         made.write()
         made.arrive()
