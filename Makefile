@@ -1,6 +1,6 @@
 # Every target works on a fresh clone; what is already done is not done again.
 # Variables: PYTHON (interpreter for the virtual environment), PYTEST_ARGS, DEMO_ARGS, BENCH_ARGS, FAULTS_ARGS,
-# BENCHES (files with benchmarks).
+# BENCHES (files with benchmarks), FUZZ_SECONDS.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -11,6 +11,7 @@ BIN := $(VENV)/bin
 STAMPS := $(VENV)/stamps
 CHECKED := tests/support $(wildcard benches examples)
 BENCHES := benches
+FUZZ_SECONDS := 60
 # Rebuilds the native modules when one of these is newer than the last build.
 NATIVE := setup.py ext/Cargo.toml ext/Cargo.lock \
 	$(shell find ext/src -name '*.rs') $(shell find python -name '*.pyx' -o -name '*.pxd')
@@ -37,6 +38,9 @@ integration: brokers ## tests against real brokers, also while they are killed
 
 faults: brokers ## the long fault scenarios, by a seed; FAULTS_ARGS="--faults-seed N --faults-table FILE"
 	$(BIN)/python -m pytest tests/faults -m 'faults and long' -s $(FAULTS_ARGS)
+
+fuzz: $(STAMPS)/native ## try the decoders with made-up bytes, FUZZ_SECONDS=60 for each; needs a C++ compiler
+	ext/fuzz/run.sh $(FUZZ_SECONDS)
 
 lint: $(STAMPS)/native ## formats, lints and types; changes nothing
 	$(BIN)/ruff check
@@ -85,7 +89,7 @@ audit: $(STAMPS)/native ## known vulnerabilities, licences and sources of all de
 		'import sysconfig; print(sysconfig.get_path("purelib"))')" --skip-editable
 
 clean: ## remove what was built here; the brokers in the cache stay
-	rm -rf $(VENV) build dist ext/target .pytest_cache .mypy_cache .ruff_cache .benchmarks .hypothesis
+	rm -rf $(VENV) build dist ext/target ext/fuzz/target .pytest_cache .mypy_cache .ruff_cache .benchmarks .hypothesis
 	find python tests -name '*.so' -delete -o -name __pycache__ -prune -exec rm -rf {} +
 	rm -rf python/*.egg-info
 
@@ -111,4 +115,4 @@ brokers: $(STAMPS)/native
 	@$(BIN)/python -m tests.support
 
 .NOTPARALLEL:
-.PHONY: audit brokers help demo docs reference test unit integration faults lint format bench bench-quick dev wheel clean preflight
+.PHONY: audit brokers help demo docs reference test unit integration faults fuzz lint format bench bench-quick dev wheel clean preflight

@@ -6,6 +6,8 @@
 pub mod bad;
 pub mod bridge;
 pub mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod kafka;
 pub mod metrics;
 pub mod record;

@@ -151,7 +151,9 @@ class KafkaSource:
             UnknownTopicError: A topic does not exist.
         """
         start = _checked_position(position or {}, self.config)
-        consumer = BlockConsumer(consumer_options(self.config, "rivven-kafka"))
+        consumer = BlockConsumer(
+            consumer_options(self.config, "rivven-kafka"), max_batch_bytes=self.config.max_batch_bytes
+        )
         try:
             topics = list(find_topics(consumer, self.config))
             return EventStream(consumer, self.config, topics, start, self.metrics)

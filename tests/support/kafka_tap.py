@@ -21,9 +21,9 @@ from kafka.protocol.producer import InitProducerIdRequest, ProduceRequest
 
 from tests.support.kafka_broker import KafkaBroker
 from tests.support.ports import ReservedPort
-from tests.support.tap import Exchange, Tap
+from tests.support.tap import Action, Exchange, Tap
 
-__all__ = ["ApiKey", "Batch", "KafkaExchange", "KafkaTap", "TappedKafka"]
+__all__ = ["ApiKey", "Batch", "KafkaExchange", "KafkaTap", "TappedKafka", "changed"]
 
 _REQUESTS = {
     request.API_KEY: request
@@ -130,7 +130,7 @@ class KafkaTap(Tap[KafkaExchange]):
                     partition.error_code = code
                     partition.base_offset = -1
 
-        return _changed(replace)
+        return changed(replace)
 
     @staticmethod
     def without_leader(name: str, number: int) -> Any:
@@ -143,7 +143,7 @@ class KafkaTap(Tap[KafkaExchange]):
                         partition.error_code = _LEADER_NOT_AVAILABLE
                         partition.leader_id = -1
 
-        return _changed(replace)
+        return changed(replace)
 
     @staticmethod
     def flip(pattern: bytes) -> Any:
@@ -205,8 +205,8 @@ class TappedKafka(KafkaBroker):
         self._tap_port.release()
 
 
-def _changed(change: Callable[[Any], None]) -> Any:
-    """An action that gives the decoded answer to `change`."""
+def changed(change: Callable[[Any], None]) -> Action[KafkaExchange]:
+    """An action for `fault` that gives the decoded answer to `change`."""
 
     def replace(exchange: KafkaExchange, answer: bytes) -> bytes:
         response = _response_class(exchange)

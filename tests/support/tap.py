@@ -25,6 +25,22 @@ class DisconnectError(Exception):
     """Raised by an action: the connection is closed instead of passing the answer on."""
 
 
+class Raw(bytes):
+    """What an action returns in the place of an answer that goes out as it is, without a length before it.
+
+    Attributes:
+        pause: After each byte (s).
+    """
+
+    pause: float
+
+    def __new__(cls, data: bytes, pause: float = 0.0) -> Self:
+        """The bytes that go out."""
+        made = super().__new__(cls, data)
+        made.pause = pause
+        return made
+
+
 @dataclass(eq=False)
 class Exchange:
     """A request, and the answer once it is there.
@@ -257,7 +273,16 @@ class Tap(ABC, Generic[E]):
                     continue
                 if exchange is not None:
                     exchange.answered = time.monotonic()
-                target.sendall(_LENGTH.pack(len(passed)) + passed)
+                if not isinstance(passed, Raw):
+                    target.sendall(_LENGTH.pack(len(passed)) + passed)
+                    continue
+                # What follows would be taken for the rest of it.
+                connection.silent = True
+                for piece in (
+                    [passed] if passed.pause == 0 else [passed[n : n + 1] for n in range(len(passed))]
+                ):
+                    target.sendall(piece)
+                    self._closing.wait(passed.pause)
         except (OSError, DisconnectError):
             pass
         finally:

@@ -79,15 +79,37 @@ const SANDWICHES: &[(&str, &str, &str, Kind)] = &[
 /// Code of the answer to a read whose result does not fit into one response.
 const RESPONSE_TOO_LARGE: &str = "INTERNAL_ERROR: response send failed";
 
+/// Characters of a broker's text that are told.
+const MOST_TOLD: usize = 1000;
+
+/// What is longer than this is no name.
+const LONGEST_NAME: usize = 64;
+
 /// The error that the text of a `Response::Error` stands for.
 pub fn from_message(message: &str) -> Error {
     let (kind, code) = classify(message);
-    let error = Error::new(kind, message);
+    let error = Error::new(kind, told(message));
     if code.is_empty() {
         error
     } else {
         error.with_code(code)
     }
+}
+
+/// A broker's text in one line that is not too long: it goes into logs.
+fn told(message: &str) -> String {
+    let mut text = String::new();
+    for char in message.chars().take(MOST_TOLD) {
+        if char.is_control() {
+            text.extend(char.escape_default());
+        } else {
+            text.push(char);
+        }
+    }
+    if message.chars().nth(MOST_TOLD).is_some() {
+        return format!("{text}... ({} bytes)", message.len());
+    }
+    text
 }
 
 /// Whether a read failed because its answer would exceed 10 MiB: the same offset works with fewer messages.
@@ -120,7 +142,7 @@ fn classify(message: &str) -> (Kind, &str) {
 fn capital_prefix(message: &str) -> &str {
     let name = message.split(':').next().unwrap_or_default();
     let capital = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
-    if name.len() < message.len() && name.bytes().all(capital) {
+    if name.len() < message.len().min(LONGEST_NAME) && name.bytes().all(capital) {
         name
     } else {
         ""
@@ -130,6 +152,16 @@ fn capital_prefix(message: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_text_is_cut_and_one_of_several_lines_becomes_one() {
+        let error = from_message(&format!("I/O error: {}", "\u{e4}".repeat(1 << 20)));
+        assert_eq!(error.kind, Kind::Storage);
+        assert!(error.message.len() < 2100 && error.message.ends_with("... (2097163 bytes)"));
+        let error = from_message("ODD: one\n2026-01-01 ERROR forged\x1b[2J");
+        assert_eq!(error.message, "ODD: one\\n2026-01-01 ERROR forged\\u{1b}[2J");
+        assert_eq!(from_message(&format!("{}: x", "A".repeat(1 << 20))).code, None);
+    }
 
     #[test]
     fn every_known_text_has_its_kind() {

@@ -18,6 +18,10 @@ use crate::record::{Block, Record, Span, TimestampType};
 /// Largest body in either direction (`MAX_MESSAGE_SIZE`, and the default of `--max-request-size`).
 pub const MAX_BODY: usize = rivven_protocol::MAX_MESSAGE_SIZE;
 
+/// Largest body of an answer without messages: what is made of it takes many times as much memory. The longest that
+/// rivvend gives is a list of 10,000 names.
+pub const MAX_COLD_BODY: usize = 3 << 20;
+
 /// Bytes of the length that precedes a body.
 pub const LENGTH_SIZE: usize = 4;
 
@@ -60,8 +64,12 @@ pub fn response_id(body: &[u8]) -> Result<u32> {
     }
 }
 
-/// Decodes any response.
+/// Decodes any response but one with messages.
 pub fn decode_response(body: &[u8]) -> Result<Response> {
+    if body.len() > MAX_COLD_BODY {
+        let text = format!("a response without messages has {} bytes, above {MAX_COLD_BODY}", body.len());
+        return Err(Error::new(Kind::Protocol, text));
+    }
     Response::from_wire(body)
         .map(|(response, _, _)| response)
         .map_err(|error| Error::new(Kind::Protocol, format!("the response cannot be decoded: {error}")))

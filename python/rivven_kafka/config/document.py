@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import yaml
 
+from rivven_kafka.config.limits import MAX_VALUES, TOO_MUCH
 from rivven_kafka.config.problems import KeyPath, Problem, config_error, show, without_quotation
 
 _BOOL = "tag:yaml.org,2002:bool"
@@ -85,20 +86,35 @@ def _duplicates(root: yaml.Node | None) -> Iterator[Problem]:
         if isinstance(node, yaml.SequenceNode):
             waiting.extend(reversed(node.value))
         elif isinstance(node, yaml.MappingNode):
-            lines: dict[tuple[str, str], int] = {}
+            places: dict[tuple[str, str], tuple[int, int]] = {}
             for key, _ in node.value:
                 if not isinstance(key, yaml.ScalarNode) or key.tag == _MERGE:
                     continue
-                line = key.start_mark.line + 1
-                first = lines.setdefault((key.tag, key.value), line)
-                if first != line or key.start_mark.column != _column(node, key.value, key.tag):
-                    yield Problem((), f"key {show(key.value)} is given twice, first in line {first}", line)
+                place = key.start_mark.line + 1, key.start_mark.column
+                first = places.setdefault((key.tag, key.value), place)
+                if first != place:
+                    text = f"key {show(key.value)} is given twice, first in line {first[0]}"
+                    yield Problem((), text, place[0])
             waiting.extend(value for _, value in reversed(node.value))
 
 
-def _column(node: yaml.MappingNode, value: str, tag: str) -> int:
-    """Return the column of the first key with this value, to tell two keys of one line apart."""
-    return next(int(key.start_mark.column) for key, _ in node.value if key.value == value and key.tag == tag)
+class _Size:
+    """Counts the values of a document, those behind aliases as often as they are named."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, int] = {}
+
+    def of(self, node: yaml.Node | None) -> int:
+        """How many values `node` stands for; more than any number if it contains itself."""
+        if not isinstance(node, yaml.CollectionNode):
+            return 1
+        if id(node) not in self._known:
+            self._known[id(node)] = MAX_VALUES + 1
+            children = node.value
+            if isinstance(node, yaml.MappingNode):
+                children = [each for pair in node.value for each in pair]
+            self._known[id(node)] = 1 + sum(map(self.of, children))
+        return self._known[id(node)]
 
 
 def _reason(error: yaml.MarkedYAMLError) -> str:
@@ -125,6 +141,9 @@ def read_yaml(text: str, origin: str) -> Document:
         loader = _Loader(text)
         root = loader.get_single_node()
         problems = list(_duplicates(root))
+        # Before the values are made: PyYAML copies what a merge names, again at each level.
+        if _Size().of(root) > MAX_VALUES:
+            problems = [Problem((), TOO_MUCH)]
         data = None if root is None or problems else loader.construct_document(root)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark

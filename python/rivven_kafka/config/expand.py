@@ -10,14 +10,12 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from rivven_kafka.config.limits import MAX_DEPTH, MAX_VALUES, TOO_MUCH
 from rivven_kafka.config.problems import ExpandedStr, KeyPath, Problem
 
 _REFERENCE = re.compile(
     r"\$\$|\$\{(?:file:(?P<file>[^}]*)|(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::(?P<how>[-?])(?P<text>[^}]*))?)\}|\$\{"
 )
-_MAX_DEPTH = 64
-_MAX_VALUES = 100_000
-"""A file of a few lines can name a billion values through YAML aliases."""
 _MAX_FILE_BYTES = 1024 * 1024
 
 
@@ -36,9 +34,9 @@ class _Expansion:
 
     def walk(self, value: object, path: KeyPath) -> object:
         self._values += 1
-        if len(path) > _MAX_DEPTH or self._values > _MAX_VALUES:
+        if len(path) > MAX_DEPTH or self._values > MAX_VALUES:
             if not any(problem.path == () for problem in self.problems):
-                self.problems.append(Problem((), "nested too deep, or too many values"))
+                self.problems.append(Problem((), TOO_MUCH))
             return None
         if isinstance(value, dict):
             return {key: self.walk(item, (*path, str(key))) for key, item in value.items()}

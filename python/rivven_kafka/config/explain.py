@@ -10,6 +10,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from rivven_kafka.config.aliases import NOT_TAKEN, spellings
+from rivven_kafka.config.limits import MOST_PROBLEMS
 from rivven_kafka.config.lookup import (
     aliases_of,
     find,
@@ -183,9 +184,10 @@ def explain(error: ValidationError, root: type[BaseModel], data: object) -> list
     errors = error.errors(include_url=False)
     # Pydantic counts only the valid items of a list: one bad item makes it "too short" as well.
     parents = {details["loc"][:-1] for details in errors}
-    problems = (
-        _explain(details, root)
-        for details in errors
-        if details["type"] != "too_short" or details["loc"] not in parents
-    )
-    return [Problem(_spelled(root, data, untagged(root, problem.path)), problem.text) for problem in problems]
+    told = [each for each in errors if each["type"] != "too_short" or each["loc"] not in parents]
+    problems = (_explain(details, root) for details in told[:MOST_PROBLEMS])
+    explained = [
+        Problem(_spelled(root, data, untagged(root, problem.path)), problem.text) for problem in problems
+    ]
+    # These only count.
+    return explained + [Problem((), "")] * (len(told) - len(explained))

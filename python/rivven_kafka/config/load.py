@@ -13,6 +13,7 @@ from rivven_kafka.config.document import read_yaml
 from rivven_kafka.config.expand import expand
 from rivven_kafka.config.explain import explain
 from rivven_kafka.config.exposure import exposed_secrets
+from rivven_kafka.config.limits import MAX_FILE_BYTES
 from rivven_kafka.config.problems import KeyPath, Problem, config_error
 from rivven_kafka.config.single import is_single, widen
 
@@ -83,7 +84,11 @@ def load_connect_file(
     """
     origin = os.fspath(path)
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        with Path(path).open("rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+        if len(content) > MAX_FILE_BYTES:
+            raise config_error([Problem((), f"expected at most {MAX_FILE_BYTES} bytes")], origin)
+        text = content.decode()
     except OSError as error:
         raise config_error(
             [Problem((), f"cannot be read: {error.strerror or 'I/O error'}")], origin

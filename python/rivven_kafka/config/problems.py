@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self
 
+from rivven_kafka.config.limits import MOST_PROBLEMS
 from rivven_kafka.errors import ConfigError, ConfigProblem
 
 KeyPath = tuple[str | int, ...]
@@ -117,15 +118,20 @@ def config_error(
     origin: str = "",
     line_of: Callable[[KeyPath], int | None] = lambda _: None,
 ) -> ConfigError:
-    """Make the one error that lists all problems, in the order of their lines.
+    """Make the one error that lists all problems, or the first of very many, in the order of their lines.
 
     Args:
         problems: At least one.
         origin: The file or whatever else the configuration came from; may be empty.
         line_of: Gives the line (from 1) of a path in the origin, if known.
     """
+    problems = list(problems)
+    left_out = len(problems) - MOST_PROBLEMS
     found = [
-        ConfigProblem(origin, it.line or line_of(it.path), show_path(it.path), it.text) for it in problems
+        ConfigProblem(origin, it.line or line_of(it.path), show_path(it.path), it.text)
+        for it in problems[:MOST_PROBLEMS]
     ]
+    if left_out > 0:
+        found.append(ConfigProblem(origin, None, "", f"{left_out} more problems; these are the first"))
     found.sort(key=lambda problem: problem.line or 0)
     return ConfigError("\n".join(map(str, found)), problems=found)

@@ -36,6 +36,8 @@ from rivven_kafka.config.values import (
     Text,
 )
 
+_LEAST_INFLATED = 128 * MIB
+
 _NUMBERED_GROUP = re.compile(r"\\[1-9]|\(\?\([1-9]")
 
 
@@ -208,6 +210,11 @@ class KafkaSourceConfig(Model):
             rivven_timeout_ms: Longest wait for the answer to a request to Rivven (ms).
         """
         return stall_timeout_ms(self.stall_timeout_ms, self.request_timeout_ms, rivven_timeout_ms)
+
+    @property
+    def max_batch_bytes(self) -> int:
+        """Most bytes that one compressed batch may inflate to."""
+        return max(_LEAST_INFLATED, self.max_in_flight_bytes)
 
     @property
     def topic_names(self) -> tuple[str, ...]:

@@ -29,6 +29,9 @@ _CLASSES: tuple[tuple[type[BaseException], type[errors.RivvenKafkaError]], ...] 
     (kafka_errors.InvalidProducerEpochError, errors.FencedError),
     (kafka_errors.RetriableError, errors.RetriableBrokerError),
 )
+_MOST_DETAIL = 1_000
+"""Characters of an error that are told: some of it may be a broker's words, which may be many."""
+
 # How kafka-python says that no bootstrap broker answered; it has no class for that.
 _NO_BROKER = "Unable to bootstrap"
 
@@ -49,6 +52,13 @@ def _needed(error: BaseException, right: str, topic: str | None, transactional_i
         case kafka_errors.ClusterAuthorizationFailedError():
             return "IDEMPOTENT_WRITE on the cluster"
     return None
+
+
+def _plain(text: str) -> str:
+    """The beginning of a text, in one line."""
+    if len(text) > _MOST_DETAIL:
+        text = f"{text[:_MOST_DETAIL]}... ({len(text)} characters)"
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def translate(
@@ -77,7 +87,7 @@ def translate(
     """
     if isinstance(error, errors.RivvenKafkaError):
         return error
-    detail = str(error)
+    detail = _plain(str(error))
     chosen = next((ours for theirs, ours in _CLASSES if isinstance(error, theirs)), errors.BrokerError)
     if isinstance(error, kafka_errors.KafkaTimeoutError) and _NO_BROKER in detail:
         # Nothing was asked yet, so no outcome is unknown.

@@ -48,6 +48,8 @@ class Body(KafkaBytes):  # type: ignore[misc]  # kafka-python is untyped
         if self._records is None:
             return
         partitions = [partition for topic in response.responses or () for partition in topic.partitions or ()]
+        if len(partitions) != len(self._records):
+            raise KafkaProtocolError("a fetch response is not of the form that it should have")
         for partition, records in zip(partitions, self._records, strict=True):
             partition.records = records
 
@@ -58,11 +60,13 @@ class FetchResponse:
     Args:
         size: Bytes of the response.
         version: Of the response, 0 to `NEWEST`.
+        most_without_records: Most bytes that it may have besides records.
     """
 
-    def __init__(self, size: int, version: int) -> None:
+    def __init__(self, size: int, version: int, most_without_records: int) -> None:
         self._left = size
         self._version = version
+        self._most = most_without_records
         self._rest = bytearray()
         self._records: list[Bytes | None] = []
 
@@ -109,6 +113,8 @@ class FetchResponse:
 
     def _take(self, count: int) -> Pieces:
         self._spend(count)
+        if len(self._rest) + count > self._most:
+            raise KafkaProtocolError(f"a fetch response has more than {self._most} bytes besides records")
         data = yield count
         self._rest += data
         return data

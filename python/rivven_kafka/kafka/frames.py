@@ -1,7 +1,8 @@
 """Kafka's responses, put together as they arrive: every byte of a record is copied once, out of the socket.
 
 kafka-python reads 4 KiB at a time and copies each byte seven times more before a record is decoded. Here what
-is large goes straight from the socket to where it stays.
+is large goes straight from the socket to where it stays. Memory follows the bytes that have come, not the
+lengths that they claim.
 """
 
 from __future__ import annotations
@@ -10,16 +11,22 @@ import struct
 from io import BytesIO
 from typing import Any
 
+from kafka.errors import InvalidReceiveError
 from kafka.protocol.parser import KafkaProtocol
 
+from rivven_kafka.kafka.answers import RECORDLESS_SHARE, decode
 from rivven_kafka.kafka.buffers import Buffers
 from rivven_kafka.kafka.fetch_response import FETCH, NEWEST, Body, Bytes, FetchResponse, Pieces
 
 _STAGE_BYTES = 64 * 1024
 _DIRECT_BYTES = 8 * 1024
 """From this size on, a field is read straight into its own buffer."""
-_POOLED_BYTES = 256 * 1024
-"""From this size on, into one that was used before."""
+_LEAST_POOLED_BYTES = 256 * 1024
+_MOST_POOLED_BYTES = 16 * 1024 * 1024
+"""From this size on, and up to this one, into a buffer that was used before."""
+
+_FIRST_BYTES = 1024 * 1024
+"""Of a larger one, which doubles as it fills."""
 
 _INT = struct.Struct(">i")
 
@@ -28,11 +35,13 @@ class Frames:
     """Puts responses together.
 
     Args:
-        parser: Knows which responses are expected, and decodes them.
+        parser: Knows which responses are expected.
     """
 
     def __init__(self, parser: KafkaProtocol) -> None:
         self._parser = parser
+        self._most_bytes = parser._max_frame_size
+        self._most_without_records = self._most_bytes // RECORDLESS_SHARE
         self._stage = memoryview(bytearray(_STAGE_BYTES))
         self._start = self._end = 0
         self._own: BytesIO | None = None
@@ -47,7 +56,7 @@ class Frames:
 
     @property
     def missing(self) -> int:
-        """Bytes that are still to come for the field being read; 0 where it is a small one."""
+        """Bytes for which there is room in the buffer of the field being read; 0 where it is a small one."""
         return len(self._view) - self._filled if self._own is not None else 0
 
     def room(self) -> memoryview:
@@ -74,6 +83,9 @@ class Frames:
             self._filled += count
             if self._filled < len(self._view):
                 return []
+            if self._filled < self._wanted:
+                self._grow()
+                return []
             own, self._own = self._own, None
             # Without a view of it, the buffer becomes the value as it is.
             self._view.release()
@@ -93,19 +105,30 @@ class Frames:
         return bodies
 
     def _open(self, there: int) -> None:
-        if self._wanted >= _POOLED_BYTES:
-            own = self._buffers.take(self._wanted)
+        self._filled = there
+        if _is_pooled(self._wanted):
+            self._own = self._buffers.take(self._wanted)
+            self._view = self._own.getbuffer()[: self._wanted]
         else:
-            own = BytesIO()
-            own.seek(self._wanted - 1)
-            own.write(b"\0")
-        self._own, self._view, self._filled = own, own.getbuffer()[: self._wanted], there
+            self._own = BytesIO()
+            self._resize(min(self._wanted, max(_FIRST_BYTES, there)))
         self._view[:there] = self._stage[self._start : self._end]
         self._start = self._end = 0
 
+    def _grow(self) -> None:
+        # Under an exported view it could not be moved.
+        self._view.release()
+        self._resize(min(self._wanted, 2 * self._filled))
+
+    def _resize(self, size: int) -> None:
+        assert self._own is not None
+        self._own.seek(size - 1)
+        self._own.write(b"\0")
+        self._view = self._own.getbuffer()
+
     def _value(self, own: BytesIO) -> Bytes:
         value = own.getvalue()
-        if self._filled < _POOLED_BYTES:
+        if not _is_pooled(self._filled):
             return value
         self._buffers.keep(value)
         return memoryview(value)[: self._filled]
@@ -113,12 +136,22 @@ class Frames:
     def _read(self) -> Pieces:
         while True:
             (size,) = _INT.unpack((yield 4))
-            self._parser._validate_frame_size(size)
+            if not 0 <= size <= self._most_bytes:
+                raise InvalidReceiveError(
+                    f"a frame length of {size} bytes: expected at most receive_message_max_bytes "
+                    f"({self._most_bytes})"
+                )
             expected = self._parser.in_flight_requests
             header: Any = expected[self._complete] if self._complete < len(expected) else None
             # One of SASL's early days carries no api key.
             if getattr(header, "request_api_key", None) == FETCH and header.request_api_version <= NEWEST:
-                body = yield from FetchResponse(size, header.request_api_version).read()
+                version = header.request_api_version
+                body = yield from FetchResponse(size, version, self._most_without_records).read()
+            elif size > self._most_without_records:
+                raise InvalidReceiveError(
+                    f"an answer without records of {size} bytes: expected at most a twelfth of "
+                    f"receive_message_max_bytes ({self._most_without_records})"
+                )
             else:
                 body = Body((yield size))
             self._bodies.append(body)
@@ -129,7 +162,11 @@ class Frames:
         decoded = []
         for body in bodies:
             self._complete -= 1
-            correlation_id, response = self._parser._process_response(body)
+            correlation_id, response = decode(self._parser, body, self._most_without_records)
             body.complete(response)
             decoded.append((correlation_id, response))
         return decoded
+
+
+def _is_pooled(size: int) -> bool:
+    return _LEAST_POOLED_BYTES <= size <= _MOST_POOLED_BYTES

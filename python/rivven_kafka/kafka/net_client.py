@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import re
 import selectors
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from kafka.errors import KafkaConfigurationError
+from kafka.errors import KafkaConfigurationError, KafkaConnectionError, KafkaProtocolError
 from kafka.net.compat import KafkaNetClient
+from kafka.net.inet import create_connection
 from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector, Task
+from kafka.net.transport import KafkaSSLTransport, KafkaTCPTransport
 
 from rivven_kafka.config.kafka_options import CONSUMER, PRODUCER
 from rivven_kafka.errors import ConfigError
 from rivven_kafka.kafka.reading import read_in_bulk
 from rivven_kafka.kafka.usable import require_usable
+
+RECEIVE_BYTES = 100_000_000
+"""Most bytes of one answer, where `receive_message_max_bytes` says nothing else."""
 
 
 def net_client(options: Mapping[str, Any]) -> KafkaNetClient:
@@ -30,6 +36,8 @@ def net_client(options: Mapping[str, Any]) -> KafkaNetClient:
     """
     require_usable(options)
     with refusals(options):
+        # kafka-python has 1 MB for producers, and 100 MB for the others.
+        options = {"receive_message_max_bytes": RECEIVE_BYTES, **options}
         net = _Selector(**options)
         connections = _Connections(net, **options)
         # kafka-python 3.0 takes the option and does not heed it: a Kafka that makes topics by itself would
@@ -57,13 +65,54 @@ class _Connections(KafkaConnectionManager):  # type: ignore[misc]  # kafka-pytho
     """Reads in bulk, and waits longer and longer before it connects again, whatever did not work.
 
     kafka-python takes a broker whose port accepts a connection for well, so it tries again at once, thousands
-    of times a second, where a proxy stands before a broker that is away.
+    of times a second, where a proxy stands before a broker that is away. It does so too where a broker sends
+    what is no answer, and it waits for the end of a TLS handshake for ever.
     """
 
     async def _build_transport(self, node: Any, timeout_at: float | None = None) -> Any:
-        transport = await super()._build_transport(node, timeout_at)
+        sock = await create_connection(
+            self._net,
+            node.host,
+            node.port,
+            self.config["socket_options"],
+            proxy_url=self.config["proxy_url"],
+            timeout_at=timeout_at,
+        )
+        transport = None
+        try:
+            if self.ssl_enabled:
+                options = {name: value for name, value in self.config.items() if name.startswith("ssl_")}
+                transport = KafkaSSLTransport(self._net, sock, host=node.host, **options)
+                await self._shake_hands(transport, timeout_at)
+            else:
+                transport = KafkaTCPTransport(self._net, sock, host=node.host)
+        except Exception as error:
+            (sock if transport is None else transport._sock).close()
+            raise KafkaConnectionError(f"Handshake failed: {error}") from error
         read_in_bulk(transport)
         return transport
+
+    async def _shake_hands(self, transport: KafkaSSLTransport, timeout_at: float | None) -> None:
+        while True:
+            try:
+                transport._sock.do_handshake()
+                return
+            except ssl.SSLWantReadError:
+                await self._net.wait_read(transport._sock, timeout_at=timeout_at)
+            except ssl.SSLWantWriteError:
+                await self._net.wait_write(transport._sock, timeout_at=timeout_at)
+
+    def get_connection(self, node_id: Any, *arguments: Any, **options: Any) -> Any:
+        """The connection to a broker, made if there is none; a while after one that made no sense."""
+        known = self._conns.get(node_id)
+        connection = super().get_connection(node_id, *arguments, **options)
+        if connection is not known:
+            connection.close_future.add_errback(self._note_end, node_id)
+        return connection
+
+    def _note_end(self, node_id: Any, error: BaseException) -> None:
+        if isinstance(error, KafkaProtocolError) and not self.closed:
+            self.update_backoff(node_id)
 
     async def _connect(
         self,

@@ -21,6 +21,9 @@ _WAKE_BYTES = 256 * 1024
 _TURN_BYTES = 4 * 1024 * 1024
 """After this much the loop looks after its other tasks."""
 
+_TURN_S = 0.1
+"""And after this long, where every byte is a field of its own."""
+
 
 def read_in_bulk(transport: Any) -> None:
     """Lets a transport of kafka-python read with `Frames`; to be called before anything is read."""
@@ -70,10 +73,10 @@ class _Reading:
         """Reads what is there; returns the responses that are complete, and why it cannot go on."""
         sock = self._transport._sock
         bodies: list[Any] = []
-        left = _TURN_BYTES
+        left, end = _TURN_BYTES, time.monotonic() + _TURN_S
         try:
             # What OpenSSL has decrypted already would not make the socket readable again.
-            while left > 0 or self._pending():
+            while (left > 0 and time.monotonic() < end) or self._pending():
                 # No name for the room: a view that lives on would make the frames copy what is in it.
                 count = sock.recv_into(frames.room())
                 if count == 0:

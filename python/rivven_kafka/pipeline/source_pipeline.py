@@ -97,7 +97,9 @@ class SourcePipeline(Pipeline):
 
     def _run(self, stop: threading.Event) -> None:
         self._begin()
-        consumer = BlockConsumer(consumer_options(self._config, self.name))
+        consumer = BlockConsumer(
+            consumer_options(self._config, self.name), max_batch_bytes=self._config.max_batch_bytes
+        )
         try:
             self._consumer = consumer
             self._open(consumer)

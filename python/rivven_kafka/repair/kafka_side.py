@@ -19,7 +19,10 @@ Place = tuple[str, int]
 
 
 def read_between(
-    options: Mapping[str, Any], bounds: Mapping[Place, tuple[int, int]], timeout_s: float
+    options: Mapping[str, Any],
+    bounds: Mapping[Place, tuple[int, int]],
+    timeout_s: float,
+    max_batch_bytes: int,
 ) -> Iterator[RecordBlock]:
     """The records of partitions from one offset to another (exclusive); in order within each partition.
 
@@ -27,6 +30,7 @@ def read_between(
         options: Options of the source's consumer.
         bounds: First offset and end of each partition.
         timeout_s: Longest time without any progress (s).
+        max_batch_bytes: Most bytes that one compressed batch may inflate to.
 
     Raises:
         TimeoutExpired: There was no progress for `timeout_s`.
@@ -35,7 +39,9 @@ def read_between(
     left = {place: start for place, (start, end) in bounds.items() if start < end}
     if not left:
         return
-    consumer = BlockConsumer({**options, "group_id": None, "auto_offset_reset": "earliest"})
+    consumer = BlockConsumer(
+        {**options, "group_id": None, "auto_offset_reset": "earliest"}, max_batch_bytes=max_batch_bytes
+    )
     try:
         consumer.assign([(topic, partition, at) for (topic, partition), at in left.items()])
         deadline = time.monotonic() + timeout_s

@@ -165,7 +165,7 @@ class _Repair:
         total = sum(end - start for start, end in bounds.values())
         firsts = {place: self._first_copied(index, place) for place in places}
         done = 0
-        for block in read_between(options, bounds, timeout_s):
+        for block in read_between(options, bounds, timeout_s, self._entry.config.max_batch_bytes):
             place = block.topic, block.partition
             report, state = reports[place], self._states[place]
             report.records += len(block)

@@ -1,0 +1,184 @@
+"""A Kafka that lies: the process neither ends, hangs nor swells, says what was wrong, and goes on when it may.
+
+The resident set may grow by `GROWTH`, which docs/security.md promises.
+"""
+
+import socket
+import time
+from contextlib import closing
+
+import pytest
+from rivven_kafka.kafka.net_client import net_client
+
+from tests.support import hostile
+from tests.support.connector import Connector, source_file, wait_until
+from tests.support.kafka_tap import ApiKey
+from tests.support.numbered import Arrivals, fill_kafka, numbered, rivven_ends, rivven_values
+from tests.support.topics import TopicWriter
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
+
+GROWTH = 256 * hostile.MIB
+TIMEOUT_MS = 2_000
+OPTIONS = {
+    "request_timeout_ms": TIMEOUT_MS,
+    "session_timeout_ms": 6_000,
+    "heartbeat_interval_ms": 500,
+    "empty_poll_delay_ms": 20,
+    "auto_commit_interval_ms": 200,
+    "kafka_options": {"metadata_max_age_ms": 300, "fetch_max_wait_ms": 200},
+}
+FRAMES = {
+    "a vast length": (hostile.length(2**31 - 1), "a frame length of 2147483647 bytes"),
+    "a negative length": (hostile.length(-5), "a frame length of -5 bytes"),
+    "half an answer": (hostile.cut, "timed out"),
+    "a byte per second": (hostile.trickle, "timed out"),
+    "garbage": (hostile.garbage, "Connection lost: "),
+    "another id": (hostile.other_id(0), "answer 2130706439 came to request"),
+}
+METADATA = {
+    "countless brokers": (hostile.countless_brokers, "it claims a list of 2147483647 items in 0 bytes"),
+    "many brokers": (hostile.many_brokers, "it is made of more than"),
+    "many tagged fields": (hostile.many_tags, "it is made of more than"),
+    "an endless number": (hostile.endless_number, "it holds a number of more than 32 bits"),
+    "too many bytes": (hostile.oversized, "an answer without records of "),
+    "a text beyond the end": (hostile.broken_text, "its bytes make no sense"),
+}
+
+
+class Journey:
+    """A source on its way through the tap to rivvend, and how far it should be."""
+
+    def __init__(self, tapped, rivven, topic, directory, **options):
+        self.topic, self.written = topic, 0
+        self._kafka, self._rivven = tapped, rivven
+        fill_kafka(tapped.bootstrap, topic, 1, 0)
+        options = OPTIONS | options
+        config = source_file(tapped.tap.address, rivven.bootstrap, topic, topic, f"g-{topic}", **options)
+        config["broker"]["request_timeout_ms"] = TIMEOUT_MS
+        self.connector = Connector(directory, config)
+
+    def write(self, count=20):
+        with TopicWriter(self._kafka.bootstrap, self.topic, 1) as writer:
+            writer.write(0, numbered(0, range(self.written, self.written + count)))
+        self.written += count
+
+    def arrive(self):
+        wait_until(
+            lambda: rivven_ends(self._rivven, self.topic, 1) >= [self.written], 30, self.connector.log_tail
+        )
+
+    def endure(self, api, lie, said, times=1, until_said=False):
+        """Goes through a lie, told so many times, or until it is found out; returns what was logged of it."""
+        assert self.connector.running
+        before = len(self.connector.log())
+
+        def log():
+            return self.connector.log()[before:]
+
+        with hostile.Peak(self.connector) as peak:
+            with self._kafka.tap.fault(api, lie, None if until_said else times) as fault:
+                self.write()
+                wait_until(lambda: len(fault.hits) >= times, 10, self.connector.log_tail)
+                begin = time.monotonic()
+                wait_until(lambda: said in log(), 25, self.connector.log_tail)
+            self.write()
+            self.arrive()
+        print(
+            f"{peak.before >> 20} MiB before, {peak.growth >> 20} MiB more, {time.monotonic() - begin:.1f} s"
+        )
+        assert self.connector.running
+        assert peak.growth < GROWTH
+        return log()
+
+    def check(self):
+        """Everything is there; what was on its way may be there twice."""
+        Arrivals.of(rivven_values(self._rivven, self.topic, 1), 1, self.written).check(self.written)
+
+
+@pytest.fixture
+def journey(tapped, rivven, topic_name, tmp_path):
+    made = Journey(tapped, rivven, topic_name(), tmp_path, stall_timeout_ms=3_000)
+    with made.connector:
+        made.write()
+        made.arrive()
+        yield made
+        made.check()
+        assert made.connector.stop() == 0
+
+
+@pytest.fixture(scope="module")
+def steady(kafka, rivven, tmp_path_factory):
+    """One source for all lies that end a connection and no more."""
+    made = Journey(kafka, rivven, f"hostile-{time.time_ns()}", tmp_path_factory.mktemp("steady"))
+    with made.connector:
+        made.write()
+        made.arrive()
+        yield made
+        made.check()
+        assert "restart in" not in made.connector.log()
+        assert made.connector.stop() == 0
+
+
+@pytest.mark.parametrize("lie", FRAMES)
+def test_a_frame_that_is_none(steady, lie):
+    action, said = FRAMES[lie]
+    log = steady.endure(ApiKey.Fetch, action, said)
+    assert len(log) < 20_000, "neither the bytes nor the errors fill the log"
+
+
+@pytest.mark.parametrize("lie", METADATA)
+def test_metadata_that_make_no_sense(steady, lie):
+    action, said = METADATA[lie]
+    log = steady.endure(ApiKey.Metadata, action, said, times=2)
+    assert len(log) < 20_000, "neither the bytes nor the errors fill the log"
+
+
+def test_metadata_that_lead_nowhere(journey):
+    """Hundreds of brokers that are none take the place of the one that is: only a restart leads back to it."""
+    journey.endure(ApiKey.Metadata, hostile.ever_new_brokers(), "stopped: no progress for")
+
+
+@pytest.mark.timeout(120)
+def test_answers_of_every_kind_with_bytes_that_are_changed(journey):
+    """Not those that say where to read: changed, they are other positions, and believed."""
+    kinds = [ApiKey.Heartbeat, ApiKey.OffsetCommit, ApiKey.Fetch, ApiKey.Metadata]
+    for seed, kind in enumerate(kinds):
+        journey.endure(kind, hostile.damage(seed), "", times=5 if kind is not ApiKey.Metadata else 2)
+
+
+@pytest.mark.parametrize("codec", hostile.BOMBS)
+def test_a_batch_that_inflates_without_end(journey, codec):
+    number, make = hostile.BOMBS[codec]
+    bomb = make()
+    log = journey.endure(
+        ApiKey.Fetch, hostile.records(number, bomb, 10), "inflates beyond the limit", until_said=True
+    )
+    assert f"stopped: {codec} data inflates beyond the limit of 134217728 bytes" in log
+    assert f"[{journey.topic}:0@20]" in log
+
+
+def test_a_batch_that_claims_two_billion_records(journey):
+    lie = hostile.records(0, bytes(100), 2**31 - 1)
+    log = journey.endure(ApiKey.Fetch, lie, "claims 2147483647 records in 100 bytes", until_said=True)
+    assert f"[{journey.topic}:0@20]" in log
+
+
+def test_a_tls_handshake_that_never_ends():
+    """A broker that has been well before: its connection is given up, and can be made again."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        options = {
+            "bootstrap_servers": [f"127.0.0.1:{server.getsockname()[1]}"],
+            "security_protocol": "SSL",
+            "socket_connection_setup_timeout_ms": 500,
+        }
+        with closing(net_client(options)) as client:
+            manager = client._manager
+            [node] = manager.cluster.bootstrap_brokers()
+            manager._net.start()
+            made = []
+            manager._net.call_soon_threadsafe(lambda: made.append(manager.get_connection(node.node_id)))
+            wait_until(lambda: made and made[0].close_future.is_done, 10)
+            [connection] = made
+            assert "Handshake failed" in str(connection.close_future.exception)
+            assert node.node_id not in manager._conns
