@@ -6,17 +6,25 @@ import re
 import selectors
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
-from kafka.errors import KafkaConfigurationError
+from kafka.errors import BrokerResponseError, KafkaConfigurationError, KafkaTimeoutError
 from kafka.net.compat import KafkaNetClient
 from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector, Task
 
 from rivven_kafka.config.kafka_options import CONSUMER, PRODUCER
-from rivven_kafka.errors import ConfigError
+from rivven_kafka.errors import AuthenticationError, ConfigError, RivvenKafkaError
 from rivven_kafka.kafka.reading import read_in_bulk
+from rivven_kafka.kafka.refusal import reason
+from rivven_kafka.kafka.transport import open_transport
 from rivven_kafka.kafka.usable import require_usable
+
+_AT_ONCE = 2
+"""Attempts to connect after which it is worth to look for the reason."""
+
+_REFUSALS = 2
+"""Refusals in a row that are taken for the last word: a broker that starts may not know its users yet."""
 
 
 def net_client(options: Mapping[str, Any]) -> KafkaNetClient:
@@ -53,15 +61,40 @@ class _Selector(NetworkSelector):  # type: ignore[misc]  # kafka-python is untyp
             self._selector.register(fileobj, event, both)
 
 
+class NotAtOnceError(KafkaTimeoutError):  # type: ignore[misc]  # kafka-python is untyped
+    """The first attempts have failed, and it was asked for no more of them."""
+
+
 class _Connections(KafkaConnectionManager):  # type: ignore[misc]  # kafka-python is untyped
     """Reads in bulk, and waits longer and longer before it connects again, whatever did not work.
 
     kafka-python takes a broker whose port accepts a connection for well, so it tries again at once, thousands
-    of times a second, where a proxy stands before a broker that is away.
+    of times a second, where a proxy stands before a broker that is away. It also forgets why it was refused.
+
+    Attributes:
+        at_once: Whether to raise `NotAtOnceError` after a few attempts, instead of trying until the time to
+            connect is over.
     """
 
+    def __init__(self, net: Any, **configs: Any) -> None:
+        self.at_once = False
+        self._failed = 0
+        self._refused: dict[Any, tuple[int, AuthenticationError]] = {}
+        super().__init__(net, **configs)
+
+    @property
+    def refusal(self) -> AuthenticationError | None:
+        """Why a broker of the cluster does not let us in, time and again; None as long as none does so."""
+        return next((error for count, error in self._refused.values() if count >= _REFUSALS), None)
+
+    def get_connection(self, node_id: Any, *arguments: Any, **options: Any) -> Any:
+        """A connection to that broker, made if there is none."""
+        if self.at_once and self._failed >= _AT_ONCE and node_id not in self._conns:
+            raise NotAtOnceError("no connection at once")
+        return super().get_connection(node_id, *arguments, **options)
+
     async def _build_transport(self, node: Any, timeout_at: float | None = None) -> Any:
-        transport = await super()._build_transport(node, timeout_at)
+        transport = await open_transport(self._net, self.config, node.host, node.port, timeout_at)
         read_in_bulk(transport)
         return transport
 
@@ -73,7 +106,9 @@ class _Connections(KafkaConnectionManager):  # type: ignore[misc]  # kafka-pytho
         timeout_at: float | None = None,
     ) -> None:
         before = self._backoff.get(node.node_id)
+        kept = _keep_refusal(conn)
         await super()._connect(node, conn, reset_backoff_on_connect=False, timeout_at=timeout_at)
+        self._judge(node, conn, kept)
         if not reset_backoff_on_connect:
             # The caller counts.
             return
@@ -81,6 +116,39 @@ class _Connections(KafkaConnectionManager):  # type: ignore[misc]  # kafka-pytho
             self.reset_backoff(node.node_id)
         elif self._backoff.get(node.node_id) == before and not self.closed:
             self.update_backoff(node.node_id)
+
+    def _judge(self, node: Any, conn: Any, kept: list[BaseException]) -> None:
+        """Notes whether the broker has let us in, and whether another attempt is of any use."""
+        # One that lets us in and closes the connection afterwards counts as well.
+        self._failed += 1
+        if conn.connected:
+            self._refused.pop(node.node_id, None)
+            return
+        error = kept[-1] if kept else conn.init_future.exception
+        if error is None or self.closed:
+            return
+        found = reason(error, self.config)
+        if found.final:
+            self._failed = _AT_ONCE
+            count, _ = self._refused.get(node.node_id, (0, None))
+            refused = found.error(f"{node.host}:{node.port}")
+            self._refused[node.node_id] = (count + 1, cast(AuthenticationError, refused))
+
+
+def _keep_refusal(conn: Any) -> list[BaseException]:
+    """Lets a connection note why a login failed: that may come up after the end of the connection."""
+    kept: list[BaseException] = []
+    log_in = conn._sasl_authenticate
+
+    async def noting(timeout_at: float | None = None) -> None:
+        try:
+            await log_in(timeout_at)
+        except (BrokerResponseError, RivvenKafkaError) as error:
+            kept.append(error)
+            raise
+
+    conn._sasl_authenticate = noting
+    return kept
 
 
 @contextmanager
