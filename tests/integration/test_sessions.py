@@ -6,6 +6,7 @@ import re
 import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from rivven_kafka import KafkaSink, KafkaSource, SourceEvent
@@ -163,12 +164,20 @@ def test_an_endpoint_that_is_away_is_a_warning_while_the_token_is_good(broker, i
             wait_until(lambda: "the token at hand is good for" in caplog.text, LIFETIME_S)
             assert "HTTP status 503 (temporarily_unavailable)" in caplog.text
             assert sink.write([SourceEvent("t", b"2", timestamp_ms=NOW)]).ok
-            wait_until(lambda: "the token at hand has expired" in caplog.text, 2 * LIFETIME_S)
+            # The sink's session ends as well, and what it is given then has to wait.
+            wait_until(lambda: "re-authentication failed" in caplog.text, 2 * LIFETIME_S)
+            assert "the token at hand has expired" in caplog.text
+            with ThreadPoolExecutor(1) as pool:
+                late = pool.submit(sink.write, [SourceEvent("t", b"3", timestamp_ms=NOW)])
+                time.sleep(0.5)
+                assert not late.done()
+                # With pauses, whoever asks.
+                assert issuer.requests - asked < 10
+                issuer.refuse = None
+                assert late.result(30).ok
         finally:
             issuer.refuse = None
-        # With pauses, whoever asks.
-        assert issuer.requests - asked < 10
-        assert sink.write([SourceEvent("t", b"3", timestamp_ms=NOW)]).ok
+    assert [row.value for row in read_topic(broker.bootstrap, name)[0]] == [b"1", b"2", b"3"]
     assert SECRET not in caplog.text
     assert "eyJ" not in caplog.text
 

@@ -8,7 +8,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
 
-from kafka.errors import BrokerResponseError, KafkaConfigurationError, KafkaTimeoutError
+from kafka.errors import (
+    BrokerResponseError,
+    KafkaConfigurationError,
+    KafkaConnectionError,
+    KafkaTimeoutError,
+)
 from kafka.net.compat import KafkaNetClient
 from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector, Task
@@ -143,9 +148,13 @@ def _keep_refusal(conn: Any) -> list[BaseException]:
     async def noting(timeout_at: float | None = None) -> None:
         try:
             await log_in(timeout_at)
-        except (BrokerResponseError, RivvenKafkaError) as error:
+        except BrokerResponseError as error:
             kept.append(error)
             raise
+        except RivvenKafkaError as error:
+            # There is no token. For what is under way it is the end of a connection, as any other.
+            kept.append(error)
+            raise KafkaConnectionError(str(error)) from error
 
     conn._sasl_authenticate = noting
     return kept

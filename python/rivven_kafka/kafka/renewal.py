@@ -26,7 +26,7 @@ _RENEW_AT = (0.7, 0.8)
 _GOOD_UNTIL = 0.98
 """A token on its way to the broker must not expire there."""
 
-_AGAIN_S = (0.5, 30.0)
+_AGAIN_S = (0.5, 10.0)
 """Pause after an endpoint did not hand out a token: the shortest and the longest."""
 
 
