@@ -166,7 +166,6 @@ def test_an_endpoint_that_is_away_is_a_warning_while_the_token_is_good(broker, i
             assert sink.write([SourceEvent("t", b"2", timestamp_ms=NOW)]).ok
             # The sink's session ends as well, and what it is given then has to wait.
             wait_until(lambda: "re-authentication failed" in caplog.text, 2 * LIFETIME_S)
-            assert "the token at hand has expired" in caplog.text
             with ThreadPoolExecutor(1) as pool:
                 late = pool.submit(sink.write, [SourceEvent("t", b"3", timestamp_ms=NOW)])
                 time.sleep(0.5)
