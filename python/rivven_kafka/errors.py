@@ -204,7 +204,10 @@ class TransactionError(BrokerError):
 
 
 class AuthenticationError(BrokerError):
-    """The broker does not accept the credentials, or wants some."""
+    """Client and broker do not accept each other: credentials, certificates or security protocol.
+
+    Another attempt fails too, as long as nobody changes anything.
+    """
 
 
 class AuthorizationError(BrokerError):

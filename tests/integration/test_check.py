@@ -141,33 +141,6 @@ def test_a_wrong_password_is_not_taken_for_a_broker_that_is_away(secured, creden
         assert not caught.value.retriable
 
 
-def test_another_protocol_than_the_listener_s(secured):
-    for brokers, credentials, reason in (
-        (
-            secured.sasl,
-            None,
-            "closed the connection without an answer, as a listener that expects TLS or SASL",
-        ),
-        (secured.tls, None, "as a listener that expects TLS does"),
-        (secured.tls, READER, "as a listener that expects TLS does"),
-        (secured.bootstrap, READER, "expects no login: got security.protocol SASL_PLAINTEXT"),
-    ):
-        checks = checked(source(brokers, credentials))
-        assert statuses(checks) == ["ok", "ok", "failed", "skipped", "skipped"]
-        assert checks["authentication"].detail.startswith(f"{brokers}: ")
-        assert reason in checks["authentication"].detail
-    scram = login(*READER) | {"sasl_mechanism": "SCRAM-SHA-256"}
-    checks = checked(source(secured.sasl, security=scram))
-    assert "does not offer the configured security.sasl_mechanism" in checks["authentication"].detail
-
-
-def test_a_certificate_that_nobody_vouches_for(secured):
-    checks = checked(source(secured.tls, security={"protocol": "SSL"}))
-    assert statuses(checks) == ["ok", "ok", "failed", "skipped", "skipped"]
-    assert "the TLS handshake failed" in checks["authentication"].detail
-    assert "CERTIFICATE_VERIFY_FAILED" in checks["authentication"].detail
-
-
 @pytest.mark.parametrize("option", ["ssl_ca_cert", "ssl_client_cert", "ssl_client_key"])
 @pytest.mark.parametrize("content", [None, "no certificate"])
 def test_certificate_files_are_read_before_anything_else(secured, tmp_path, option, content):

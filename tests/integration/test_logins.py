@@ -1,113 +1,339 @@
-"""Every protocol and SASL mechanism against a real Kafka: all clients log in, and only with the right secret."""
+"""Every listener of Kafka and every way to log in, for each kind of client, with the right secret and with wrong ones.
 
+`pytest --collect-only -q` prints the matrix.
+"""
+
+import re
 import time
+import uuid
+from contextlib import closing
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from kafka.errors import KafkaConnectionError
 from rivven_kafka import KafkaSink, KafkaSource, SourceEvent
+from rivven_kafka.config import SecurityConfig
 from rivven_kafka.errors import AuthenticationError
+from rivven_kafka.kafka import connection_options
+from rivven_kafka.kafka.net_client import net_client
 
 from tests.support.login_kafka import KEY_PASSWORD, LoginKafka, unsigned_token
-from tests.support.topics import create_topic
+from tests.support.socks5 import Socks5
+from tests.support.token_issuer import CLIENT, SCOPE, SECRET, TokenIssuer
+from tests.support.topics import Row, create_topic, fill
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
 USER, PASSWORD, WRONG = "bridge", "bridge-secret", "wrong-secret"
-MECHANISMS = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"]
+TIMEOUT_MS = 30_000
+AT_ONCE_S = 10
+"""Far less than the timeout, and enough for a busy machine."""
 # Kafka deletes records that are a week old, by their own timestamp.
 NOW = int(time.time() * 1000)
+TOPIC = "logins"
 
 
 @pytest.fixture(scope="module")
-def broker():
-    with LoginKafka({USER: PASSWORD}) as broker:
+def issuer(tmp_path_factory):
+    with TokenIssuer(tmp_path_factory.mktemp("issuer")) as issuer:
+        yield issuer
+
+
+@pytest.fixture(scope="module")
+def broker(issuer):
+    with LoginKafka({USER: PASSWORD}, issuer) as broker:
         broker.add_scram_user(USER, PASSWORD)
+        create_topic(broker.bootstrap, TOPIC, 1)
+        fill(broker.bootstrap, TOPIC, {0: [Row(NOW, None, b"there", [])]})
         yield broker
 
 
-def credentials(mechanism, right=True):
-    if mechanism == "OAUTHBEARER":
-        return {"oauth_token": unsigned_token(USER, 3600 if right else -30)}
-    return {"sasl_username": USER, "sasl_password": PASSWORD if right else WRONG}
+@pytest.fixture(autouse=True)
+def long_lived_tokens(issuer):
+    issuer.lifetime_s, issuer.refuse = 3600, None
 
 
-def clients(address, topic, security, timeout_ms=10_000):
-    options = {"brokers": address, "topic": topic, "security": security, "request_timeout_ms": timeout_ms}
-    return KafkaSource(**options, consumer_group=f"g-{topic}"), KafkaSink(**options)
+def tls(broker, **options):
+    return {"protocol": "SSL", "ssl_ca_cert": str(broker.certificate), **options}
 
 
-def assert_admitted(address, topic, security):
-    """Producer, consumer and admin client do their work."""
-    reader, writer = clients(address, topic, security)
-    assert writer.check().ok
-    with writer:
-        assert writer.write([SourceEvent("t", b"v", timestamp_ms=NOW)]).ok
-    assert reader.check().ok
-    assert topic in [stream.name for stream in reader.discover()]
-    with reader.read() as events:
-        assert next(events).value == b"v"
-    return reader.check()
+def by_password(mechanism, password=PASSWORD):
+    return {"sasl_mechanism": mechanism, "sasl_username": USER, "sasl_password": password}
 
 
-def assert_refused(address, topic, security):
-    for connector in clients(address, topic, security):
-        checks = {check.name: check for check in connector.check().checks}
-        assert checks["connectivity"].ok
-        assert checks["authentication"].status == "failed"
+def bearer(**options):
+    return {"sasl_mechanism": "OAUTHBEARER", **options}
 
 
-def assert_read_refused(address, topic, security):
-    """Beside the check, a reader says so, and keeps the secret to itself."""
-    reader, _ = clients(address, topic, security, 2_000)
-    with pytest.raises(AuthenticationError) as caught:
-        reader.read()
+def endpoint(issuer, secret=SECRET):
+    options = {"client_id": CLIENT, "client_secret": secret, "scope": SCOPE}
+    return bearer(oauth={"token_endpoint_url": issuer.token_url, **options})
+
+
+def in_file(broker, token):
+    path = broker.directory / "token"
+    path.write_text(token + "\n")
+    return bearer(oauth={"token_file": str(path)})
+
+
+def pair(certificate, key, **options):
+    return {"ssl_client_cert": str(certificate), "ssl_client_key": str(key), **options}
+
+
+LOGINS = {
+    "PLAIN": lambda b, i: by_password("PLAIN"),
+    "SCRAM-SHA-256": lambda b, i: by_password("SCRAM-SHA-256"),
+    "SCRAM-SHA-512": lambda b, i: by_password("SCRAM-SHA-512"),
+    "OAUTHBEARER token": lambda b, i: bearer(oauth_token=unsigned_token(USER)),
+    "OAUTHBEARER signed token": lambda b, i: bearer(oauth_token=i.token()),
+    "OAUTHBEARER token file": lambda b, i: in_file(b, i.token()),
+    "OAUTHBEARER endpoint": lambda b, i: endpoint(i),
+}
+REFUSED = {
+    "PLAIN, wrong password": lambda b, i: by_password("PLAIN", WRONG),
+    "SCRAM-SHA-256, wrong password": lambda b, i: by_password("SCRAM-SHA-256", WRONG),
+    "SCRAM-SHA-512, wrong password": lambda b, i: by_password("SCRAM-SHA-512", WRONG),
+    "OAUTHBEARER, expired token": lambda b, i: bearer(oauth_token=unsigned_token(USER, -30)),
+    "OAUTHBEARER, expired signed token": lambda b, i: bearer(oauth_token=i.token(-5)),
+    "OAUTHBEARER, signed token of a stranger": lambda b, i: bearer(oauth_token=i.token(key=b.stranger[1])),
+    "OAUTHBEARER, token for another audience": lambda b, i: in_file(b, i.token(aud="others")),
+}
+CREDENTIALS = "does not accept the credentials"
+
+
+def sasl_cases(logins, expected):
+    """Each of `logins` with and without TLS, at the listener that can judge it."""
+    for name, login in logins.items():
+        signed = "signed" in name or "file" in name or "endpoint" in name or "audience" in name
+        plain, secure = ("PLAINOIDC", "OIDC") if signed else ("PLAINLOGIN", "LOGIN")
+        yield (
+            f"SASL_PLAINTEXT {name}",
+            plain,
+            lambda b, i, login=login: {"protocol": "SASL_PLAINTEXT", **login(b, i)},
+            expected,
+        )
+        yield (
+            f"SASL_SSL {name}",
+            secure,
+            lambda b, i, login=login: {**tls(b), "protocol": "SASL_SSL", **login(b, i)},
+            expected,
+        )
+
+
+def mutual(b, **options):
+    return tls(b, **pair(b.certificate, b.private_key), **options)
+
+
+def encrypted(b):
+    return tls(b, **pair(b.certificate, b.encrypted_key, ssl_key_password=KEY_PASSWORD))
+
+
+def expects(protocol):
+    return f"security.protocol .*, expected {protocol}$"
+
+
+# What is tried, the listener, the security section, and what the error says: nothing if it works.
+GOOD = [
+    ("PLAINTEXT", None, lambda b, i: {}, None),
+    ("SSL", "TLS", lambda b, i: tls(b), None),
+    ("SSL client certificate", "MUTUAL", lambda b, i: mutual(b), None),
+    ("SSL client certificate, encrypted key", "MUTUAL", lambda b, i: encrypted(b), None),
+    *sasl_cases(LOGINS, None),
+]
+BAD = [
+    *sasl_cases(REFUSED, CREDENTIALS),
+    ("PLAINTEXT at a TLS port", "TLS", lambda b, i: {}, expects("SSL")),
+    ("PLAINTEXT at a SASL port", "PLAINLOGIN", lambda b, i: {}, expects("SASL_PLAINTEXT")),
+    ("PLAINTEXT at a SASL_SSL port", "LOGIN", lambda b, i: {}, expects("SASL_SSL")),
+    ("SSL at a plaintext port", None, lambda b, i: tls(b), expects("PLAINTEXT")),
+    ("SSL at a SASL_SSL port", "LOGIN", lambda b, i: tls(b), expects("SASL_SSL")),
+    (
+        "SASL_SSL at a SASL_PLAINTEXT port",
+        "PLAINLOGIN",
+        lambda b, i: {**tls(b), "protocol": "SASL_SSL", **by_password("PLAIN")},
+        expects("SASL_PLAINTEXT"),
+    ),
+    (
+        "SASL_PLAINTEXT at a SASL_SSL port",
+        "LOGIN",
+        lambda b, i: {"protocol": "SASL_PLAINTEXT", **by_password("PLAIN")},
+        expects("SASL_SSL"),
+    ),
+    (
+        "SASL_PLAINTEXT at a plaintext port",
+        None,
+        lambda b, i: {"protocol": "SASL_PLAINTEXT", **by_password("PLAIN")},
+        expects("PLAINTEXT"),
+    ),
+    (
+        "SASL_PLAINTEXT SCRAM where only PLAIN is",
+        "SASL",
+        lambda b, i: {"protocol": "SASL_PLAINTEXT", **by_password("SCRAM-SHA-256")},
+        r"does not offer the configured security\.sasl_mechanism SCRAM-SHA-256",
+    ),
+    (
+        "SSL, unknown CA",
+        "TLS",
+        lambda b, i: tls(b, ssl_ca_cert=str(b.stranger[0])),
+        r"from a CA that is not trusted .*got security\.ssl_ca_cert '.*stranger",
+    ),
+    (
+        "SSL, CA not given",
+        "TLS",
+        lambda b, i: {"protocol": "SSL"},
+        r"from a CA that is not trusted .*expected the file of its CA in security\.ssl_ca_cert",
+    ),
+    (
+        "SSL, expired certificate",
+        "EXPIRED",
+        lambda b, i: tls(b, ssl_ca_cert=str(b.expired_certificate)),
+        "its certificate, or one that vouches for it, has expired",
+    ),
+    (
+        "SSL, certificate of another host",
+        "localhost",
+        lambda b, i: tls(b),
+        r"its certificate is for another host: .*'localhost'.*security\.ssl_check_hostname",
+    ),
+    (
+        "SSL, no client certificate",
+        "MUTUAL",
+        lambda b, i: tls(b),
+        r"wants a certificate of the client .*expected security\.ssl_client_cert",
+    ),
+    (
+        "SSL, unknown client certificate",
+        "MUTUAL",
+        lambda b, i: tls(b, **pair(*b.stranger)),
+        r"does not accept the client's certificate .*got security\.ssl_client_cert '.*stranger",
+    ),
+    (
+        "SASL_SSL OAUTHBEARER endpoint, wrong secret",
+        "OIDC",
+        lambda b, i: {**tls(b), "protocol": "SASL_SSL", **endpoint(i, WRONG)},
+        r"no token from http://127.*/token: HTTP status 401 \(invalid_client\): look at client_id",
+    ),
+]
+
+
+def consume(options, _):
+    options |= {"consumer_group": f"g-{uuid.uuid4()}", "start_offset": "earliest"}
+    with KafkaSource(**options).read() as events:
+        assert next(events).value == b"there"
+
+
+def produce(options, topic):
+    with KafkaSink(**options | {"topic": topic}) as sink:
+        assert sink.write([SourceEvent("t", b"v", timestamp_ms=NOW)]).ok
+
+
+def administer(options, _):
+    assert TOPIC in [stream.name for stream in KafkaSource(**options).discover()]
+
+
+CLIENTS = {"consumer": consume, "producer": produce, "admin": administer}
+
+
+def options_of(broker, issuer, listener, security):
+    if listener == "localhost":
+        address = broker.tls.replace("127.0.0.1", "localhost")
+    else:
+        address = broker.bootstrap if listener is None else broker.address(listener)
+    return {
+        "brokers": address,
+        "topic": TOPIC,
+        "security": security(broker, issuer),
+        "request_timeout_ms": TIMEOUT_MS,
+    }
+
+
+@pytest.fixture(scope="module")
+def written(broker):
+    create_topic(broker.bootstrap, "written", 1)
+    return "written"
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("case", GOOD, ids=[case[0] for case in GOOD])
+def test_is_let_in(broker, issuer, written, case, client):
+    CLIENTS[client](options_of(broker, issuer, *case[1:3]), written)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("case", BAD, ids=[case[0] for case in BAD])
+def test_is_refused(broker, issuer, written, case, client):
+    """At once, with an error that tells the address, what is wrong, and no secret."""
+    options = options_of(broker, issuer, *case[1:3])
+    begin = time.monotonic()
+    with pytest.raises(AuthenticationError, match=case[3]) as caught:
+        CLIENTS[client](options, written)
+    assert time.monotonic() - begin < AT_ONCE_S
+    text = str(caught.value)
     assert not caught.value.retriable
-    assert WRONG not in str(caught.value)
+    assert options["brokers"] in text or issuer.url in text
+    assert not any(secret in text for secret in (WRONG, PASSWORD, SECRET, "eyJ"))
 
 
-@pytest.mark.parametrize("protocol", ["SASL_PLAINTEXT", "SASL_SSL"])
-@pytest.mark.parametrize("mechanism", MECHANISMS)
-def test_every_client_logs_in(broker, topic_name, protocol, mechanism):
-    name = topic_name()
-    create_topic(broker.bootstrap, name, 1)
-    tls = {"ssl_ca_cert": str(broker.certificate)} if protocol == "SASL_SSL" else {}
-    address = broker.login if tls else broker.plain_login
-    base = {"protocol": protocol, "sasl_mechanism": mechanism, **tls}
-    result = assert_admitted(address, name, {**base, **credentials(mechanism)})
-    [detail] = [check.detail for check in result.checks if check.name == "authentication"]
-    assert mechanism in detail
-    wrong = {**base, **credentials(mechanism, right=False)}
-    assert_refused(address, name, wrong)
-    if not tls:
-        assert_read_refused(address, name, wrong)
+def test_a_check_tells_how_it_logged_in(broker, issuer):
+    security = {**tls(broker), "protocol": "SASL_SSL", **by_password("SCRAM-SHA-512")}
+    options = options_of(broker, issuer, "LOGIN", lambda b, i: security)
+    [detail] = [each.detail for each in KafkaSink(**options).check().checks if each.name == "authentication"]
+    assert f"logged in as '{USER}' with SCRAM-SHA-512" in detail
 
 
-@pytest.mark.parametrize("encrypted", [False, True])
-def test_a_client_certificate_is_shown(broker, topic_name, encrypted):
-    name = topic_name()
-    create_topic(broker.bootstrap, name, 1)
-    base = {"protocol": "SSL", "ssl_ca_cert": str(broker.certificate)}
-    key = (
-        {"ssl_client_key": str(broker.encrypted_key), "ssl_key_password": KEY_PASSWORD}
-        if encrypted
-        else {"ssl_client_key": str(broker.private_key)}
-    )
-    assert_admitted(broker.mutual, name, {**base, "ssl_client_cert": str(broker.certificate), **key})
-    assert_refused(broker.mutual, name, base)
+@pytest.mark.parametrize("case", BAD, ids=[case[0] for case in BAD])
+def test_a_check_tells_the_same(broker, issuer, case):
+    checks = {
+        check.name: check for check in KafkaSource(**options_of(broker, issuer, *case[1:3])).check().checks
+    }
+    assert checks["connectivity"].ok
+    assert checks["authentication"].status == "failed"
+    assert re.search(case[3], checks["authentication"].detail)
 
 
-def test_tls_without_a_login(broker, topic_name):
-    name = topic_name()
-    create_topic(broker.bootstrap, name, 1)
-    assert_admitted(broker.tls, name, {"protocol": "SSL", "ssl_ca_cert": str(broker.certificate)})
-    # Nobody vouches for the certificate.
-    assert_refused(broker.tls, name, {"protocol": "SSL"})
+def test_the_host_of_the_certificate_need_not_be_checked(broker, issuer, written):
+    options = options_of(broker, issuer, "localhost", lambda b, i: tls(b, ssl_check_hostname=False))
+    administer(options, written)
 
 
-def test_the_certificate_has_to_be_for_the_host(broker, topic_name):
-    """It is issued for 127.0.0.1 only, and Kafka is reached as localhost."""
-    name = topic_name()
-    create_topic(broker.bootstrap, name, 1)
-    security = {"protocol": "SSL", "ssl_ca_cert": str(broker.certificate)}
-    address = broker.tls.replace("127.0.0.1", "localhost")
-    assert_refused(address, name, security)
-    assert_admitted(address, name, {**security, "ssl_check_hostname": False})
+def test_one_address_that_lets_us_in_is_enough(broker, issuer, written):
+    """The others may refuse us, or be away."""
+    login = {"protocol": "SASL_PLAINTEXT", **by_password("SCRAM-SHA-256")}
+    options = options_of(broker, issuer, "PLAINLOGIN", lambda b, i: login)
+    administer(options | {"brokers": [broker.sasl, broker.nobody, broker.plain_login]}, written)
+
+
+def test_who_refuses_us_counts_though_another_is_away(broker, issuer, written):
+    login = {"protocol": "SASL_PLAINTEXT", **by_password("PLAIN", WRONG)}
+    options = options_of(broker, issuer, "PLAINLOGIN", lambda b, i: login)
+    begin = time.monotonic()
+    with pytest.raises(AuthenticationError) as caught:
+        administer(options | {"brokers": [broker.nobody, broker.plain_login]}, written)
+    assert time.monotonic() - begin < AT_ONCE_S
+    assert f"{broker.nobody}: connection refused; {broker.plain_login}: {CREDENTIALS}" in str(caught.value)
+
+
+def test_a_refusal_comes_through_a_proxy_as_well(broker, issuer, written):
+    nobody, listener = (int(address.rpartition(":")[2]) for address in (broker.nobody, broker.tls))
+    with Socks5({nobody: listener}) as proxy:
+        options = options_of(broker, issuer, "nobody", lambda b, i: {})
+        with pytest.raises(AuthenticationError, match=expects("SSL")):
+            administer(options | {"kafka_options": {"proxy_url": proxy.url}}, written)
+
+
+def test_handshakes_that_fail_leave_no_socket(broker):
+    security = SecurityConfig(protocol="SSL", ssl_ca_cert=str(broker.stranger[0]))
+    options = connection_options([broker.tls], security, client_id="c", request_timeout_ms=TIMEOUT_MS)
+    host, _, port = broker.tls.rpartition(":")
+    node = SimpleNamespace(node_id=1, host=host, port=int(port), rack=None)
+    with closing(net_client(options)) as client:
+        client._net.start()
+        # Whoever keeps an error keeps what its traceback refers to.
+        errors = []
+        before = len(list(Path("/proc/self/fd").iterdir()))
+        for _ in range(20):
+            with pytest.raises(KafkaConnectionError, match="certificate verify failed") as caught:
+                client._manager.run(client._manager._build_transport, node)
+            errors.append(caught.value)
+        assert len(list(Path("/proc/self/fd").iterdir())) <= before

@@ -12,7 +12,7 @@ from tests.support.broker import BrokerError
 from tests.support.kafka_broker import KafkaBroker
 from tests.support.ports import LOOPBACK, ReservedPort
 
-_STORE_PASSWORD = "changeit"
+STORE_PASSWORD = "changeit"
 
 
 class SecuredKafka(KafkaBroker):
@@ -65,7 +65,7 @@ class SecuredKafka(KafkaBroker):
             "listener.name.sasl.plain.sasl.jaas.config": "org.apache.kafka.common.security.plain."
             f"PlainLoginModule required{users};",
             "listener.name.tls.ssl.keystore.location": str(self._store),
-            "listener.name.tls.ssl.keystore.password": _STORE_PASSWORD,
+            "listener.name.tls.ssl.keystore.password": STORE_PASSWORD,
             "listener.name.tls.ssl.keystore.type": "PKCS12",
             "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
             "super.users": "User:ANONYMOUS",
@@ -103,15 +103,8 @@ class SecuredKafka(KafkaBroker):
         return self.directory / "keystore.p12"
 
     def _make_certificate(self) -> None:
-        names = f"subjectAltName=IP:{LOOPBACK}"
-        openssl(
-            *("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=kafka"),
-            *("-addext", names, "-keyout", self.private_key, "-out", self.certificate),
-        )
-        openssl(
-            *("pkcs12", "-export", "-in", self.certificate, "-inkey", self.private_key),
-            *("-passout", f"pass:{_STORE_PASSWORD}", "-out", self._store),
-        )
+        make_certificate(self.certificate, self.private_key)
+        make_store(self.certificate, self.private_key, self._store)
 
     def _release_ports(self) -> None:
         super()._release_ports()
@@ -122,6 +115,32 @@ class SecuredKafka(KafkaBroker):
 def joined(first: str | int, others: Mapping[str, str]) -> str:
     """A comma-separated list of listeners with more of them."""
     return ",".join([str(first), *(f"{name}://{address}" for name, address in others.items())])
+
+
+def make_certificate(certificate: Path, key: Path, *, expired: bool = False) -> None:
+    """Makes a certificate for `LOOPBACK` that vouches for itself, and its private key (PEM).
+
+    Args:
+        certificate: Where the certificate goes.
+        key: Where the private key goes.
+        expired: Whether its last day was yesterday.
+    """
+    names = f"subjectAltName=IP:{LOOPBACK}"
+    openssl(
+        *("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=kafka"),
+        *("-addext", names, "-keyout", key, "-out", certificate),
+    )
+    if expired:
+        # Only this command takes a day in the past.
+        openssl("x509", "-in", certificate, "-signkey", key, "-days", "-1", "-out", certificate)
+
+
+def make_store(certificate: Path, key: Path, store: Path) -> None:
+    """Puts both into a key store for Java, with `STORE_PASSWORD`."""
+    openssl(
+        *("pkcs12", "-export", "-in", certificate, "-inkey", key),
+        *("-passout", f"pass:{STORE_PASSWORD}", "-out", store),
+    )
 
 
 def openssl(*arguments: str | Path) -> None:

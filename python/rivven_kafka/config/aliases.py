@@ -20,9 +20,21 @@ _CREDENTIALS = {
     "ssl.key.password": "ssl_key_password",
 }
 
+_OAUTH_OPTIONS = {
+    "sasl.oauthbearer.token.endpoint.url": "token_endpoint_url",
+    "sasl.oauthbearer.client.credentials.client.id": "client_id",
+    "sasl.oauthbearer.client.id": "client_id",
+    "sasl.oauthbearer.client.credentials.client.secret": "client_secret",
+    "sasl.oauthbearer.client.secret": "client_secret",
+    "sasl.oauthbearer.scope": "scope",
+}
+
+OAUTH: Mapping[str, KeyPath] = {spelling: (option,) for spelling, option in _OAUTH_OPTIONS.items()}
+
 SECURITY: Mapping[str, KeyPath] = {
     "security.protocol": ("protocol",),
     **{spelling: (option,) for spelling, option in _CREDENTIALS.items()},
+    **{spelling: ("oauth", *path) for spelling, path in OAUTH.items()},
 }
 
 _CONNECTION: Mapping[str, KeyPath] = {

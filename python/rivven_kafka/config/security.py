@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field
 from rivven_kafka.config.aliases import SECURITY
 from rivven_kafka.config.choices import SaslMechanism, SecurityProtocol
 from rivven_kafka.config.model import BrokenRule, Model
+from rivven_kafka.config.oauth import OAuthConfig
 from rivven_kafka.config.values import FileName, Secret, Text
 
 _PASSWORD = ("sasl_username", "sasl_password")
@@ -18,7 +19,8 @@ _REQUIRED: dict[SaslMechanism, tuple[str, ...]] = {
     SaslMechanism.PLAIN: _PASSWORD,
     SaslMechanism.SCRAM_SHA_256: _PASSWORD,
     SaslMechanism.SCRAM_SHA_512: _PASSWORD,
-    SaslMechanism.OAUTHBEARER: ("oauth_token",),
+    # One of them, see `_broken_token_rules`.
+    SaslMechanism.OAUTHBEARER: (),
     SaslMechanism.AWS_MSK_IAM: (),
 }
 _AWS = (
@@ -30,8 +32,11 @@ _AWS = (
     "aws_role_session_name",
     "aws_region",
 )
-_OPTIONAL: dict[SaslMechanism, tuple[str, ...]] = {SaslMechanism.AWS_MSK_IAM: _AWS}
-_CREDENTIALS = (*_PASSWORD, "oauth_token", *_AWS)
+_OPTIONAL: dict[SaslMechanism, tuple[str, ...]] = {
+    SaslMechanism.OAUTHBEARER: ("oauth_token", "oauth"),
+    SaslMechanism.AWS_MSK_IAM: _AWS,
+}
+_CREDENTIALS = (*_PASSWORD, "oauth_token", "oauth", *_AWS)
 _TLS = ("ssl_ca_cert", "ssl_client_cert", "ssl_client_key", "ssl_key_password")
 
 _ROLE_ARN = r"arn:[a-z0-9-]+:iam::[0-9]{12}:role/[\w+=,.@/-]+"
@@ -65,7 +70,12 @@ class SecurityConfig(Model):
     )
     sasl_username: Text | None = Field(None, description="User name for PLAIN and SCRAM.")
     sasl_password: Secret | None = Field(None, description="Password for PLAIN and SCRAM.")
-    oauth_token: Secret | None = Field(None, description="Bearer token for OAUTHBEARER.")
+    oauth_token: Secret | None = Field(
+        None, description="Bearer token for OAUTHBEARER; it is not renewed, as those of oauth are."
+    )
+    oauth: OAuthConfig = Field(
+        default_factory=OAuthConfig, description="Where tokens for OAUTHBEARER come from, and are renewed."
+    )
     aws_access_key_id: Secret | None = Field(
         None,
         description="AWS access key id for AWS_MSK_IAM; without one botocore looks for credentials.",
@@ -114,7 +124,7 @@ class SecurityConfig(Model):
         mechanism = self.sasl_mechanism
         if not self.protocol.uses_sasl:
             for option in ("sasl_mechanism", *_CREDENTIALS):
-                if getattr(self, option) is not None:
+                if self._given(option):
                     yield (
                         option,
                         f"not used with protocol {self.protocol}: expected SASL_PLAINTEXT or SASL_SSL",
@@ -127,13 +137,26 @@ class SecurityConfig(Model):
             yield "protocol", "AWS_MSK_IAM requires SASL_SSL: IAM credentials must not travel without TLS"
         required = _REQUIRED[mechanism]
         for option in _CREDENTIALS:
-            given = getattr(self, option) is not None
+            given = self._given(option)
             if option in required and not given:
                 yield option, f"missing: sasl_mechanism {mechanism} requires it"
             elif given and option not in (*required, *_OPTIONAL.get(mechanism, ())):
                 yield option, f"not used by sasl_mechanism {mechanism}"
+        if mechanism is SaslMechanism.OAUTHBEARER:
+            yield from self._broken_token_rules()
         if mechanism is SaslMechanism.AWS_MSK_IAM:
             yield from self._broken_aws_rules()
+
+    def _broken_token_rules(self) -> Iterator[BrokenRule]:
+        oauth = self.oauth
+        if self.oauth_token is not None and oauth.given:
+            yield "oauth_token", "not used with oauth: expected one of them"
+        elif self.oauth_token is None and oauth.token_endpoint_url is None and oauth.token_file is None:
+            yield (
+                "oauth_token",
+                "missing: sasl_mechanism OAUTHBEARER requires oauth_token, oauth.token_endpoint_url or "
+                "oauth.token_file",
+            )
 
     def _broken_aws_rules(self) -> Iterator[BrokenRule]:
         for option, needed in (
@@ -146,6 +169,10 @@ class SecurityConfig(Model):
                 yield needed, f"missing: {option} requires it"
         if self.aws_access_key_id is not None and self.aws_profile is not None:
             yield "aws_profile", "not used together with aws_access_key_id"
+
+    def _given(self, option: str) -> bool:
+        value = getattr(self, option)
+        return value.given if isinstance(value, OAuthConfig) else value is not None
 
     def _broken_tls_rules(self) -> Iterator[BrokenRule]:
         if not self.protocol.uses_tls:

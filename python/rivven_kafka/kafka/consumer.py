@@ -18,7 +18,7 @@ from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka import errors as kafka_errors
 
 from rivven_kafka._native import RecordBlock
-from rivven_kafka.errors import RivvenKafkaError, UnknownTopicError
+from rivven_kafka.errors import AuthenticationError, RivvenKafkaError, UnknownTopicError
 from rivven_kafka.kafka.admin import describe_topics
 from rivven_kafka.kafka.connect import connected
 from rivven_kafka.kafka.errors import translate
@@ -167,9 +167,15 @@ class BlockConsumer:
         """The next blocks, at most `max_records` records in all; empty after `timeout_ms` without any.
 
         Raises:
+            AuthenticationError: A broker does not accept the credentials any more.
             CorruptRecordError: The broker returned bytes that are not valid record batches.
             RivvenKafkaError: Whatever else kafka-python raises, translated.
         """
+        refused = self._consumer._manager.refusal
+        if refused is not None:
+            raise AuthenticationError(
+                f"cannot read from Kafka at {self._brokers}: {refused}", code=refused.code
+            ) from refused
         coordinator = self._consumer._coordinator
         if coordinator.rejoining:
             # kafka-python forgets a join that it began because the metadata had changed, and goes on without

@@ -6,24 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kafka import KafkaAdminClient
-from kafka.net.sasl.oauth import AbstractTokenProvider
 from pydantic import SecretStr
 
 from rivven_kafka.config import KafkaSinkConfig, KafkaSourceConfig, SaslMechanism, SecurityConfig
 from rivven_kafka.config.kafka_options import plain_name
 from rivven_kafka.kafka import msk
-
-
-class StaticToken(AbstractTokenProvider):  # type: ignore[misc]  # kafka-python is untyped
-    """Hands out one token that the user obtained elsewhere."""
-
-    def __init__(self, token: str) -> None:
-        super().__init__()
-        self._token = token
-
-    def token(self) -> str:
-        """The bearer token as configured."""
-        return self._token
+from rivven_kafka.kafka.tokens import token_provider
 
 
 def passed_options(kafka_options: Mapping[str, object], client_class: Any = None) -> dict[str, Any]:
@@ -84,8 +72,9 @@ def connection_options(
         options["sasl_plain_username"] = security.sasl_username
         if security.sasl_password is not None:
             options["sasl_plain_password"] = security.sasl_password.get_secret_value()
-        if security.oauth_token is not None:
-            options["sasl_oauth_token_provider"] = StaticToken(security.oauth_token.get_secret_value())
+        tokens = token_provider(security)
+        if tokens is not None:
+            options["sasl_oauth_token_provider"] = tokens
         if security.sasl_mechanism is SaslMechanism.AWS_MSK_IAM:
             keys = msk.SectionKeys(security)
             if ask_aws:

@@ -94,6 +94,9 @@ def translate(
         chosen = errors.ConnectError
     name = type(error).__name__
     message = f"{context}: {detail}" if detail.startswith(name) else f"{context}: {name}: {detail}"
+    if chosen is errors.AuthenticationError:
+        # kafka-python repeats the name of the class.
+        message = f"{context}: does not accept the credentials: {detail.rpartition('Error: ')[2]}"
     needed = _needed(error, right, topic, transactional_id)
     if needed is not None:
         message += f"; {'the user' if user is None else f'user {user!r}'} needs {needed}"

@@ -7,33 +7,30 @@ a wrong password ends like a broker that is away.
 from __future__ import annotations
 
 import ssl
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from kafka import errors as kafka_errors
 from kafka.net.connection import KafkaConnection
-from kafka.net.inet import create_connection
-from kafka.net.transport import KafkaSSLTransport, KafkaTCPTransport
 from kafka.protocol.metadata import MetadataRequest
 
 from rivven_kafka.errors import AuthenticationError, ConnectError, RivvenKafkaError
+from rivven_kafka.kafka import refusal
 from rivven_kafka.kafka.net_client import net_client
 from rivven_kafka.kafka.reach import failures, host_and_port, proxy_option, reach
+from rivven_kafka.kafka.transport import open_transport
 
-_CLOSED = {
-    "PLAINTEXT": "closed the connection without an answer, as a listener that expects TLS or SASL does",
-    "SSL": "closed the connection after the TLS handshake, as a listener that expects SASL or another client "
-    "certificate does",
-    "SASL_PLAINTEXT": "closed the connection without an answer, as a listener that expects TLS does",
-    "SASL_SSL": "closed the connection after the TLS handshake",
-}
+_LISTEN_MS = 2_000
+"""Longest wait for what a listener that closed the connection says to another protocol."""
 
 
 class Login(NamedTuple):
     """What came of one address.
 
     Attributes:
-        error: Why it failed, an `AuthenticationError` or a `ConnectError`; None if it worked.
+        error: Why it failed; an `AuthenticationError` if another attempt would fail too, else a
+            `ConnectError`; None if it worked.
         kafka_version: Version of the broker, as far as its protocol shows it.
     """
 
@@ -52,6 +49,45 @@ def log_in(options: Mapping[str, Any], addresses: Iterable[str], timeout_ms: int
     Raises:
         ConfigError: The options cannot work, whatever the brokers do.
     """
+    attempts = _try_all(options, addresses, timeout_ms)
+    unclear = [address for address, attempt in attempts.items() if attempt.closed_on_us]
+    seen = _protocols(options, unclear, min(timeout_ms, _LISTEN_MS))
+    return {
+        address: Login(attempt.failure(options, seen.get(address)), attempt.kafka_version)
+        for address, attempt in attempts.items()
+    }
+
+
+def explain(
+    options: Mapping[str, Any], timeout_ms: int, *, for_good: bool = False
+) -> RivvenKafkaError | None:
+    """Why no client can be made with `options`: an error that names each address with its reason.
+
+    Args:
+        options: Options of kafka-python's clients, see `connection_options`.
+        timeout_ms: Longest wait for connections, and then for logins (ms).
+        for_good: Whether only a reason counts with which another attempt fails too, at each of the addresses
+            that can be reached.
+
+    Returns:
+        An `AuthenticationError` or a `ConnectError`; None if an address can be used after all, or may be.
+    """
+    addresses: Sequence[str] = options["bootstrap_servers"]
+    reasons = dict.fromkeys(addresses) if proxy_option(options) else reach(addresses, timeout_ms)
+    logins = log_in(options, [address for address, reason in reasons.items() if reason is None], timeout_ms)
+    errors = [login.error for login in logins.values() if login.error is not None]
+    if len(errors) < len(logins):
+        return None
+    refused = [isinstance(error, AuthenticationError) for error in errors]
+    if for_good and not (refused and all(refused)):
+        return None
+    texts = [failures(reasons), *map(str, errors)]
+    return (AuthenticationError if any(refused) else ConnectError)(
+        f"cannot connect to Kafka at {'; '.join(text for text in texts if text)}"
+    )
+
+
+def _try_all(options: Mapping[str, Any], addresses: Iterable[str], timeout_ms: int) -> dict[str, _Attempt]:
     client = net_client(options)
     try:
         client._net.start()
@@ -63,36 +99,32 @@ def log_in(options: Mapping[str, Any], addresses: Iterable[str], timeout_ms: int
                 await task
 
         client._manager.run(all_of_them)
-        protocol = str(options.get("security_protocol", "PLAINTEXT"))
-        return {
-            address: Login(_error(attempt, address, protocol, timeout_ms), attempt.kafka_version)
-            for address, attempt in attempts.items()
-        }
+        return attempts
     finally:
         client.close()
 
 
-def explain(options: Mapping[str, Any], timeout_ms: int) -> RivvenKafkaError | None:
-    """Why no client can be made with `options`: an error that names each address with its reason.
-
-    Args:
-        options: Options of kafka-python's clients, see `connection_options`.
-        timeout_ms: Longest wait for connections, and then for logins (ms).
-
-    Returns:
-        An `AuthenticationError` or a `ConnectError`; None if an address can be used after all.
-    """
-    addresses: Sequence[str] = options["bootstrap_servers"]
-    reasons = dict.fromkeys(addresses) if proxy_option(options) else reach(addresses, timeout_ms)
-    logins = log_in(options, [address for address, reason in reasons.items() if reason is None], timeout_ms)
-    errors = [login.error for login in logins.values() if login.error is not None]
-    if len(errors) < len(logins):
-        return None
-    refused = any(isinstance(error, AuthenticationError) for error in errors)
-    texts = [failures(reasons), *map(str, errors)]
-    return (AuthenticationError if refused else ConnectError)(
-        f"cannot connect to Kafka at {'; '.join(text for text in texts if text)}"
-    )
+def _protocols(options: Mapping[str, Any], addresses: Sequence[str], timeout_ms: int) -> dict[str, str]:
+    """The security protocols that listeners speak, as far as they can be found out without credentials."""
+    found: dict[str, str] = {}
+    if not addresses:
+        return found
+    wants_login = str(options.get("security_protocol") or "PLAINTEXT").startswith("SASL_")
+    bare = {name: value for name, value in options.items() if not name.startswith(("ssl_", "sasl_"))}
+    # It is only asked whether it speaks TLS, and told nothing.
+    unverified = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    unverified.check_hostname, unverified.verify_mode = False, ssl.CERT_NONE
+    for protocol in ("PLAINTEXT", "SSL"):
+        variant = {**bare, "security_protocol": protocol, "ssl_context": unverified}
+        for address, attempt in _try_all(variant, addresses, timeout_ms).items():
+            if attempt.kafka_version:
+                found[address] = protocol
+            elif attempt.answered:
+                found[address] = f"SASL_{protocol}"
+            elif attempt.encrypted:
+                # It wants a certificate of the client, and tells nothing before.
+                found[address] = "SASL_SSL" if wants_login else "SSL"
+    return found
 
 
 def _hear_out(transport: Any) -> None:
@@ -125,7 +157,13 @@ class _Connection(KafkaConnection):  # type: ignore[misc]  # kafka-python is unt
 
 
 class _Attempt:
-    """One connection and login."""
+    """One connection and login.
+
+    Attributes:
+        error: Why it failed; None if it worked.
+        kafka_version: Version of the broker; empty if it failed.
+        encrypted: Whether there was a TLS handshake that worked.
+    """
 
     def __init__(self, manager: Any, address: str, timeout_ms: int) -> None:
         self._manager = manager
@@ -135,15 +173,43 @@ class _Attempt:
         self._connection: Any = None
         self.error: BaseException | None = None
         self.kafka_version = ""
+        self.encrypted = False
+        self._admitted = False
+
+    @property
+    def answered(self) -> bool:
+        """Whether the broker told which versions of requests it knows: it does that before a login too."""
+        return self._connection is not None and self._connection.broker_version_data is not None
+
+    @property
+    def closed_on_us(self) -> bool:
+        """Whether the broker ended the connection, and gave no reason."""
+        return self.error is not None and not self._admitted and refusal.closed(self.error)
+
+    def failure(self, options: Mapping[str, Any], seen: str | None) -> RivvenKafkaError | None:
+        """Why it failed, in words; None if it worked.
+
+        Args:
+            options: What it was tried with.
+            seen: The security protocol that the listener speaks, if that is known.
+        """
+        if self.error is None:
+            return None
+        found = refusal.reason(
+            self.error, options, seen=seen, admitted=self._admitted, timeout_ms=self._timeout_ms
+        )
+        made = found.error(self._address)
+        made.__cause__ = self.error
+        return made
 
     async def run(self) -> None:
         """Tries it; never raises."""
         try:
-            # kafka-python bounds the steps of a connection, but not the TLS handshake.
             await self._manager.wait_for(self._manager.call_soon(self._log_in), self._timeout_ms)
         except Exception as error:
-            refusal = None if self._connection is None else self._connection.refusal
-            self.error = refusal if isinstance(refusal, kafka_errors.BrokerResponseError) else error
+            kept = None if self._connection is None else self._connection.refusal
+            known = isinstance(kept, kafka_errors.BrokerResponseError | RivvenKafkaError)
+            self.error = kept if known else error
         finally:
             if self._transport is not None and self.error is None:
                 self._transport.close()
@@ -151,54 +217,16 @@ class _Attempt:
                 self._transport.abort()
 
     async def _log_in(self) -> None:
-        # As kafka-python's manager does it, which leaves the socket open when the handshake fails.
         net, config = self._manager._net, self._manager.config
-        host, port = host_and_port(self._address)
-        socket = await create_connection(
-            net, host, port, config["socket_options"], proxy_url=config["proxy_url"]
-        )
-        if self._manager.ssl_enabled:
-            self._transport = KafkaSSLTransport(net, socket, host=host, **config)
-        else:
-            self._transport = KafkaTCPTransport(net, socket, host=host)
-        await self._transport.handshake()
+        deadline = time.monotonic() + self._timeout_ms / 1000
+        self._transport = await open_transport(net, config, *host_and_port(self._address), deadline)
+        self.encrypted = self._manager.ssl_enabled
         _hear_out(self._transport)
         self._connection = connection = _Connection(net, **config)
         connection.connection_made(self._transport)
         await connection.initialize()
         await connection
+        self._admitted = self._connection.sasl_enabled
         # A listener that wants a login tells its versions to anyone, and nothing else.
         await connection.send_request(MetadataRequest(topics=[], allow_auto_topic_creation=False))
         self.kafka_version = ".".join(map(str, connection.broker_version))
-
-
-def _error(attempt: _Attempt, address: str, protocol: str, timeout_ms: int) -> RivvenKafkaError | None:
-    error = attempt.error
-    if error is None:
-        return None
-    kind: type[RivvenKafkaError] = ConnectError
-    # kafka-python puts the name of the class in front, sometimes twice.
-    detail = str(error).rpartition("Error: ")[2] or type(error).__name__
-    match error:
-        case kafka_errors.SaslAuthenticationFailedError():
-            kind, reason = AuthenticationError, f"does not accept the credentials: {detail}"
-        case kafka_errors.UnsupportedSaslMechanismError():
-            kind, reason = AuthenticationError, "does not offer the configured security.sasl_mechanism"
-        case kafka_errors.IllegalSaslStateError():
-            kind = AuthenticationError
-            reason = f"expects no login: got security.protocol {protocol}, expected PLAINTEXT or SSL"
-        case kafka_errors.KafkaTimeoutError() | kafka_errors.RequestTimedOutError():
-            reason = f"no answer within {timeout_ms} ms"
-        case kafka_errors.KafkaConnectionError() if "disconnected" in detail:
-            reason = _CLOSED[protocol]
-        case ssl.SSLError():
-            reason = f"the TLS handshake failed: {error}"
-        case kafka_errors.KafkaProtocolError():
-            reason = f"answers in another protocol than {protocol}, as a listener that expects TLS does"
-        case kafka_errors.KafkaError() | OSError():
-            reason = detail
-        case _:
-            reason = f"does not answer as Kafka does: {type(error).__name__}: {detail}"
-    made = kind(f"{address}: {reason}", code=type(error).__name__)
-    made.__cause__ = error
-    return made

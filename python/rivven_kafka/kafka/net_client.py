@@ -4,25 +4,35 @@ from __future__ import annotations
 
 import re
 import selectors
-import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
-from kafka.errors import KafkaConfigurationError, KafkaConnectionError, KafkaProtocolError
+from kafka.errors import (
+    BrokerResponseError,
+    KafkaConfigurationError,
+    KafkaConnectionError,
+    KafkaProtocolError,
+    KafkaTimeoutError,
+)
 from kafka.net.compat import KafkaNetClient
-from kafka.net.inet import create_connection
 from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector, Task
-from kafka.net.transport import KafkaSSLTransport, KafkaTCPTransport
 
 from rivven_kafka.config.kafka_options import CONSUMER, PRODUCER
-from rivven_kafka.errors import ConfigError
+from rivven_kafka.errors import AuthenticationError, ConfigError, RivvenKafkaError
 from rivven_kafka.kafka.reading import read_in_bulk
+from rivven_kafka.kafka.refusal import reason
+from rivven_kafka.kafka.transport import open_transport
 from rivven_kafka.kafka.usable import require_usable
 
 RECEIVE_BYTES = 100_000_000
 """Most bytes of one answer, where `receive_message_max_bytes` says nothing else."""
+_AT_ONCE = 2
+"""Attempts to connect after which it is worth to look for the reason."""
+
+_REFUSALS = 2
+"""Refusals in a row that are taken for the last word: a broker that starts may not know its users yet."""
 
 
 def net_client(options: Mapping[str, Any]) -> KafkaNetClient:
@@ -61,49 +71,37 @@ class _Selector(NetworkSelector):  # type: ignore[misc]  # kafka-python is untyp
             self._selector.register(fileobj, event, both)
 
 
+class NotAtOnceError(KafkaTimeoutError):  # type: ignore[misc]  # kafka-python is untyped
+    """The first attempts have failed, and it was asked for no more of them."""
+
+
 class _Connections(KafkaConnectionManager):  # type: ignore[misc]  # kafka-python is untyped
     """Reads in bulk, and waits longer and longer before it connects again, whatever did not work.
 
     kafka-python takes a broker whose port accepts a connection for well, so it tries again at once, thousands
     of times a second, where a proxy stands before a broker that is away. It does so too where a broker sends
-    what is no answer, and it waits for the end of a TLS handshake for ever.
+    what is no answer, and it forgets why it was refused.
+
+    Attributes:
+        at_once: Whether to raise `NotAtOnceError` after a few attempts, instead of trying until the time to
+            connect is over.
     """
 
-    async def _build_transport(self, node: Any, timeout_at: float | None = None) -> Any:
-        sock = await create_connection(
-            self._net,
-            node.host,
-            node.port,
-            self.config["socket_options"],
-            proxy_url=self.config["proxy_url"],
-            timeout_at=timeout_at,
-        )
-        transport = None
-        try:
-            if self.ssl_enabled:
-                options = {name: value for name, value in self.config.items() if name.startswith("ssl_")}
-                transport = KafkaSSLTransport(self._net, sock, host=node.host, **options)
-                await self._shake_hands(transport, timeout_at)
-            else:
-                transport = KafkaTCPTransport(self._net, sock, host=node.host)
-        except Exception as error:
-            (sock if transport is None else transport._sock).close()
-            raise KafkaConnectionError(f"Handshake failed: {error}") from error
-        read_in_bulk(transport)
-        return transport
+    def __init__(self, net: Any, **configs: Any) -> None:
+        self.at_once = False
+        self._failed = 0
+        self._refused: dict[Any, tuple[int, AuthenticationError]] = {}
+        super().__init__(net, **configs)
 
-    async def _shake_hands(self, transport: KafkaSSLTransport, timeout_at: float | None) -> None:
-        while True:
-            try:
-                transport._sock.do_handshake()
-                return
-            except ssl.SSLWantReadError:
-                await self._net.wait_read(transport._sock, timeout_at=timeout_at)
-            except ssl.SSLWantWriteError:
-                await self._net.wait_write(transport._sock, timeout_at=timeout_at)
+    @property
+    def refusal(self) -> AuthenticationError | None:
+        """Why a broker of the cluster does not let us in, time and again; None as long as none does so."""
+        return next((error for count, error in self._refused.values() if count >= _REFUSALS), None)
 
     def get_connection(self, node_id: Any, *arguments: Any, **options: Any) -> Any:
-        """The connection to a broker, made if there is none; a while after one that made no sense."""
+        """A connection to that broker, made if there is none."""
+        if self.at_once and self._failed >= _AT_ONCE and node_id not in self._conns:
+            raise NotAtOnceError("no connection at once")
         known = self._conns.get(node_id)
         connection = super().get_connection(node_id, *arguments, **options)
         if connection is not known:
@@ -111,8 +109,14 @@ class _Connections(KafkaConnectionManager):  # type: ignore[misc]  # kafka-pytho
         return connection
 
     def _note_end(self, node_id: Any, error: BaseException) -> None:
+        # Else it would be asked again at once.
         if isinstance(error, KafkaProtocolError) and not self.closed:
             self.update_backoff(node_id)
+
+    async def _build_transport(self, node: Any, timeout_at: float | None = None) -> Any:
+        transport = await open_transport(self._net, self.config, node.host, node.port, timeout_at)
+        read_in_bulk(transport)
+        return transport
 
     async def _connect(
         self,
@@ -122,7 +126,9 @@ class _Connections(KafkaConnectionManager):  # type: ignore[misc]  # kafka-pytho
         timeout_at: float | None = None,
     ) -> None:
         before = self._backoff.get(node.node_id)
+        kept = _keep_refusal(conn)
         await super()._connect(node, conn, reset_backoff_on_connect=False, timeout_at=timeout_at)
+        self._judge(node, conn, kept)
         if not reset_backoff_on_connect:
             # The caller counts.
             return
@@ -130,6 +136,43 @@ class _Connections(KafkaConnectionManager):  # type: ignore[misc]  # kafka-pytho
             self.reset_backoff(node.node_id)
         elif self._backoff.get(node.node_id) == before and not self.closed:
             self.update_backoff(node.node_id)
+
+    def _judge(self, node: Any, conn: Any, kept: list[BaseException]) -> None:
+        """Notes whether the broker has let us in, and whether another attempt is of any use."""
+        # One that lets us in and closes the connection afterwards counts as well.
+        self._failed += 1
+        if conn.connected:
+            self._refused.pop(node.node_id, None)
+            return
+        error = kept[-1] if kept else conn.init_future.exception
+        if error is None or self.closed:
+            return
+        found = reason(error, self.config)
+        if found.final:
+            self._failed = _AT_ONCE
+            count, _ = self._refused.get(node.node_id, (0, None))
+            refused = found.error(f"{node.host}:{node.port}")
+            self._refused[node.node_id] = (count + 1, cast(AuthenticationError, refused))
+
+
+def _keep_refusal(conn: Any) -> list[BaseException]:
+    """Lets a connection note why a login failed: that may come up after the end of the connection."""
+    kept: list[BaseException] = []
+    log_in = conn._sasl_authenticate
+
+    async def noting(timeout_at: float | None = None) -> None:
+        try:
+            await log_in(timeout_at)
+        except BrokerResponseError as error:
+            kept.append(error)
+            raise
+        except RivvenKafkaError as error:
+            # There is no token. For what is under way it is the end of a connection, as any other.
+            kept.append(error)
+            raise KafkaConnectionError(str(error)) from error
+
+    conn._sasl_authenticate = noting
+    return kept
 
 
 @contextmanager

@@ -18,7 +18,13 @@ from kafka import errors as kafka_errors
 from kafka.producer.producer_batch import ProducerBatch
 
 from rivven_kafka._native import BadRecord
-from rivven_kafka.errors import DeliveryError, RecordTooLargeError, RivvenKafkaError, UnknownTopicError
+from rivven_kafka.errors import (
+    AuthenticationError,
+    DeliveryError,
+    RecordTooLargeError,
+    RivvenKafkaError,
+    UnknownTopicError,
+)
 from rivven_kafka.kafka.accumulator import Accumulator, Batch
 from rivven_kafka.kafka.connect import connected
 from rivven_kafka.kafka.errors import translate
@@ -72,6 +78,7 @@ class BatchProducer:
             self._producer = connected(KafkaProducer, {**options, "metrics_enabled": False})
         except kafka_errors.KafkaError as error:
             raise translate(error, f"cannot connect to Kafka at {self._brokers}") from error
+        self._connections = self._producer._sender._client._manager
         self._install()
 
     def _install(self) -> None:
@@ -211,8 +218,14 @@ class BatchProducer:
         """Raises the first delivery failure.
 
         Raises:
+            AuthenticationError: A broker does not accept the credentials any more.
             DeliveryError: A batch was refused for good, or its retries or time ran out.
         """
+        refused = self._connections.refusal
+        if refused is not None:
+            raise AuthenticationError(
+                f"cannot write to Kafka at {self._brokers}: {refused}", code=refused.code
+            ) from refused
         if self._error is not None:
             raise DeliveryError(
                 str(self._error.args[0]),

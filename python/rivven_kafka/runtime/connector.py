@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from rivven_kafka._native import KafkaSinkMetricsSnapshot, KafkaSourceMetricsSnapshot
 from rivven_kafka.errors import (
+    AuthenticationError,
     ConfigError,
     ForeignWriterError,
     LogDamagedError,
@@ -275,8 +276,9 @@ class Connector:
         try:
             self.pipeline.run(stop)
             self.error = None
-        except (ConfigError, ForeignWriterError, LogDamagedError) as error:
-            # Only a person can change either; a restart would move more records past the damage.
+        except (AuthenticationError, ConfigError, ForeignWriterError, LogDamagedError) as error:
+            # Only a person can change any of them; a restart would move more records past the damage, and
+            # brokers lock users out that keep trying.
             self._note(error)
             log.error("gave up: %s", error, extra=extra)
             return False

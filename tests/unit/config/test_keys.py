@@ -26,6 +26,7 @@ from rivven_kafka.config import (
     StartOffset,
     ValueFormat,
 )
+from rivven_kafka.config.oauth import OAuthConfig
 from rivven_kafka.errors import ConfigError
 
 REQUIRED = {"brokers": "kafka1:9092", "topic": "orders"}
@@ -111,6 +112,7 @@ SECURITY_DEFAULTS = {
     "sasl_username": None,
     "sasl_password": None,
     "oauth_token": None,
+    "oauth": OAuthConfig(),
     "aws_access_key_id": None,
     "aws_secret_access_key": None,
     "aws_session_token": None,

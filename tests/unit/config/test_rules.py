@@ -15,6 +15,8 @@ REQUIRED = {"brokers": "kafka1:9092", "topic": "orders"}
 PASSWORD = {"sasl_username": "user", "sasl_password": "hunter2"}
 AWS = {"aws_access_key_id": "AKIA1", "aws_secret_access_key": "s3cr3t", "aws_region": "us-east-1"}
 ROLE = {"aws_role_arn": "arn:aws:iam::123456789012:role/teams/reader", "aws_role_session_name": "me@here"}
+BEARER = {"protocol": "SASL_SSL", "sasl_mechanism": "OAUTHBEARER"}
+ENDPOINT = {"token_endpoint_url": "https://login.example.com/t", "client_id": "c", "client_secret": "s3cr3t"}
 
 
 @pytest.mark.parametrize(
@@ -28,6 +30,10 @@ ROLE = {"aws_role_arn": "arn:aws:iam::123456789012:role/teams/reader", "aws_role
         {"protocol": "SASL_PLAINTEXT", "sasl_mechanism": "SCRAM-SHA-256", **PASSWORD},
         {"protocol": "SASL_SSL", "sasl_mechanism": "SCRAM-SHA-512", **PASSWORD, "ssl_ca_cert": "ca.pem"},
         {"protocol": "SASL_SSL", "sasl_mechanism": "OAUTHBEARER", "oauth_token": "t0k"},
+        {**BEARER, "oauth": {"token_file": "/run/token"}},
+        {**BEARER, "oauth": ENDPOINT},
+        {**BEARER, "oauth": {**ENDPOINT, "scope": "kafka", "ssl_ca_cert": "ca.pem"}},
+        {**BEARER, "oauth": {**ENDPOINT, "token_endpoint_url": "http://[::1]:8080/token"}},
         {"protocol": "SASL_SSL", "sasl_mechanism": "AWS_MSK_IAM", **AWS},
         {"protocol": "SASL_SSL", "sasl_mechanism": "AWS_MSK_IAM", **AWS, "aws_session_token": "t"},
         {"protocol": "SASL_SSL", "sasl_mechanism": "AWS_MSK_IAM"},
@@ -53,6 +59,34 @@ def test_security_that_fits_together(options):
         (
             {"protocol": "SASL_SSL", "sasl_mechanism": "OAUTHBEARER", **PASSWORD},
             ["sasl_username: not used", "sasl_password: not used", "oauth_token: missing"],
+        ),
+        (BEARER, ["oauth_token: missing: sasl_mechanism OAUTHBEARER requires oauth_token, oauth.token_end"]),
+        ({**BEARER, "oauth_token": "t", "oauth": {"token_file": "f"}}, ["oauth_token: not used with oauth"]),
+        ({**BEARER, "oauth": {**ENDPOINT, "token_file": "f"}}, ["oauth.token_file: not used with token_endpoint_"]),
+        (
+            {**BEARER, "oauth": {"token_endpoint_url": "https://login.example.com/t"}},
+            ["oauth.client_id: missing: token_endpoint_url", "oauth.client_secret: missing"],
+        ),
+        (
+            {**BEARER, "oauth": {"token_file": "f", "scope": "kafka"}},
+            ["oauth.scope: not used without token_endpoint_url"],
+        ),
+        ({"oauth": {"token_file": "f"}}, ["oauth: not used with protocol PLAINTEXT"]),
+        (
+            {"protocol": "SASL_SSL", "sasl_mechanism": "PLAIN", **PASSWORD, "oauth": ENDPOINT},
+            ["oauth: not used by sasl_mechanism PLAIN"],
+        ),
+        (
+            {**BEARER, "oauth": {**ENDPOINT, "token_endpoint_url": "http://login.example.com/t"}},
+            ["oauth.token_endpoint_url: got 'http://login.example.com/t': expected https: client_secret must not"],
+        ),
+        (
+            {**BEARER, "oauth": {**ENDPOINT, "token_endpoint_url": "https://me:s3cr3t@login.example.com/t"}},
+            ["oauth.token_endpoint_url: got ***: expected a URL without a user"],
+        ),
+        (
+            {**BEARER, "oauth": {**ENDPOINT, "token_endpoint_url": "login.example.com"}},
+            ["oauth.token_endpoint_url: got 'login.example.com': expected a URL, such as https://"],
         ),
         (
             {"protocol": "SASL_SSL", "sasl_mechanism": "AWS_MSK_IAM", "aws_access_key_id": "AKIA1"},

@@ -6,12 +6,14 @@ import itertools
 import selectors
 import socket
 import threading
+import time
 from contextlib import closing
 from types import SimpleNamespace
 
 import pytest
 from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector, Task
+from kafka.net.transport import KafkaSSLTransport
 from rivven_kafka.errors import ConnectError
 from rivven_kafka.kafka import BlockConsumer
 from rivven_kafka.kafka.admin import describe_topics
@@ -81,12 +83,34 @@ def test_who_is_let_in_and_thrown_out_waits_before_the_next_try(options):
         assert slammer.taken <= 4
 
 
+def test_a_proxy_whose_broker_is_away_is_tried_until_the_time_is_over(options):
+    """It may come back: who only closes connections has refused nothing."""
+    with closing(Slammer()) as slammer:
+        address = f"127.0.0.1:{slammer.port}"
+        begin = time.monotonic()
+        with pytest.raises(ConnectError, match=f"{address}: closed the connection without an answer"):
+            describe_topics({**options, "bootstrap_servers": [address], "bootstrap_timeout_ms": 1000})
+        assert time.monotonic() - begin >= 1
+        assert slammer.taken > 4
+
+
 def test_connections_are_made_as_before():
     ours, theirs = (inspect.signature(kind._connect) for kind in (_Connections, KafkaConnectionManager))
+    assert list(ours.parameters) == list(theirs.parameters)
+    ours, theirs = (
+        inspect.signature(kind._build_transport) for kind in (_Connections, KafkaConnectionManager)
+    )
     assert list(ours.parameters) == list(theirs.parameters)
     # Ours goes by what has changed: theirs counts no login that fails.
     source = inspect.getsource(KafkaConnectionManager._connect)
     assert (source.count("update_backoff"), source.count("self.reset_backoff(")) == (1, 1)
+    # A login that fails is not raised there, which is why ours looks at the connection.
+    assert "await conn.initialize(" in source
+    bootstrap = inspect.getsource(KafkaConnectionManager._do_bootstrap)
+    # It catches nothing else, so that ours can end it.
+    assert bootstrap.index("self.get_connection(") < bootstrap.index("except Errors.NodeNotReadyError")
+    transport = inspect.getsource(KafkaSSLTransport.handshake)
+    assert "wait_read(self._sock)" in transport
 
 
 @pytest.mark.parametrize("allowed", [False, True])

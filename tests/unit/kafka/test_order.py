@@ -157,6 +157,7 @@ class Made:
             client, cluster, theirs, acks=-1, retries=1000, retry_backoff_ms=0, transaction_manager=manager
         )
         made = BatchProducer.__new__(BatchProducer)
+        made._connections = SimpleNamespace(refusal=None)
         made._producer = SimpleNamespace(
             _accumulator=theirs, _sender=sender, config={"max_in_flight_requests_per_connection": 5}
         )
