@@ -17,11 +17,21 @@ from rivven_kafka.config.choices import (
     Partitioning,
     ValueFormat,
 )
-from rivven_kafka.config.kafka_options import PRODUCER, KafkaOptions, broken_rules, options_schema
+from rivven_kafka.config.kafka_options import (
+    PRODUCER,
+    KafkaOptions,
+    broken_rules,
+    options_schema,
+    plain_name,
+)
 from rivven_kafka.config.model import BrokenRule, Model
 from rivven_kafka.config.security import SecurityConfig
 from rivven_kafka.config.stall import stall_timeout_ms, too_short
 from rivven_kafka.config.values import MAX_INT32, MAX_INT64, MIB, Addresses, KafkaTopic, Text
+
+_IN_FLIGHT = "max_in_flight_requests_per_connection"
+_MOST_IN_FLIGHT = 5
+"""Of a producer's batches Kafka remembers so many, to know them again (KIP-98)."""
 
 _KAFKA_ACKS = {"0": Acks.NONE, "1": Acks.LEADER, "-1": Acks.ALL}
 
@@ -83,8 +93,8 @@ class KafkaSinkConfig(Model):
 
     idempotent: bool | None = Field(
         None,
-        description="Let Kafka drop what retries send twice; needs acks all and retries > 0. Default: true "
-        "with these, else false.",
+        description="Let Kafka drop what retries send twice; needs acks all, retries > 0 and at most 5 "
+        "max_in_flight_requests_per_connection in kafka_options. Default: true with these, else false.",
     )
     transactional_id: Text | None = Field(
         None,
@@ -225,7 +235,13 @@ class KafkaSinkConfig(Model):
             return True
         if self.idempotent is not None:
             return self.idempotent
-        return self.acks is Acks.ALL and self.retries > 0
+        return self.acks is Acks.ALL and self.retries > 0 and not self._too_many_in_flight()
+
+    def _too_many_in_flight(self) -> bool:
+        """Whether more batches may be on their way than Kafka knows again."""
+        given = {plain_name(name): value for name, value in self.kafka_options.items()}
+        most = given.get(_IN_FLIGHT, 0)
+        return isinstance(most, int) and most > _MOST_IN_FLIGHT
 
     @property
     def effective_max_request_size(self) -> int:
@@ -268,6 +284,11 @@ class KafkaSinkConfig(Model):
         if transactional and self.idempotent is False:
             yield "idempotent", "got false: transactional_id requires true"
         if self.idempotent or transactional:
+            if self._too_many_in_flight():
+                yield (
+                    f"kafka_options.{_IN_FLIGHT}",
+                    f"idempotent and transactional_id require at most {_MOST_IN_FLIGHT}",
+                )
             if self.acks is not Acks.ALL:
                 yield "acks", f"got {self.acks}: idempotent and transactional_id require all"
             if self.retries == 0:

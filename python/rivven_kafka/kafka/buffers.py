@@ -23,7 +23,7 @@ _UNUSED = sys.getrefcount(_probe[0])
 class Buffers:
     """Hands buffers out, and keeps them for the next time.
 
-    Not for several threads.
+    For all connections of one event loop, not for several threads.
     """
 
     def __init__(self) -> None:

@@ -36,16 +36,17 @@ class Frames:
 
     Args:
         parser: Knows which responses are expected.
+        buffers: Where large fields are read to.
     """
 
-    def __init__(self, parser: KafkaProtocol) -> None:
+    def __init__(self, parser: KafkaProtocol, buffers: Buffers) -> None:
         self._parser = parser
         self._most_bytes = parser._max_frame_size
         self._most_without_records = self._most_bytes // RECORDLESS_SHARE
         self._stage = memoryview(bytearray(_STAGE_BYTES))
         self._start = self._end = 0
         self._own: BytesIO | None = None
-        self._buffers = Buffers()
+        self._buffers = buffers
         self._view = self._stage[:0]
         self._filled = 0
         self._bodies: list[Body] = []

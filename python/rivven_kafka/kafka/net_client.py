@@ -21,6 +21,7 @@ from kafka.net.selector import NetworkSelector, Task
 
 from rivven_kafka.config.kafka_options import CONSUMER, PRODUCER
 from rivven_kafka.errors import AuthenticationError, ConfigError, RivvenKafkaError
+from rivven_kafka.kafka.buffers import Buffers
 from rivven_kafka.kafka.reading import read_in_bulk
 from rivven_kafka.kafka.refusal import reason
 from rivven_kafka.kafka.transport import open_transport
@@ -90,6 +91,7 @@ class _Connections(KafkaConnectionManager):  # type: ignore[misc]  # kafka-pytho
     def __init__(self, net: Any, **configs: Any) -> None:
         self.at_once = False
         self._failed = 0
+        self._buffers = Buffers()
         self._refused: dict[Any, tuple[int, AuthenticationError]] = {}
         super().__init__(net, **configs)
 
@@ -115,7 +117,7 @@ class _Connections(KafkaConnectionManager):  # type: ignore[misc]  # kafka-pytho
 
     async def _build_transport(self, node: Any, timeout_at: float | None = None) -> Any:
         transport = await open_transport(self._net, self.config, node.host, node.port, timeout_at)
-        read_in_bulk(transport)
+        read_in_bulk(transport, self._buffers)
         return transport
 
     async def _connect(

@@ -11,6 +11,7 @@ from typing import Any
 
 from kafka.errors import KafkaConnectionError, KafkaProtocolError
 
+from rivven_kafka.kafka.buffers import Buffers
 from rivven_kafka.kafka.frames import Frames
 
 log = logging.getLogger(__name__)
@@ -25,9 +26,14 @@ _TURN_S = 0.1
 """And after this long, where every byte is a field of its own."""
 
 
-def read_in_bulk(transport: Any) -> None:
-    """Lets a transport of kafka-python read with `Frames`; to be called before anything is read."""
-    transport._read_from_sock = _Reading(transport).run
+def read_in_bulk(transport: Any, buffers: Buffers) -> None:
+    """Lets a transport of kafka-python read with `Frames`; to be called before anything is read.
+
+    Args:
+        transport: Whose socket is read.
+        buffers: Shared by the transports of one event loop.
+    """
+    transport._read_from_sock = _Reading(transport, buffers).run
 
 
 class _Reading:
@@ -35,10 +41,12 @@ class _Reading:
 
     Args:
         transport: Whose socket is read.
+        buffers: Where large fields are read to.
     """
 
-    def __init__(self, transport: Any) -> None:
+    def __init__(self, transport: Any, buffers: Buffers) -> None:
         self._transport = transport
+        self._buffers = buffers
         # Linux only, and of no use under TLS, whose records are read from the socket as they come.
         self._can_wait = sys.platform == "linux" and not isinstance(transport._sock, ssl.SSLSocket)
         self._low_water = 1
@@ -47,7 +55,7 @@ class _Reading:
     async def run(self) -> None:
         """Reads until the transport closes or stops reading."""
         transport = self._transport
-        frames = Frames(transport._protocol.parser)
+        frames = Frames(transport._protocol.parser, self._buffers)
         transport._protocol.parser.receive_bytes = frames.responses
         while transport._read and not transport._closed:
             self._wake_at(min(frames.missing, _WAKE_BYTES))

@@ -218,6 +218,10 @@ def test_tombstones_have_a_rule_in_raw_format():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (
+            {"idempotent": True, "kafka_options": {"max.in.flight.requests.per.connection": 6}},
+            "kafka_options.max_in_flight_requests_per_connection: idempotent and transactional_id require at most 5",
+        ),
         ({"idempotent": True, "acks": "leader"}, "acks: got leader: idempotent"),
         ({"idempotent": True, "retries": 0}, "retries: got 0: idempotent"),
         (
@@ -261,6 +265,8 @@ def test_transactional_id_implies_idempotent(idempotent):
         ({"retries": 0}, False),
         ({"idempotent": False}, False),
         ({"idempotent": True}, True),
+        ({"kafka_options": {"max_in_flight_requests_per_connection": 5}}, True),
+        ({"kafka_options": {"max.in.flight.requests.per.connection": 6}}, False),
     ],
 )
 def test_a_sink_is_idempotent_where_acks_and_retries_allow(options, expected):

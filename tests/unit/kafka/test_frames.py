@@ -14,6 +14,7 @@ from kafka.protocol.consumer import FetchRequest, FetchResponse
 from kafka.protocol.metadata import ApiVersionsRequest, ApiVersionsResponse
 from kafka.protocol.parser import KafkaProtocol
 from kafka.protocol.sasl import SaslBytesRequest
+from rivven_kafka.kafka.buffers import Buffers
 from rivven_kafka.kafka.fetch_response import FETCH, NEWEST
 from rivven_kafka.kafka.frames import Frames
 
@@ -127,7 +128,7 @@ def test_fetch_responses_are_what_kafka_python_makes_of_them(data, versions, ste
     )
     expected = parser_for(*[fetch_request(version) for version in versions]).receive_bytes(wire)
     parser = parser_for(*requests)
-    found = arrive(Frames(parser), wire, steps)
+    found = arrive(Frames(parser, Buffers()), wire, steps)
     assert [correlation_id for correlation_id, _ in found] == [*range(1, len(versions) + 1)]
     assert [response.to_dict() for _, response in found] == [response.to_dict() for _, response in expected]
     assert not parser.in_flight_requests
@@ -143,7 +144,7 @@ def test_other_responses_between_them_go_to_kafka_python_as_they_are(step):
     )
     raw = b"\0\0\0\x05proof"
     wire = raw + framed(other, 2) + framed(fetched, 3) + b"\0\0\0\0"
-    found = [response for _, response in arrive(Frames(parser), wire, [step])]
+    found = [response for _, response in arrive(Frames(parser, Buffers()), wire, [step])]
     assert [found[0].auth_bytes, found[3].auth_bytes] == [b"proof", b""]
     assert len(found[1].api_keys) == 2_000
     assert found[2].session_id == 1
@@ -159,7 +160,7 @@ def test_records_are_read_into_a_buffer_of_their_own_at_once():
         responses=[Topic(version=12, topic="t", partitions=[Partition(version=12, records=records)])],
     )
     wire = framed(response, 1)
-    frames = Frames(parser_for(fetch_request(12)))
+    frames = Frames(parser_for(fetch_request(12)), Buffers())
     assert frames.missing == 0
     room = frames.room()
     room[:] = wire[: len(room)]
@@ -177,7 +178,7 @@ def test_large_fields_share_buffers_one_after_the_other():
         responses.append(
             FetchResponse(version=12, throttle_time_ms=0, error_code=0, session_id=0, responses=[topic])
         )
-    frames = Frames(parser_for(*[fetch_request(12) for _ in responses]))
+    frames = Frames(parser_for(*[fetch_request(12) for _ in responses]), Buffers())
 
     def read(number):
         [(_, response)] = arrive(frames, framed(responses[number], number + 1), [100_000])
@@ -200,7 +201,7 @@ def test_large_fields_share_buffers_one_after_the_other():
 @pytest.mark.parametrize("size", [-1, 10_000_001, 2**31 - 1])
 def test_a_frame_of_an_impossible_size_is_refused(size):
     with pytest.raises(InvalidReceiveError, match="frame length"):
-        arrive(Frames(parser_for(fetch_request(12))), size.to_bytes(4, "big", signed=True), [4])
+        arrive(Frames(parser_for(fetch_request(12)), Buffers()), size.to_bytes(4, "big", signed=True), [4])
 
 
 @given(data=st.data(), version=st.integers(0, NEWEST))
@@ -208,7 +209,7 @@ def test_damage_is_an_error_or_another_response_but_takes_no_more_than_the_frame
     wire = bytearray(framed(data.draw(fetch_responses(version)), 1))
     at = data.draw(st.integers(8, min(len(wire) - 1, 300)))
     wire[at] ^= data.draw(st.integers(1, 255))
-    frames = Frames(parser_for(fetch_request(version)))
+    frames = Frames(parser_for(fetch_request(version)), Buffers())
     try:
         arrive(frames, bytes(wire), [data.draw(st.sampled_from([3, 1000, 10**6]))])
     except (KafkaProtocolError, UnicodeDecodeError):
@@ -227,13 +228,13 @@ def test_records_beyond_the_frame_are_refused_before_they_get_a_buffer(version):
         b"\x7f" if version == 12 else (2**31 - 1).to_bytes(4, "big")
     )
     with pytest.raises(KafkaProtocolError, match="not as long as it says"):
-        arrive(Frames(parser_for(fetch_request(version))), bytes(wire), [10**6])
+        arrive(Frames(parser_for(fetch_request(version)), Buffers()), bytes(wire), [10**6])
 
 
 def test_a_length_of_too_many_bytes_is_refused():
     wire = b"\0\0\0\x14" + b"\0\0\0\x01" + b"\xff" * 16
     with pytest.raises(KafkaProtocolError, match="32 bits"):
-        arrive(Frames(parser_for(fetch_request(12))), wire, [10**6])
+        arrive(Frames(parser_for(fetch_request(12)), Buffers()), wire, [10**6])
 
 
 # The seams.

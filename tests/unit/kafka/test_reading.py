@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from kafka.protocol.consumer import FetchRequest, FetchResponse
 from kafka.protocol.parser import KafkaProtocol
 from rivven_kafka.kafka import reading
+from rivven_kafka.kafka.buffers import Buffers
 from rivven_kafka.kafka.frames import Frames
 from rivven_kafka.kafka.reading import _Reading
 
@@ -50,11 +51,11 @@ def answer(size):
 def frames():
     parser = KafkaProtocol(client_id="test", receive_message_max_bytes=100_000_000)
     parser.send_request(FetchRequest(version=12, max_wait_ms=1, min_bytes=1, max_bytes=1, topics=[]))
-    return Frames(parser)
+    return Frames(parser, Buffers())
 
 
 def reader(sock):
-    return _Reading(SimpleNamespace(_sock=sock))
+    return _Reading(SimpleNamespace(_sock=sock), Buffers())
 
 
 def test_what_tls_has_decrypted_is_read_before_the_loop_goes_to_sleep(monkeypatch):
