@@ -24,8 +24,9 @@ for target in $targets; do
 		-artifact_prefix="$found/" -print_final_stats=1 -verbosity=1 2>&1 |
 		grep -E 'DONE|stat::|ERROR|panicked|SUMMARY|Test unit|NEW.*0000 ' || true
 	# A crash, a hang or too much memory leaves an input behind.
-	if ls "$found"/crash-* "$found"/timeout-* "$found"/oom-* 2>/dev/null; then
-		echo "$target: the inputs above fail"
+	failed=$(find "$found" -name 'crash-*' -o -name 'timeout-*' -o -name 'oom-*')
+	if [ -n "$failed" ]; then
+		echo "$target fails with $failed"
 		exit 1
 	fi
 done

@@ -262,6 +262,15 @@ def test_a_transport_reads_with_what_stands_in_its_place():
     assert "self._build_transport(node, timeout_at=timeout_at)" in inspect.getsource(
         KafkaConnectionManager._connect
     )
+    # What is made here in the same way, with a limit of time for the handshake.
+    built = inspect.getsource(KafkaConnectionManager._build_transport)
+    for part in (
+        "await create_connection(self._net, node.host, node.port,",
+        "KafkaSSLTransport(self._net, sock, host=node.host, **ssl_configs)",
+        "KafkaTCPTransport(self._net, sock, host=node.host)",
+        "await transport.handshake()",
+    ):
+        assert part in built
 
 
 def test_a_connection_has_what_arrived_parsed_by_its_own_parser():
