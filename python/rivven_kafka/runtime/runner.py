@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rivven_kafka.config import ConnectConfig
 from rivven_kafka.pipeline import SinkPipeline, SourcePipeline
+from rivven_kafka.rivven.options import security_warnings
 from rivven_kafka.runtime.backoff import RestartBackoff
 from rivven_kafka.runtime.connector import Connector, ConnectorStatus
 
@@ -34,6 +35,7 @@ class Runner:
     def __init__(self, config: ConnectConfig, backoff: RestartBackoff | None = None) -> None:
         backoff = backoff or RestartBackoff()
         broker, settings = config.broker, config.settings
+        self._warnings = tuple(security_warnings(broker))
         self._connectors = [
             Connector(
                 SourcePipeline(name, entry, broker, settings), entry.config.shutdown_timeout_ms, backoff
@@ -78,6 +80,8 @@ class Runner:
         Returns:
             Whether every connector ended without an error.
         """
+        for warning in self._warnings:
+            log.warning("%s", warning)
         for connector in self._connectors:
             connector.start(stop)
         self._report_until_stop(stop)
