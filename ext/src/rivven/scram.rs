@@ -116,7 +116,7 @@ impl Attempt<'_> {
         let keys = self.login.keys(&salt, rounds);
         let without_proof = format!("c={HEADER_BASE64},r={nonce}");
         let signed = format!("{},{text},{without_proof}", self.bare);
-        let stored = Sha256::digest(&*keys.client);
+        let stored = Sha256::digest(*keys.client);
         let signature = hmac(&stored, signed.as_bytes()).finalize().into_bytes();
         let mut proof = [0; 32];
         for (to, (key, byte)) in proof.iter_mut().zip(keys.client.iter().zip(signature)) {

@@ -18,6 +18,7 @@ use crate::error::{Error, Kind, Result};
 ///     ConfigError: A file cannot be used; the message names the option of `broker.tls`, and the file.
 #[pyclass(frozen, skip_from_py_object, module = "rivven_kafka._native")]
 #[derive(Debug, Clone, Default)]
+#[allow(clippy::doc_markdown)] // read as plain text by help()
 pub struct RivvenSecurity {
     /// Makes TLS connections.
     pub(super) tls: Option<Arc<Tls>>,

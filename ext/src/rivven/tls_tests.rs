@@ -6,7 +6,8 @@ use std::sync::{Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
 
-use rivven_protocol::{Request, Response};
+use bytes::Bytes;
+use rivven_protocol::{MessageData, Request, Response};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::*;
@@ -85,18 +86,25 @@ fn pong(stream: &mut ServerStream) -> Vec<u8> {
 #[test]
 fn large_requests_and_answers_fit_through() {
     let address = broker(|request| match request {
-        Request::CreateTopic { name, .. } => Reply::Answer(Response::TopicCreated { name, partitions: 1 }),
-        _ => Reply::Answer(Response::Pong),
+        Request::Publish { value, .. } => {
+            Reply::Answer(Response::Messages { messages: vec![MessageData::new(0, value, 0)] })
+        }
+        _ => Reply::Hang,
     });
     let mut connection = Connection::open(&address, &options(), None).unwrap();
     for size in [1, 16_384, 5_000_000] {
-        let name = "x".repeat(size);
-        let mut frame =
-            wire::request_frame(&Request::CreateTopic { name: name.clone(), partitions: None }).unwrap();
+        let value = Bytes::from(vec![size as u8; size]);
+        let request = Request::Publish {
+            topic: "t".into(),
+            partition: None,
+            key: None,
+            value: value.clone(),
+            leader_epoch: None,
+        };
+        let mut frame = wire::request_frame(&request).unwrap();
         let body = connection.call_frame(&mut frame, Duration::from_secs(10)).unwrap();
-        assert!(
-            matches!(wire::decode_response(&body).unwrap(), Response::TopicCreated { name: it, .. } if it == name)
-        );
+        let Response::Messages { messages } = wire::decode_response(&body).unwrap() else { panic!() };
+        assert_eq!(messages[0].value, value);
     }
 }
 
