@@ -47,6 +47,7 @@ lint: $(STAMPS)/native ## formats, lints and types; changes nothing
 	$(BIN)/ruff format --check
 	$(BIN)/mypy python/rivven_kafka $(CHECKED)
 	cd ext && cargo fmt --check
+	cargo fmt --check --manifest-path tests/support/secured_rivvend/Cargo.toml
 	cd ext && cargo clippy --locked --all-targets -- -D warnings
 
 format: $(STAMPS)/deps ## apply the formatters

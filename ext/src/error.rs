@@ -134,6 +134,11 @@ impl Error {
     }
 }
 
+/// Words of the other side that it could have chosen as it liked, fit for a log.
+pub fn shown(text: &str) -> String {
+    text.chars().take(200).map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
 impl From<Error> for PyErr {
     fn from(error: Error) -> Self {
         Python::attach(|py| {

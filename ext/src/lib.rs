@@ -49,6 +49,8 @@ mod _native {
     use crate::rivven::client::RivvenClient;
     #[pymodule_export]
     use crate::rivven::fetcher::PyFetcher;
+    #[pymodule_export]
+    use crate::rivven::security::RivvenSecurity;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -21,6 +21,7 @@ __all__ = [
     "Publisher",
     "RecordBlock",
     "RivvenClient",
+    "RivvenSecurity",
     "SinkEncoder",
     "__profile__",
     "all_batches_stored",
@@ -118,6 +119,23 @@ def read_headers(raw: bytes, count: int) -> list[tuple[str, bytes | None]]: ...
 def partition_for_key(key: bytes | bytearray, partitions: int) -> int: ...
 
 @final
+class RivvenSecurity:
+    """TLS and the login of connections to Rivven; shows nothing of what it was given."""
+
+    def __new__(
+        cls,
+        *,
+        tls: bool = False,
+        ca_path: str | None = None,
+        cert_path: str | None = None,
+        key_path: str | None = None,
+        server_name: str | None = None,
+        insecure: bool = False,
+        username: str | None = None,
+        password: str | None = None,
+    ) -> Self: ...
+
+@final
 class RivvenClient:
     """A client of a Rivven broker: topics, offsets, groups, single fetches."""
 
@@ -126,6 +144,7 @@ class RivvenClient:
         servers: Sequence[str],
         *,
         client_id: str = ...,
+        security: RivvenSecurity | None = None,
         connect_timeout_ms: int = 10_000,
         request_timeout_ms: int = 30_000,
         retry_initial_ms: int = 100,
@@ -245,6 +264,7 @@ class Publisher:
         exactly_once: bool = False,
         check_log: bool = True,
         client_id: str = ...,
+        security: RivvenSecurity | None = None,
         connect_timeout_ms: int = 10_000,
         request_timeout_ms: int = 30_000,
         retry_initial_ms: int = 100,
@@ -320,6 +340,7 @@ class Fetcher:
         max_buffered_bytes: int = 67_108_864,
         on_log_damage: str = "fail",
         client_id: str = ...,
+        security: RivvenSecurity | None = None,
         connect_timeout_ms: int = 10_000,
         request_timeout_ms: int = 30_000,
         retry_initial_ms: int = 100,

@@ -12,7 +12,10 @@ from tests.support.rivvend_dist import RIVVEND_VERSION, rivvend_binary
 
 
 class RivvenBroker(Broker):
-    """A throw-away rivvend without authentication. ``options`` are further command line arguments."""
+    """A throw-away rivvend. ``options`` are further command line arguments.
+
+    With ``logins`` it wants one, which nobody has: rivvend 0.0.22 cannot be given users.
+    """
 
     name = "rivvend"
     # Measured: 6 to 7 s idle, up to 17 s while a client is connected.
@@ -25,8 +28,10 @@ class RivvenBroker(Broker):
         *,
         version: str = RIVVEND_VERSION,
         options: Sequence[str] = (),
+        logins: bool = False,
     ) -> None:
         super().__init__(directory)
+        self._logins = logins
         self.version = version
         self._options = tuple(options)
         self._api_port = ReservedPort()
@@ -64,7 +69,7 @@ class RivvenBroker(Broker):
             *("--api-bind", self.api),
             *("--data-dir", self.data_dir),
             *("--rate-limit-per-ip", "0"),
-            "--no-require-auth",
+            *(() if self._logins else ("--no-require-auth",)),
             *self._options,
         ]
 

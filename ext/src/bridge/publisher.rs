@@ -16,11 +16,12 @@ use crate::bridge::event_encode::EventOptions;
 use crate::bridge::transform::Transforms;
 use crate::error::{Error, Kind, Result};
 use crate::kafka::py::RecordBlock;
-use crate::rivven::arguments::{timeout, Arguments};
+use crate::rivven::arguments::{self, timeout, Arguments};
 use crate::rivven::publisher::{
     producer_id, Partitioning, Publisher, PublisherConfig, Recognition, ValueEncoder, LARGEST_REQUEST,
 };
 use crate::rivven::retry::Backoff;
+use crate::rivven::security::RivvenSecurity;
 
 /// Source topic, partition, position, anchors.
 type Preparation = (String, i32, i64, Option<Vec<(String, u32, i64)>>);
@@ -89,7 +90,8 @@ impl PyPublisher {
     #[pyo3(signature = (servers, *, value_format="event", on_tombstone="fail", transforms="[]",
         include_headers=true, include_key=true,
         partitioning="preserve", connections=64, max_batch_records=200,
-        max_request_bytes=LARGEST_REQUEST, on_bad="fail", exactly_once=false, check_log=true, client_id="rivven-kafka".to_owned(), connect_timeout_ms=10_000,
+        max_request_bytes=LARGEST_REQUEST, on_bad="fail", exactly_once=false, check_log=true, client_id="rivven-kafka".to_owned(),
+        security=None, connect_timeout_ms=10_000,
         request_timeout_ms=30_000, retry_initial_ms=100, retry_max_ms=30_000, retry_multiplier=2.0,
         max_retries=10))]
     #[allow(clippy::too_many_arguments, clippy::fn_params_excessive_bools)] // keyword arguments in Python
@@ -109,6 +111,7 @@ impl PyPublisher {
         exactly_once: bool,
         check_log: bool,
         client_id: String,
+        security: Option<Bound<'_, RivvenSecurity>>,
         connect_timeout_ms: u64,
         request_timeout_ms: u64,
         retry_initial_ms: u64,
@@ -122,7 +125,9 @@ impl PyPublisher {
             multiplier: retry_multiplier,
             max_retries,
         };
-        let arguments = Arguments { servers, client_id, connect_timeout_ms, request_timeout_ms, backoff };
+        let security = arguments::security(security);
+        let arguments =
+            Arguments { servers, security, client_id, connect_timeout_ms, request_timeout_ms, backoff };
         let config = PublisherConfig {
             link: arguments.check()?,
             partitioning: partitioning_for(partitioning)?,

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use pyo3::Bound;
+
 use super::connection::ConnectOptions;
 use super::link::LinkConfig;
 use super::retry::{Backoff, Servers};
+use super::security::RivvenSecurity;
 use crate::error::{Error, Kind, Result};
 
 /// No timeout needs more, and it cannot overflow the clock.
@@ -20,6 +23,7 @@ pub fn timeout(milliseconds: u64) -> Duration {
 #[allow(missing_docs)]
 pub struct Arguments {
     pub servers: Vec<String>,
+    pub security: RivvenSecurity,
     pub client_id: String,
     pub connect_timeout_ms: u64,
     pub request_timeout_ms: u64,
@@ -44,10 +48,17 @@ impl Arguments {
                 connect_timeout: Duration::from_millis(self.connect_timeout_ms),
                 request_timeout: Duration::from_millis(self.request_timeout_ms),
                 client_id: (!self.client_id.is_empty()).then_some(self.client_id),
+                tls: self.security.tls,
+                login: self.security.login,
             },
             backoff: self.backoff,
         })
     }
+}
+
+/// What a constructor was given as `security`.
+pub fn security(given: Option<Bound<'_, RivvenSecurity>>) -> RivvenSecurity {
+    given.map(|given| given.get().clone()).unwrap_or_default()
 }
 
 /// A limit or a count of zero would stop everything.

@@ -5,7 +5,9 @@
 //! that option on its own, so it is set again after every write and before every further read (46 ms -> 0.04 ms a
 //! request).
 
-use std::io::{ErrorKind, Read, Write};
+mod login;
+
+use std::io::ErrorKind;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,7 +16,10 @@ use bytes::Bytes;
 use rivven_protocol::{Request, Response, PROTOCOL_VERSION};
 use socket2::{SockRef, TcpKeepalive};
 
-use super::stop::Stop;
+use super::scram::Login;
+use super::stop::{Stop, Watch};
+use super::stream::Stream;
+use super::tls::Tls;
 use super::{error_map, wire};
 use crate::error::{Error, Kind, Result};
 
@@ -24,15 +29,22 @@ const FIRST_READ: usize = 256;
 /// First step of reading a longer one: memory follows the bytes that came, not the length that was claimed.
 const READ_STEP: usize = 64 * 1024;
 
+/// How a server with TLS begins its answer to what is not TLS.
+const TLS_ALERT: [u8; 2] = [21, 3];
+
 /// How connections are made.
 #[derive(Debug, Clone)]
 pub struct ConnectOptions {
-    /// Limit for one connection attempt.
+    /// Limit for one connection attempt, the TLS handshake included.
     pub connect_timeout: Duration,
     /// Limit for one request, without the time that the request itself asks to wait.
     pub request_timeout: Duration,
     /// Name sent in the handshake; None leaves the handshake out, which rivvend allows.
     pub client_id: Option<String>,
+    /// Makes TLS connections; None leaves them in plain text.
+    pub tls: Option<Arc<Tls>>,
+    /// Who logs in; None leaves the login out.
+    pub login: Option<Arc<Login>>,
 }
 
 impl Default for ConnectOptions {
@@ -41,6 +53,8 @@ impl Default for ConnectOptions {
             connect_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(30),
             client_id: None,
+            tls: None,
+            login: None,
         }
     }
 }
@@ -48,8 +62,12 @@ impl Default for ConnectOptions {
 /// A connection. After an error of kind Connect, Timeout or Protocol it is no longer `usable`.
 #[derive(Debug)]
 pub struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     address: String,
+    tls: Option<Arc<Tls>>,
+    login: Option<Arc<Login>>,
+    /// When to log in again: before the broker ends the session.
+    renew_at: Option<Instant>,
     request_timeout: Duration,
     last_id: u32,
     usable: bool,
@@ -60,26 +78,34 @@ pub struct Connection {
     ahead: Vec<u8>,
     /// Read timeout of the socket.
     read_timeout: Duration,
-    watch: Option<(Arc<Stop>, usize)>,
+    _watch: Option<Watch>,
 }
 
 impl Connection {
-    /// Connects to the first address of `address` (`host:port`) that answers. With `stop`, a stop ends its waits.
+    /// Connects to the first address of `address` (`host:port`) that answers, and logs in. With `stop`, a stop ends
+    /// its waits.
     pub fn open(address: &str, options: &ConnectOptions, stop: Option<&Arc<Stop>>) -> Result<Self> {
-        let stream = connect(address, options.connect_timeout)?;
+        let (socket, deadline) = connect(address, options.connect_timeout)?;
         let failed = |error: std::io::Error| connect_error(address, &error.to_string());
-        stream.set_nodelay(true).map_err(failed)?;
-        stream.set_write_timeout(Some(options.request_timeout)).map_err(failed)?;
+        socket.set_nodelay(true).map_err(failed)?;
+        socket.set_write_timeout(Some(options.request_timeout)).map_err(failed)?;
         let keepalive =
             TcpKeepalive::new().with_time(Duration::from_secs(30)).with_interval(Duration::from_secs(10));
-        SockRef::from(&stream).set_tcp_keepalive(&keepalive).map_err(failed)?;
+        SockRef::from(&socket).set_tcp_keepalive(&keepalive).map_err(failed)?;
         let watch = match stop {
-            Some(stop) => Some((Arc::clone(stop), stop.watch(stream.try_clone().map_err(failed)?))),
+            Some(stop) => Some(stop.watch(socket.try_clone().map_err(failed)?)),
             None => None,
+        };
+        let stream = match &options.tls {
+            Some(tls) => tls.connect(address, socket, deadline)?,
+            None => Stream::Plain(socket),
         };
         let mut connection = Self {
             stream,
             address: address.to_owned(),
+            tls: options.tls.clone(),
+            login: options.login.clone(),
+            renew_at: None,
             request_timeout: options.request_timeout,
             last_id: 0,
             usable: true,
@@ -87,14 +113,15 @@ impl Connection {
             last_used: Instant::now(),
             ahead: Vec::new(),
             read_timeout: Duration::MAX,
-            watch,
+            _watch: watch,
         };
         connection.quick_ack();
         if let Some(client_id) = &options.client_id {
             let client_id = client_id.clone();
             // Nothing depends on the answer: with authentication on, even a correct one is an error.
-            connection.exchange(&Request::Handshake { protocol_version: PROTOCOL_VERSION, client_id })?;
+            connection.ask(&Request::Handshake { protocol_version: PROTOCOL_VERSION, client_id })?;
         }
+        connection.log_in()?;
         Ok(connection)
     }
 
@@ -121,7 +148,7 @@ impl Connection {
 
     /// Sends a frame (its correlation id is set here) and returns the body of the answer, whatever it says.
     pub fn call_frame(&mut self, frame: &mut [u8], wait: Duration) -> Result<Bytes> {
-        let result = self.round_trip(frame, wait);
+        let result = self.in_session(frame, wait);
         if result.is_err() {
             // What arrives later on this connection would be taken for the answer to another request.
             self.usable = false;
@@ -132,8 +159,11 @@ impl Connection {
     /// Turns `Response::Error` into an error, and notes when the broker closes the connection after it.
     pub fn accept(&mut self, response: Response) -> Result<Response> {
         let Response::Error { message } = response else { return Ok(response) };
-        let error = error_map::from_message(&message);
+        let mut error = error_map::from_message(&message);
         self.usable &= !error_map::ends_connection(&error);
+        if self.login.is_none() && error.code.as_deref() == Some(error_map::LOGIN_WANTED) {
+            error.message.push_str(" (broker.auth is not given)");
+        }
         Err(error)
     }
 
@@ -144,6 +174,11 @@ impl Connection {
         };
         let body = self.call_frame(&mut wire::request_frame(request)?, wait)?;
         wire::decode_response(&body)
+    }
+
+    /// One request outside of any session.
+    fn ask(&mut self, request: &Request) -> Result<Response> {
+        wire::decode_response(&self.round_trip(&mut wire::request_frame(request)?, Duration::ZERO)?)
     }
 
     fn round_trip(&mut self, frame: &mut [u8], wait: Duration) -> Result<Bytes> {
@@ -174,9 +209,12 @@ impl Connection {
         let length =
             frame.iter().take(wire::LENGTH_SIZE).fold(0, |length, byte| length << 8 | usize::from(*byte));
         if length > wire::MAX_BODY {
-            let text =
-                format!("{}: response of {length} bytes, above 10 MiB: not a Rivven broker?", self.address);
-            return Err(Error::new(Kind::Protocol, text));
+            let text = if frame.starts_with(&TLS_ALERT) {
+                "the server speaks TLS: expected broker.tls.enabled to be true".to_owned()
+            } else {
+                format!("response of {length} bytes, above 10 MiB: not a Rivven broker?")
+            };
+            return Err(Error::new(Kind::Protocol, format!("{}: {text}", self.address)));
         }
         let end = wire::LENGTH_SIZE + length;
         while frame.len() < end {
@@ -212,7 +250,8 @@ impl Connection {
             match self.stream.read(buffer) {
                 Ok(0) => return Err(self.end_of_stream()),
                 Ok(count) => return Ok(count),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                // Of an answer in TLS a part may have come: the rest may wait for its acknowledgement.
+                Err(error) if error.kind() == ErrorKind::Interrupted => self.quick_ack(),
                 Err(error) => return Err(self.io_error(&error)),
             }
         }
@@ -221,7 +260,7 @@ impl Connection {
     /// Sets how long a read may take, unless that is about what is set already: it is a system call.
     fn limit_reads(&mut self, time: Duration) -> Result<()> {
         if self.read_timeout < time || self.read_timeout > time + time / 16 {
-            self.stream.set_read_timeout(Some(time)).map_err(|error| self.io_error(&error))?;
+            self.stream.socket().set_read_timeout(Some(time)).map_err(|error| self.io_error(&error))?;
             self.read_timeout = time;
         }
         Ok(())
@@ -230,15 +269,19 @@ impl Connection {
     #[cfg(target_os = "linux")]
     fn quick_ack(&self) {
         // Only speed depends on it.
-        let _ = SockRef::from(&self.stream).set_tcp_quickack(true);
+        let _ = SockRef::from(self.stream.socket()).set_tcp_quickack(true);
     }
 
     #[cfg(not(target_os = "linux"))]
     fn quick_ack(&self) {}
 
     fn io_error(&self, error: &std::io::Error) -> Error {
+        if let Some(error) = self.tls.as_ref().and_then(|tls| tls.failed(&self.address, error)) {
+            return error;
+        }
         match error.kind() {
             ErrorKind::WouldBlock | ErrorKind::TimedOut => self.timeout(),
+            ErrorKind::UnexpectedEof => self.end_of_stream(),
             ErrorKind::ConnectionReset if !self.answered => self.end_of_stream(),
             _ => connect_error(&self.address, &format!("connection lost: {error}")),
         }
@@ -253,9 +296,12 @@ impl Connection {
             &self.address,
             if self.answered {
                 "the broker closed the connection"
+            } else if self.tls.is_some() {
+                "the connection was closed after the TLS handshake, without an answer: the server does not accept \
+                 the client certificate or its absence (broker.tls.cert_path), or what is behind it is away"
             } else {
                 "the broker closed the connection without an answer: too many connections (rivvend allows \
-                 100 per client address, --max-connections-per-ip), or it is stopping"
+                 100 per client address, --max-connections-per-ip), it expects TLS (broker.tls.enabled), or it is stopping"
             },
         )
     }
@@ -263,20 +309,22 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        if let Some((stop, number)) = &self.watch {
-            stop.unwatch(*number);
+        if self.usable {
+            self.stream.finish();
         }
     }
 }
 
-fn connect(address: &str, timeout: Duration) -> Result<TcpStream> {
+/// A connection, and when the time for making it is over.
+fn connect(address: &str, timeout: Duration) -> Result<(TcpStream, Instant)> {
     let resolved = address
         .to_socket_addrs()
         .map_err(|error| connect_error(address, &format!("cannot resolve: {error}")))?;
     let mut last = connect_error(address, "the name has no address");
     for target in resolved {
+        let deadline = Instant::now() + timeout;
         match TcpStream::connect_timeout(&target, timeout) {
-            Ok(stream) => return Ok(stream),
+            Ok(stream) => return Ok((stream, deadline)),
             Err(error) => last = connect_error(address, &format!("cannot connect to {target}: {error}")),
         }
     }

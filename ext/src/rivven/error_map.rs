@@ -76,6 +76,12 @@ const SANDWICHES: &[(&str, &str, &str, Kind)] = &[
     ("Consumer group '", "' not found", "GROUP_NOT_FOUND", Kind::UnknownTopic),
 ];
 
+/// Code of the answer to a request without a login.
+pub const LOGIN_WANTED: &str = "AUTHENTICATION_REQUIRED";
+
+/// Codes of answers to requests outside of a session; nothing else was done with those.
+const SESSION_OVER: &[&str] = &[LOGIN_WANTED, "SESSION_EXPIRED", "INVALID_SESSION"];
+
 /// Code of the answer to a read whose result does not fit into one response.
 const RESPONSE_TOO_LARGE: &str = "INTERNAL_ERROR: response send failed";
 
@@ -115,6 +121,11 @@ fn told(message: &str) -> String {
 /// Whether a read failed because its answer would exceed 10 MiB: the same offset works with fewer messages.
 pub fn is_response_too_large(error: &Error) -> bool {
     error.message.starts_with(RESPONSE_TOO_LARGE)
+}
+
+/// Whether the request was refused because the connection has no session, or none any more.
+pub fn session_is_over(error: &Error) -> bool {
+    error.code.as_deref().is_some_and(|code| SESSION_OVER.contains(&code))
 }
 
 /// Whether the broker closes the connection after this answer (`framing.rs`, `cluster_server.rs`).

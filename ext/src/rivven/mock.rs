@@ -1,7 +1,7 @@
 //! A broker of a few lines for tests: answers what a closure says, on as many connections as come.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -39,7 +39,8 @@ pub fn broker(reply: impl FnMut(Request) -> Reply + Send + 'static) -> String {
     address
 }
 
-fn serve(mut stream: TcpStream, reply: &Mutex<impl FnMut(Request) -> Reply>) {
+/// Answers requests until the end of the connection.
+pub fn serve(mut stream: impl Read + Write, reply: &Mutex<impl FnMut(Request) -> Reply>) {
     loop {
         let mut length = [0; 4];
         if stream.read_exact(&mut length).is_err() {

@@ -10,7 +10,11 @@ pub mod offset_set;
 pub mod postcard;
 pub mod publisher;
 pub mod retry;
+pub mod scram;
+pub mod security;
 pub mod stop;
+pub mod stream;
+pub mod tls;
 pub mod wire;
 
 pub mod arguments;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::{Shutdown, TcpStream};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Shared by a group of threads and by whoever ends them.
@@ -63,8 +63,8 @@ impl Stop {
         true
     }
 
-    /// Closes `socket` when stopped, until `unwatch` is called with the number returned.
-    pub fn watch(&self, socket: TcpStream) -> usize {
+    /// Closes `socket` when stopped, for as long as what is returned lives.
+    pub fn watch(self: &Arc<Self>, socket: TcpStream) -> Watch {
         let mut state = self.lock();
         if state.stopped {
             let _ = socket.shutdown(Shutdown::Both);
@@ -72,16 +72,24 @@ impl Stop {
         state.next += 1;
         let number = state.next;
         state.sockets.insert(number, socket);
-        number
-    }
-
-    /// Lets go of a socket.
-    pub fn unwatch(&self, number: usize) {
-        self.lock().sockets.remove(&number);
+        Watch { stop: Arc::clone(self), number }
     }
 
     /// The state is valid at every step, so a thread that panicked while holding the lock does no harm.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A socket that a stop closes; let go of when dropped.
+#[derive(Debug)]
+pub struct Watch {
+    stop: Arc<Stop>,
+    number: usize,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.stop.lock().sockets.remove(&self.number);
     }
 }

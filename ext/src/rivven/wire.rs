@@ -37,6 +37,9 @@ const IDEMPOTENT_PUBLISH_BATCH: u8 = 39;
 /// Position of `Response::Messages` in the enum.
 const MESSAGES: u8 = 4;
 
+/// Position of `Response::Error` in the enum.
+const ERROR: u8 = 18;
+
 /// The smallest encoded `MessageData`: six fields of one byte.
 const SMALLEST_MESSAGE: usize = 6;
 
@@ -78,6 +81,11 @@ pub fn decode_response(body: &[u8]) -> Result<Response> {
 /// Whether the body holds `Response::Messages`, which `decode_messages` reads without copying.
 pub fn is_messages(body: &[u8]) -> bool {
     body.get(WIRE_HEADER_SIZE) == Some(&MESSAGES)
+}
+
+/// Whether the body holds `Response::Error`.
+pub fn is_error(body: &[u8]) -> bool {
+    body.get(WIRE_HEADER_SIZE) == Some(&ERROR)
 }
 
 /// Decodes `Response::Messages` into a block that points into `body`; its next offset is the highest offset

@@ -244,3 +244,11 @@ fn ids_are_written_and_read() {
     assert!(response_id(&[0, 1, 2]).is_err());
     assert!(response_id(&[1, 0, 0, 0, 0]).is_err());
 }
+
+#[test]
+fn errors_are_told_by_their_number() {
+    let body = |response: Response| response.to_wire(WireFormat::Postcard, 1).unwrap();
+    assert!(is_error(&body(Response::Error { message: "no".into() })));
+    assert!(!is_error(&body(Response::Pong)));
+    assert!(!is_error(&[0, 0, 0]));
+}

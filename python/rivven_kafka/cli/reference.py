@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import Enum
+from types import NoneType, UnionType
 from typing import get_args, get_origin
 
 from annotated_types import Ge, Le
@@ -45,6 +46,9 @@ def _tables(title: str, heading: str, model: type[BaseModel], prefix: str, omit:
 def _sections(field: FieldInfo) -> list[tuple[str, type[BaseModel]]]:
     """The sections that the field holds, each after what the path to it needs besides the field's name."""
     annotation, step = field.annotation, ""
+    if isinstance(annotation, UnionType):
+        [*others] = {*get_args(annotation)} - {NoneType}
+        annotation = others[0] if len(others) == 1 else annotation
     if get_origin(annotation) is dict:
         annotation, step = get_args(annotation)[1], ".<name>"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):

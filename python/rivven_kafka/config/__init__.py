@@ -3,7 +3,7 @@
 Everything that can be wrong raises `rivven_kafka.errors.ConfigError` before any connection is made.
 """
 
-from rivven_kafka.config.broker import BrokerConfig, TlsConfig
+from rivven_kafka.config.broker import AuthConfig, BrokerConfig, TlsConfig
 from rivven_kafka.config.choices import (
     Acks,
     Compression,
@@ -16,6 +16,7 @@ from rivven_kafka.config.choices import (
     OnTombstone,
     Ordering,
     Partitioning,
+    RivvenMechanism,
     SaslMechanism,
     SecurityProtocol,
     StartOffset,
@@ -39,6 +40,7 @@ from rivven_kafka.config.transforms import Transform, transforms_json
 
 __all__ = [
     "Acks",
+    "AuthConfig",
     "BrokerConfig",
     "Compression",
     "ConnectConfig",
@@ -56,6 +58,7 @@ __all__ = [
     "Ordering",
     "Partitioning",
     "RetrySettings",
+    "RivvenMechanism",
     "SaslMechanism",
     "SecurityConfig",
     "SecurityProtocol",

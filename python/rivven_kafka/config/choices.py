@@ -34,6 +34,12 @@ class SaslMechanism(StrEnum):
     AWS_MSK_IAM = "AWS_MSK_IAM"
 
 
+class RivvenMechanism(StrEnum):
+    """How a client of Rivven proves who it is."""
+
+    SCRAM_SHA_256 = "SCRAM-SHA-256"
+
+
 class StartOffset(StrEnum):
     """Where reading starts when the group has no committed offset."""
 

@@ -60,6 +60,16 @@ def _address(value: str) -> str:
     return value
 
 
+def _host(value: str) -> str:
+    if re.fullmatch(r"[A-Za-z0-9._-]{1,253}", value) and _HOST.fullmatch(value):
+        return value
+    try:
+        IPv6Address(value)
+    except ValueError:
+        raise ValueError("expected a host name or an IP address") from None
+    return value
+
+
 def _kafka_topic(value: str) -> str:
     if not re.fullmatch(_KAFKA_TOPIC, value) or value in (".", ".."):
         raise ValueError(
@@ -101,6 +111,9 @@ def _destination(value: str) -> str:
 
 Address = Annotated[str, AfterValidator(_address)]
 """`host:port`; an IPv6 address stands in brackets."""
+
+Host = Annotated[str, AfterValidator(_host)]
+"""A host name or an IP address, without port and brackets."""
 
 Addresses = Annotated[
     tuple[Address, ...], Field(min_length=1), BeforeValidator(_split, json_schema_input_type=str | list[str])

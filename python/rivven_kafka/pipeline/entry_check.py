@@ -96,13 +96,10 @@ class _Rivven:
     """The servers of Rivven, each tried once; the connector itself needs only one of them."""
 
     def __init__(self, name: str, broker: BrokerConfig, settings: Settings) -> None:
-        retry = settings.retry.model_copy(update={"max_retries": 0})
-        self._clients = {
-            server: RivvenClient(
-                **client_arguments(broker.model_copy(update={"bootstrap_servers": (server,)}), retry, name)
-            )
-            for server in broker.bootstrap_servers
-        }
+        self._name = name
+        self._broker = broker
+        self._retry = settings.retry.model_copy(update={"max_retries": 0})
+        self._clients: dict[str, RivvenClient] = {}
         self._errors: dict[str, RivvenKafkaError | None] | None = None
 
     def step(self) -> Step:
@@ -113,6 +110,7 @@ class _Rivven:
         """A client of the first server that answers.
 
         Raises:
+            ConfigError: A file of `broker.tls` cannot be used.
             ConnectError: None of them does.
         """
         errors = self._tried()
@@ -131,6 +129,11 @@ class _Rivven:
     def _tried(self) -> dict[str, RivvenKafkaError | None]:
         """Why a server does not answer, by server; all are tried at the same time."""
         if self._errors is None:
+            arguments = client_arguments(self._broker, self._retry, self._name)
+            self._clients = {
+                server: RivvenClient(**{**arguments, "servers": [server]})
+                for server in self._broker.bootstrap_servers
+            }
             with ThreadPoolExecutor(len(self._clients)) as threads:
                 errors = threads.map(_refusal, self._clients.values())
                 self._errors = dict(zip(self._clients, errors, strict=True))

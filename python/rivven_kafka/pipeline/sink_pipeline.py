@@ -86,7 +86,8 @@ class SinkPipeline(Pipeline):
         self.metrics: KafkaSinkMetrics = metrics or KafkaSinkMetrics()
         self._entry = entry
         self._config: KafkaSinkConfig = entry.config
-        self._arguments = client_arguments(broker, settings.retry, entry.config.client_id or name)
+        self._broker = broker
+        self._retry = settings.retry
         self._metadata_refresh_ms = broker.metadata_refresh_ms
         self._require_topics = settings.topic.require_topic_exists
         self._assigned: list[tuple[str, int]] = []
@@ -103,8 +104,10 @@ class SinkPipeline(Pipeline):
         self._next_commit = 0.0
         self._next_start = math.inf
         with contextlib.ExitStack() as stack:
+            # In each run: certificates are renewed.
+            arguments = client_arguments(self._broker, self._retry, self._config.client_id or self.name)
             topic = find_topic(self._config, self.name)
-            self._client = RivvenClient(**self._arguments)
+            self._client = RivvenClient(**arguments)
             stack.callback(self._client.close)
             self._on_abort(self._client.close)
             if not self._topics_exist(stop):
@@ -124,7 +127,7 @@ class SinkPipeline(Pipeline):
             # A quarter of the budget waits in the fetcher, a quarter in its connections, and half is on its
             # way to Kafka.
             self._fetcher = Fetcher(
-                **self._arguments,
+                **arguments,
                 connections=self._config.connections,
                 max_messages=min(self._rate.burst, _FETCH_RECORDS) if self._rate.limited else _FETCH_RECORDS,
                 max_buffered_bytes=self._config.max_in_flight_bytes // 4,
@@ -133,7 +136,7 @@ class SinkPipeline(Pipeline):
             stack.callback(self._fetcher.close)
             self._damage = dict.fromkeys(_DAMAGE, 0)
             self._next_report = 0.0
-            group_client = RivvenClient(**self._arguments)
+            group_client = RivvenClient(**arguments)
             stack.callback(group_client.close)
             self._on_abort(group_client.close)
             self._watch = SinkWatch(

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from rivven_kafka._native import KafkaSourceMetrics, Publisher, RecordBlock, RivvenClient
 from rivven_kafka.config import (
@@ -97,12 +98,14 @@ class SourcePipeline(Pipeline):
 
     def _run(self, stop: threading.Event) -> None:
         self._begin()
+        # In each run: certificates are renewed.
+        arguments = client_arguments(self._broker, self._settings.retry, self._config.client_id or self.name)
         consumer = BlockConsumer(
             consumer_options(self._config, self.name), max_batch_bytes=self._config.max_batch_bytes
         )
         try:
             self._consumer = consumer
-            self._open(consumer)
+            self._open(consumer, arguments)
             while not stop.is_set():
                 self._step(consumer)
             drained = self._drain(consumer)
@@ -127,12 +130,11 @@ class SourcePipeline(Pipeline):
         now = int(publisher.stats()["records_suppressed"]) if publisher is not None else 0
         return self._suppressed_before + now
 
-    def _open(self, consumer: BlockConsumer) -> None:
+    def _open(self, consumer: BlockConsumer, arguments: dict[str, Any]) -> None:
         config = self._config
         topics = find_topics(consumer, config)
         if not topics:
             log.warning("no Kafka %s yet", config.topics_text, extra={"connector": self.name})
-        arguments = client_arguments(self._broker, self._settings.retry, config.client_id or self.name)
         self._client = RivvenClient(**arguments)
         self._on_abort(self._client.close)
         # Tries again as `settings.retry` says; the publisher asks once.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rivven_kafka.config import ConnectConfig, SinkEntry, SourceEntry
 from rivven_kafka.kafka.msk import require_aws
 from rivven_kafka.pipeline import SinkPipeline, SourcePipeline
+from rivven_kafka.rivven.options import security_warnings
 from rivven_kafka.runtime.backoff import RestartBackoff
 from rivven_kafka.runtime.connector import Connector, ConnectorStatus
 
@@ -41,6 +42,7 @@ class Runner:
         entries: list[SourceEntry | SinkEntry] = [*config.enabled_sources.values()]
         for each in [*entries, *config.enabled_sinks.values()]:
             require_aws(each.config.security)
+        self._warnings = tuple(security_warnings(broker))
         self._connectors = [
             Connector(
                 SourcePipeline(name, entry, broker, settings), entry.config.shutdown_timeout_ms, backoff
@@ -89,6 +91,8 @@ class Runner:
         Returns:
             Whether every connector ended without an error.
         """
+        for warning in self._warnings:
+            log.warning("%s", warning)
         for connector in self._connectors:
             connector.start(stop)
         self._report_until_stop(stop)

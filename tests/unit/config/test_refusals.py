@@ -8,7 +8,14 @@ from tests.unit.config.documents import CONNECT
 @pytest.mark.parametrize(
     ("before", "after", "problem"),
     [
-        ("tls: {enabled: false", "tls: {enabled: true", "broker.tls.enabled: TLS to Rivven is not supported"),
+        ("tls: {enabled: false, cert_path: c.pem", "tls: {enabled: true", "broker.tls.cert_path: missing: key_path requires"),
+        ("tls: {enabled: false, cert_path: c.pem, key_path: k.pem", "tls: {enabled: true, cert_path: c.pem",
+         "broker.tls.key_path: missing: cert_path requires it"),
+        ("server_name: localhost", "server_name: 'localhost:1'", "broker.tls.server_name: got 'localhost:1': expected a host"),
+        ("tls: {", "auth: {username: u}\n  tls: {", "broker.auth.password: missing"),
+        ("tls: {", "auth: {username: u, password: ''}\n  tls: {", "broker.auth.password: got ***"),
+        ("tls: {", "auth: {username: u, password: p, mechanism: PLAIN}\n  tls: {",
+         "broker.auth.mechanism: got 'PLAIN': expected 'SCRAM-SHA-256'"),
         ("tables: []", "tables: [{table: t}]", "sources.orders.tables: not supported"),
         ("rate_limit: {events_per_second: 0}", "rate_limit: {burst_capacity: 5}",
          "sinks.replica.rate_limit.burst_capacity: not used without events_per_second"),

@@ -7,8 +7,9 @@ use rivven_protocol::SyncGroupAssignments;
 use super::Client;
 use crate::error::{Error, Kind, Result};
 use crate::kafka::py::RecordBlock;
-use crate::rivven::arguments::Arguments;
+use crate::rivven::arguments::{self, Arguments};
 use crate::rivven::retry::Backoff;
+use crate::rivven::security::RivvenSecurity;
 
 /// A client of a Rivven broker: topics, offsets, groups, single fetches.
 ///
@@ -22,13 +23,15 @@ pub struct RivvenClient(Client);
 #[pymethods]
 impl RivvenClient {
     #[new]
-    #[pyo3(signature = (servers, *, client_id="rivven-kafka".to_owned(), connect_timeout_ms=10_000,
+    #[pyo3(signature = (servers, *, client_id="rivven-kafka".to_owned(),
+        security=None, connect_timeout_ms=10_000,
         request_timeout_ms=30_000, retry_initial_ms=100, retry_max_ms=30_000, retry_multiplier=2.0,
         max_retries=10))]
     #[allow(clippy::too_many_arguments)] // keyword arguments in Python
     fn new(
         servers: Vec<String>,
         client_id: String,
+        security: Option<Bound<'_, RivvenSecurity>>,
         connect_timeout_ms: u64,
         request_timeout_ms: u64,
         retry_initial_ms: u64,
@@ -42,7 +45,9 @@ impl RivvenClient {
             multiplier: retry_multiplier,
             max_retries,
         };
-        let arguments = Arguments { servers, client_id, connect_timeout_ms, request_timeout_ms, backoff };
+        let security = arguments::security(security);
+        let arguments =
+            Arguments { servers, security, client_id, connect_timeout_ms, request_timeout_ms, backoff };
         Ok(Self(Client::new(arguments.check()?)))
     }
 

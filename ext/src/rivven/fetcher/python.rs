@@ -8,8 +8,9 @@ use pyo3::types::PyDict;
 use super::{Fetcher, FetcherConfig, OnDamage};
 use crate::error::Result;
 use crate::kafka::py::RecordBlock;
-use crate::rivven::arguments::{timeout, Arguments};
+use crate::rivven::arguments::{self, timeout, Arguments};
 use crate::rivven::retry::Backoff;
+use crate::rivven::security::RivvenSecurity;
 
 /// Reads partitions of Rivven topics ahead, in native threads.
 ///
@@ -26,7 +27,8 @@ pub struct PyFetcher(Fetcher);
 impl PyFetcher {
     #[new]
     #[pyo3(signature = (servers, *, connections=4, max_wait_ms=500, max_messages=2000,
-        max_buffered_bytes=67_108_864, on_log_damage="fail", client_id="rivven-kafka".to_owned(), connect_timeout_ms=10_000,
+        max_buffered_bytes=67_108_864, on_log_damage="fail", client_id="rivven-kafka".to_owned(),
+        security=None, connect_timeout_ms=10_000,
         request_timeout_ms=30_000, retry_initial_ms=100, retry_max_ms=30_000, retry_multiplier=2.0,
         max_retries=10))]
     #[allow(clippy::too_many_arguments)] // keyword arguments in Python
@@ -38,6 +40,7 @@ impl PyFetcher {
         max_buffered_bytes: usize,
         on_log_damage: &str,
         client_id: String,
+        security: Option<Bound<'_, RivvenSecurity>>,
         connect_timeout_ms: u64,
         request_timeout_ms: u64,
         retry_initial_ms: u64,
@@ -51,7 +54,9 @@ impl PyFetcher {
             multiplier: retry_multiplier,
             max_retries,
         };
-        let arguments = Arguments { servers, client_id, connect_timeout_ms, request_timeout_ms, backoff };
+        let security = arguments::security(security);
+        let arguments =
+            Arguments { servers, security, client_id, connect_timeout_ms, request_timeout_ms, backoff };
         let link = arguments.check()?;
         let on_damage = OnDamage::from_name(on_log_damage)?;
         let config =
