@@ -24,9 +24,9 @@ _TRANSACTIONAL_ID_DENIED = kafka_errors.TransactionalIdAuthorizationFailedError.
 _DEFAULT_CONFIG = 5
 """`ConfigSource` of an option that nobody has set. Source: KIP-226."""
 
-_CONFIG_BATCH = 10_000
-"""Topics in one DescribeConfigs request: kafka-python takes answers of 100 MB, and a topic of Kafka 4.1 takes
-1.2 kB of it."""
+_CONFIG_BATCH = 2_000
+"""Topics in one DescribeConfigs request: 8 MB of an answer are taken, and a topic of Kafka 4.1 takes 1.2 kB
+of it."""
 
 
 @dataclass(frozen=True)

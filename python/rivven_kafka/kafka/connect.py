@@ -28,8 +28,8 @@ def connected(client_class: Any, options: Mapping[str, Any]) -> Any:
 
     Its constructor starts an I/O thread before it connects, and leaves thread and sockets behind when it
     raises: one set per attempt, for as long as Kafka is away. It also tries until the time is over, whatever
-    the reason. Here, when every address that can be reached refuses us for good, as with a wrong
-    password, that is the end; a broker that is away is tried again.
+    the reason. Here, when every address refuses us for good, as with a wrong password, that is the end; a
+    broker that is away is tried again.
 
     Args:
         client_class: `KafkaConsumer`, `KafkaProducer` or `KafkaAdminClient`.

@@ -54,7 +54,7 @@ def _needed(error: BaseException, right: str, topic: str | None, transactional_i
     return None
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """The beginning of a text, in one line."""
     if len(text) > _MOST_DETAIL:
         text = f"{text[:_MOST_DETAIL]}... ({len(text)} characters)"
@@ -87,7 +87,7 @@ def translate(
     """
     if isinstance(error, errors.RivvenKafkaError):
         return error
-    detail = _plain(str(error))
+    detail = plain(str(error))
     chosen = next((ours for theirs, ours in _CLASSES if isinstance(error, theirs)), errors.BrokerError)
     if isinstance(error, kafka_errors.KafkaTimeoutError) and _NO_BROKER in detail:
         # Nothing was asked yet, so no outcome is unknown.

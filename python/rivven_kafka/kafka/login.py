@@ -66,8 +66,7 @@ def explain(
     Args:
         options: Options of kafka-python's clients, see `connection_options`.
         timeout_ms: Longest wait for connections, and then for logins (ms).
-        for_good: Whether only a reason counts with which another attempt fails too, at each of the addresses
-            that can be reached.
+        for_good: Whether only a reason counts with which another attempt fails too, at each of the addresses.
 
     Returns:
         An `AuthenticationError` or a `ConnectError`; None if an address can be used after all, or may be.
@@ -79,9 +78,10 @@ def explain(
     if len(errors) < len(logins):
         return None
     refused = [isinstance(error, AuthenticationError) for error in errors]
-    if for_good and not (refused and all(refused)):
+    away = failures(reasons)
+    if for_good and (away or not (refused and all(refused))):
         return None
-    texts = [failures(reasons), *map(str, errors)]
+    texts = [away, *map(str, errors)]
     return (AuthenticationError if any(refused) else ConnectError)(
         f"cannot connect to Kafka at {'; '.join(text for text in texts if text)}"
     )

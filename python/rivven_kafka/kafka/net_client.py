@@ -98,7 +98,14 @@ class _Connections(KafkaConnectionManager):  # type: ignore[misc]  # kafka-pytho
     @property
     def refusal(self) -> AuthenticationError | None:
         """Why a broker of the cluster does not let us in, time and again; None as long as none does so."""
-        return next((error for count, error in self._refused.values() if count >= _REFUSALS), None)
+        # Addresses that only led to the cluster are not tried again: what they said is never taken back.
+        known = ((node, *said) for node, said in list(self._refused.items()))
+        again = (error for node, count, error in known if count >= _REFUSALS and not self._led_to_it(node))
+        return next(again, None)
+
+    def _led_to_it(self, node_id: Any) -> bool:
+        led: bool = self.cluster.is_bootstrap(node_id)
+        return led
 
     def get_connection(self, node_id: Any, *arguments: Any, **options: Any) -> Any:
         """A connection to that broker, made if there is none."""
@@ -167,6 +174,10 @@ def _keep_refusal(conn: Any) -> list[BaseException]:
             await log_in(timeout_at)
         except BrokerResponseError as error:
             kept.append(error)
+            # One that was revoked, or is of yesterday's keys, is not offered again.
+            forget = getattr(conn.config.get("sasl_oauth_token_provider"), "forget", None)
+            if forget is not None:
+                forget()
             raise
         except RivvenKafkaError as error:
             # There is no token. For what is under way it is the end of a connection, as any other.

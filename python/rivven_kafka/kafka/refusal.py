@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from kafka import errors as kafka_errors
 
 from rivven_kafka.errors import AuthenticationError, ConnectError, RivvenKafkaError
+from rivven_kafka.kafka.errors import plain
 
 _EXPECTS = {
     "PLAINTEXT": "no TLS and no login",
@@ -105,7 +106,7 @@ def _judged(
 ) -> tuple[str, bool]:
     protocol = str(options.get("security_protocol") or "PLAINTEXT")
     # kafka-python puts the name of the class in front, sometimes twice.
-    detail = str(error).rpartition("Error: ")[2] or type(error).__name__
+    detail = plain(str(error).rpartition("Error: ")[2]) or type(error).__name__
     match error:
         case RivvenKafkaError():
             return str(error), not error.retriable
@@ -115,8 +116,8 @@ def _judged(
             mechanism = options.get("sasl_mechanism")
             return f"does not offer the configured security.sasl_mechanism {mechanism}", True
         case kafka_errors.IllegalSaslStateError():
-            plain = protocol.removeprefix("SASL_")
-            return f"expects no login: got security.protocol {protocol}, expected {plain}", True
+            expected = protocol.removeprefix("SASL_")
+            return f"expects no login: got security.protocol {protocol}, expected {expected}", True
         case ssl.SSLCertVerificationError():
             return _certificate(error, options), True
         case ssl.SSLError() if "ALERT" in (error.reason or ""):

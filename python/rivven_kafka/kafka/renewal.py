@@ -84,6 +84,10 @@ class EndpointToken(AbstractTokenProvider):  # type: ignore[misc]  # kafka-pytho
                 self._start_renewing()
         return held.text
 
+    def forget(self) -> None:
+        """The broker does not accept the token at hand: the next one is asked for."""
+        self._held = None
+
     def _good(self) -> _Held | None:
         held = self._held
         return held if held is not None and time.monotonic() < held.good_until else None
@@ -120,7 +124,8 @@ class EndpointToken(AbstractTokenProvider):  # type: ignore[misc]  # kafka-pytho
     def renew_if_due(self) -> float:
         """Renews the token when it is time to; returns after how long to ask again (s)."""
         held = self._held
-        assert held is not None
+        if held is None:
+            return _AGAIN_S[1]
         now = time.monotonic()
         if now < held.renew_at:
             return held.renew_at - now

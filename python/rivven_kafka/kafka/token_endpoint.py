@@ -27,8 +27,9 @@ from rivven_kafka.kafka.tokens import is_bearer
 
 _MOST_BYTES = 1024 * 1024
 _ERROR_CODE = re.compile(r"[a-z_]{1,40}")
-_PASSING = {408, 425, 429}
-_CLIENT_ERRORS, _SERVER_ERRORS = 400, 500
+_CLIENT_ERRORS = 400
+_REFUSALS = {400, 401}
+"""Source: RFC 6749, section 5.2."""
 
 
 class Token(NamedTuple):
@@ -75,8 +76,8 @@ class TokenEndpoint:
             timeout_s: Longest wait for the answer (s).
 
         Raises:
-            AuthenticationError: The endpoint refuses, cannot be trusted, or is none.
-            ConnectError: It does not answer, or cannot do so now.
+            AuthenticationError: The endpoint refuses, or cannot be trusted.
+            ConnectError: It does not answer, or not with a token.
         """
         deadline = time.monotonic() + timeout_s
         try:
@@ -123,10 +124,9 @@ class TokenEndpoint:
         if code:
             status += f" ({code})"
         if error.code < _CLIENT_ERRORS:
-            return AuthenticationError(
-                f"{self._what}: {status}: expected a URL that does not redirect", code=code
-            )
-        if error.code >= _SERVER_ERRORS or error.code in _PASSING:
+            return ConnectError(f"{self._what}: {status}: expected a URL that does not redirect", code=code)
+        if error.code not in _REFUSALS:
+            # Also what a proxy says while the provider behind it is away.
             return ConnectError(f"{self._what}: {status}", code=code)
         return AuthenticationError(
             f"{self._what}: {status}: look at client_id, client_secret and scope in security.oauth", code=code
@@ -155,12 +155,12 @@ class TokenEndpoint:
         except ValueError:
             answer = None
         if not isinstance(answer, Mapping):
-            raise AuthenticationError(f"{self._what}: its answer is no JSON object with a token")
+            raise ConnectError(f"{self._what}: its answer is no JSON object with a token")
         text, kind = answer.get("access_token"), answer.get("token_type", "Bearer")
         if not isinstance(text, str) or not is_bearer(text):
-            raise AuthenticationError(f"{self._what}: its answer has no access_token that can be sent")
+            raise ConnectError(f"{self._what}: its answer has no access_token that can be sent")
         if not isinstance(kind, str) or kind.lower() != "bearer":
-            raise AuthenticationError(f"{self._what}: its answer has another token_type than Bearer")
+            raise ConnectError(f"{self._what}: its answer has another token_type than Bearer")
         try:
             lifetime_s = float(answer.get("expires_in") or 0)
         except (TypeError, ValueError):
@@ -170,7 +170,9 @@ class TokenEndpoint:
 
     @property
     def _what(self) -> str:
-        return f"no token from {self.url}"
+        # Without the query, which may hold a key.
+        url = urlsplit(self.url)
+        return f"no token from {url.scheme}://{url.netloc}{url.path}"
 
 
 def _read(response: Any, deadline: float) -> bytes:

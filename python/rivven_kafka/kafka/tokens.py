@@ -8,7 +8,7 @@ from pathlib import Path
 from kafka.net.sasl.oauth import AbstractTokenProvider
 
 from rivven_kafka.config import SecurityConfig
-from rivven_kafka.errors import ConfigError, ConnectError
+from rivven_kafka.errors import ConnectError
 
 # Source: RFC 6750, section 2.1.
 _BEARER = re.compile(r"[A-Za-z0-9._~+/-]+=*")
@@ -37,17 +37,6 @@ class FileToken(AbstractTokenProvider):  # type: ignore[misc]  # kafka-python is
     def __init__(self, path: str) -> None:
         super().__init__()
         self._path = path
-
-    def require_usable(self) -> None:
-        """Makes sure that there is a token.
-
-        Raises:
-            ConfigError: There is none, or it cannot be read.
-        """
-        try:
-            self.token()
-        except ConnectError as error:
-            raise ConfigError(str(error)) from None
 
     def token(self) -> str:
         """The bearer token that is in the file now.

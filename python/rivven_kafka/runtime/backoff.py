@@ -13,11 +13,13 @@ class RestartBackoff:
         first_s: Pause after the first failure (seconds).
         longest_s: No pause is longer (seconds).
         healthy_after_s: A run that lasted longer counts as recovered: its failure is a first one (seconds).
+        refused_for_s: A login that is refused time and again for so long is refused for good (seconds).
     """
 
     first_s: float = 1.0
     longest_s: float = 60.0
     healthy_after_s: float = 60.0
+    refused_for_s: float = 60.0
 
     def next_pause(self, last_pause_s: float | None, ran_s: float) -> float:
         """The pause before the next start (seconds).
@@ -29,3 +31,30 @@ class RestartBackoff:
         if last_pause_s is None or ran_s > self.healthy_after_s:
             return min(self.first_s, self.longest_s)
         return min(2 * last_pause_s, self.longest_s)
+
+
+class Refusals:
+    """For how long a connector has been refused, one run after the other.
+
+    Args:
+        healthy_after_s: A run that lasted longer was let in before (seconds).
+    """
+
+    def __init__(self, healthy_after_s: float) -> None:
+        self._healthy_after_s = healthy_after_s
+        self._since: float | None = None
+
+    def lasted(self, began: float, ended: float) -> float:
+        """How long ago the first refusal was, now that there is another one (seconds).
+
+        Args:
+            began: When the run began that was refused, by the monotonic clock (s).
+            ended: When it was refused.
+        """
+        if self._since is None or ended - began > self._healthy_after_s:
+            self._since = ended
+        return ended - self._since
+
+    def clear(self) -> None:
+        """A run ended in another way."""
+        self._since = None

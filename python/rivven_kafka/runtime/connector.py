@@ -21,7 +21,7 @@ from rivven_kafka.errors import (
 )
 from rivven_kafka.pipeline import SinkPipeline, SourcePipeline
 from rivven_kafka.pipeline.watchdog import Lag, Stall
-from rivven_kafka.runtime.backoff import RestartBackoff
+from rivven_kafka.runtime.backoff import Refusals, RestartBackoff
 from rivven_kafka.runtime.turn import Turn
 
 if TYPE_CHECKING:
@@ -120,6 +120,7 @@ class Connector:
         self._stop: threading.Event | None = None
         self._turn: Turn | None = None
         self._paused_at = self._since
+        self._refusals = Refusals(self._backoff.healthy_after_s)
 
     @property
     def name(self) -> str:
@@ -273,19 +274,28 @@ class Connector:
     def _run(self, stop: threading.Event) -> bool:
         """Runs the pipeline once and notes how it ended; returns whether another run can do better."""
         extra = {"connector": self.name}
+        started = time.monotonic()
         try:
             self.pipeline.run(stop)
             self.error = None
-        except (AuthenticationError, ConfigError, ForeignWriterError, LogDamagedError) as error:
-            # Only a person can change any of them; a restart would move more records past the damage, and
-            # brokers lock users out that keep trying.
+        except (ConfigError, ForeignWriterError, LogDamagedError) as error:
+            # Only a person can change any of them; a restart would move more records past the damage.
             self._note(error)
             log.error("gave up: %s", error, extra=extra)
             return False
+        except AuthenticationError as error:
+            self._note(error)
+            # A broker that starts, an identity provider that is away, and a certificate that is about to be
+            # renewed refuse as well. But brokers lock users out that keep trying.
+            lasted = self._refusals.lasted(started, time.monotonic())
+            again = lasted < self._backoff.refused_for_s
+            log.error("%s: %s", "stopped" if again else "gave up", error, extra=extra)
+            return again
         except RivvenKafkaError as error:
             self._note(error)
             log.error("stopped: %s", error, extra=extra)
         except Exception as error:
             self._note(error)
             log.exception("stopped by an unexpected error", extra=extra)
+        self._refusals.clear()
         return True

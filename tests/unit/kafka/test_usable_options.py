@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from rivven_kafka import KafkaSink, KafkaSource
 from rivven_kafka.config import KafkaSinkConfig
-from rivven_kafka.errors import ConfigError
+from rivven_kafka.errors import ConfigError, ConnectError
 from rivven_kafka.kafka import BatchProducer
+from rivven_kafka.kafka.tokens import FileToken
 from rivven_kafka.sink import producer_options
 
 from tests.support.secured_kafka import make_certificate, openssl
@@ -95,12 +96,15 @@ def test_a_key_without_a_password_needs_none(pairs):
         assert (first.name, first.status) == ("config", "ok")
 
 
-@pytest.mark.parametrize("call", CALLS)
-def test_a_token_file(tmp_path, call):
-    oauth = {"token_file": str(tmp_path / "missing")}
-    security = {"protocol": "SASL_PLAINTEXT", "sasl_mechanism": "OAUTHBEARER", "oauth": oauth}
-    with pytest.raises(ConfigError, match=r"^security\.oauth\.token_file: got '.*No such file"):
-        calls(security=security)[call]()
+def test_a_token_file_that_is_not_there_yet(tmp_path):
+    token = FileToken(str(tmp_path / "token"))
+    with pytest.raises(ConnectError, match=r"^security\.oauth\.token_file: got '.*No such file"):
+        token.token()
+    (tmp_path / "token").write_text("")
+    with pytest.raises(ConnectError, match="expected a file with a bearer token and nothing else"):
+        token.token()
+    (tmp_path / "token").write_text("abc\n")
+    assert token.token() == "abc"
 
 
 @pytest.mark.parametrize("call", CALLS)

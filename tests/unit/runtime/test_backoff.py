@@ -1,6 +1,6 @@
 """The pauses before a failed connector is started again."""
 
-from rivven_kafka.runtime.backoff import RestartBackoff
+from rivven_kafka.runtime.backoff import Refusals, RestartBackoff
 
 
 def pauses(backoff, runs):
@@ -21,3 +21,14 @@ def test_a_long_run_starts_them_anew():
 
 def test_the_limit_holds_for_the_first_one_too():
     assert pauses(RestartBackoff(first_s=5, longest_s=3), [0, 0, 100]) == [3, 3, 3]
+
+
+def test_a_refusal_lasts_from_the_first_one_on():
+    refusals = Refusals(60.0)
+    assert refusals.lasted(0, 1) == 0
+    assert refusals.lasted(2, 31) == 30
+    # It was let in for longer than a minute.
+    assert refusals.lasted(40, 101) == 0
+    assert refusals.lasted(102, 103) == 2
+    refusals.clear()
+    assert refusals.lasted(104, 105) == 0

@@ -5,7 +5,7 @@ import time
 
 import pytest
 from rivven_kafka._native import KafkaSinkMetrics
-from rivven_kafka.errors import ConfigError, ConnectError
+from rivven_kafka.errors import AuthenticationError, ConfigError, ConnectError
 from rivven_kafka.pipeline.base import Pipeline
 from rivven_kafka.runtime.backoff import RestartBackoff
 from rivven_kafka.runtime.connector import Connector, State
@@ -35,14 +35,17 @@ class Work(Pipeline):
         stop.wait()
 
 
+NEVER = RestartBackoff(600.0, 600.0)
+
+
 @pytest.fixture
 def started():
     """Starts a connector with such work; an automatic restart would come too late for the test."""
     stop = threading.Event()
     made = []
 
-    def start(*ends):
-        connector = Connector(Work(*ends), 1000, RestartBackoff(600.0, 600.0))
+    def start(*ends, backoff=NEVER):
+        connector = Connector(Work(*ends), 1000, backoff)
         made.append(connector)
         connector.start(stop)
         return connector, stop
@@ -102,3 +105,24 @@ def test_many_at_once_are_none_too_few(started):
         assert time.monotonic() < deadline
         time.sleep(0.01)
     assert connector.alive
+
+
+def test_a_login_that_is_refused_for_a_while_is_tried_again(started):
+    refused = [AuthenticationError("no") for _ in range(3)]
+    connector, _ = started(*refused, backoff=RestartBackoff(0.01, 0.01, refused_for_s=60.0))
+    reach(connector, State.RUNNING, 4)
+
+
+def test_a_login_that_stays_refused_is_given_up(started):
+    refused = [AuthenticationError("no") for _ in range(1000)]
+    connector, _ = started(*refused, backoff=RestartBackoff(0.01, 0.01, refused_for_s=0.2))
+    deadline = time.monotonic() + 10
+    while connector.status().state is not State.FAILED:
+        assert time.monotonic() < deadline, connector.status()
+    assert 1 < connector.pipeline.runs < 100
+
+
+def test_refusals_count_one_after_the_other_only(started):
+    ends = [AuthenticationError("no"), ConnectError("away")] * 20
+    connector, _ = started(*ends, backoff=RestartBackoff(0.01, 0.01, refused_for_s=0.05))
+    reach(connector, State.RUNNING, 41)
