@@ -67,7 +67,8 @@ class SourcePipeline(Pipeline):
         settings: Settings,
         metrics: KafkaSourceMetrics | None = None,
     ) -> None:
-        super().__init__(name, entry.config.effective_stall_timeout_ms(broker.request_timeout_ms))
+        stall_timeout_ms = entry.config.effective_stall_timeout_ms(broker.request_timeout_ms)
+        super().__init__(name, stall_timeout_ms, entry.config.shutdown_timeout_ms)
         self.metrics: KafkaSourceMetrics = metrics or KafkaSourceMetrics()
         self._entry = entry
         self._config: KafkaSourceConfig = entry.config
