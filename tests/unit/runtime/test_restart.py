@@ -19,6 +19,8 @@ class Work(Pipeline):
         self.metrics = KafkaSinkMetrics()
         self.ends = list(ends)
         self.runs = 0
+        self.drained = threading.Event()
+        self.drained.set()
 
     def delivered(self):
         return 0
@@ -33,6 +35,7 @@ class Work(Pipeline):
             raise end
         self._set_assigned(True)
         stop.wait()
+        assert self.drained.wait(10)
 
 
 @pytest.fixture
@@ -102,3 +105,19 @@ def test_many_at_once_are_none_too_few(started):
         assert time.monotonic() < deadline
         time.sleep(0.01)
     assert connector.alive
+
+
+@pytest.mark.parametrize("paused", [False, True])
+def test_until_its_run_has_ended_it_is_stopping(started, paused):
+    connector, _ = started()
+    if paused:
+        connector.pause()
+    reach(connector, State.PAUSED if paused else State.RUNNING, 1)
+    connector.pipeline.drained.clear()
+    assert connector.restart()
+    first = connector.status()
+    # Told again, it is no further.
+    assert connector.restart()
+    assert (first.state, connector.status().since) == (State.STOPPING, first.since)
+    connector.pipeline.drained.set()
+    reach(connector, State.PAUSED if paused else State.RUNNING, 2)
