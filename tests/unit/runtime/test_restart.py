@@ -5,10 +5,14 @@ import time
 
 import pytest
 from rivven_kafka._native import KafkaSinkMetrics
+from rivven_kafka.config import ConnectConfig
 from rivven_kafka.errors import ConfigError, ConnectError
 from rivven_kafka.pipeline.base import Pipeline
 from rivven_kafka.runtime.backoff import RestartBackoff
 from rivven_kafka.runtime.connector import Connector, State
+from rivven_kafka.runtime.runner import Runner
+
+from tests.support.connector import source_file
 
 
 class Work(Pipeline):
@@ -121,3 +125,15 @@ def test_until_its_run_has_ended_it_is_stopping(started, paused):
     assert (first.state, connector.status().since) == (State.STOPPING, first.since)
     connector.pipeline.drained.set()
     reach(connector, State.PAUSED if paused else State.RUNNING, 2)
+
+
+def test_connectors_that_have_given_up_leave_the_callers_event_alone():
+    document = source_file("localhost:9", "localhost:9", "orders", "orders", "group")
+    runner = Runner(ConnectConfig.build(document))
+    connector = Connector(Work(ConfigError("bad")), 1000, RestartBackoff())
+    runner._connectors = [connector]
+    stop = threading.Event()
+    assert not runner.run(stop)
+    assert not stop.is_set()
+    # It ended for the connectors all the same.
+    assert not connector.restart()
