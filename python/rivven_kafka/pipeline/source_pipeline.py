@@ -15,6 +15,7 @@ from rivven_kafka.config import (
     OnLogDamage,
     Settings,
     SourceEntry,
+    StartOffset,
 )
 from rivven_kafka.errors import TimeoutExpired, UnknownTopicError
 from rivven_kafka.kafka import BlockConsumer, Position
@@ -24,6 +25,7 @@ from rivven_kafka.pipeline.commits import OffsetCommits
 from rivven_kafka.pipeline.dead_letters import DeadLetters
 from rivven_kafka.pipeline.destination import Destinations
 from rivven_kafka.pipeline.exactly_once import ExactlyOnce, topic_id
+from rivven_kafka.pipeline.first_positions import FirstPositions
 from rivven_kafka.pipeline.guarantee import AtLeastOnce, Guarantee
 from rivven_kafka.pipeline.progress import Progress
 from rivven_kafka.pipeline.publisher_options import publisher_options
@@ -92,6 +94,7 @@ class SourcePipeline(Pipeline):
         self._topic_ids: dict[str, str | None] = {}
         self._paused = False
         self._consumer: BlockConsumer | None = None
+        self._first: FirstPositions | None = None
         self._closed = False
         self._leaving: Sequence[tuple[str, int]] = ()
         self._new: Sequence[tuple[str, int]] = ()
@@ -149,6 +152,7 @@ class SourcePipeline(Pipeline):
         self._guarantee = self._make_guarantee(consumer, self._publisher)
         moved = self.watchdog.noting(self._publisher.take_positions)
         self._commits = OffsetCommits(moved, self._guarantee.position, interval_ms, self.metrics)
+        self._first = FirstPositions(consumer) if config.start_offset is StartOffset.LATEST else None
         self._watch = SourceWatch(self.watchdog, consumer, self._publisher, self._entry)
         self._destinations = Destinations(
             self._client,
@@ -199,6 +203,8 @@ class SourcePipeline(Pipeline):
     def _publish(self, consumer: BlockConsumer, publisher: Publisher, blocks: list[RecordBlock]) -> None:
         self._look_at_topics(consumer, {block.topic for block in blocks})
         self._cover_new(consumer)
+        if self._first is not None:
+            self._commits.begin(self._guarantee.begin(self._first.take(blocks)))
         records = size = 0
         for block in self._guarantee.admit(blocks):
             records += len(block)
@@ -325,6 +331,8 @@ class SourcePipeline(Pipeline):
         for topic, partition in partitions:
             self._publisher.forget(topic, partition)
         self._commits.forget(partitions)
+        if self._first is not None:
+            self._first.forget(partitions)
         self._guarantee.forget(partitions, lost=lost)
         log.info("%s partitions %s", "lost" if lost else "released", sorted(p for _, p in partitions))
 
@@ -335,6 +343,8 @@ class SourcePipeline(Pipeline):
             # Before the poll under way fetches from them.
             self._consumer.pause()
         self._guarantee.assigned(partitions)
+        if self._first is not None:
+            self._first.assigned(partitions)
         self._new = [*self._new, *partitions]
         self._set_assigned(True)
         self.watchdog.assign(partitions)
