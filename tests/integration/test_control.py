@@ -20,14 +20,14 @@ STALL_MS = 2_000
 class Pair:
     """A source `in` and a sink `out`, of which one is told what to do; in between lies a Rivven topic."""
 
-    def __init__(self, kafka, rivven, topic_name, tmp_path, exactly_once=False):
+    def __init__(self, kafka, rivven, topic_name, tmp_path, exactly_once=False, **more):
         self.kafka, self.rivven = kafka.bootstrap, rivven
         self.origin, self.middle, self.copy = topic_name(), topic_name(), topic_name()
         fill_kafka(self.kafka, self.origin, 1, 30)
         create_topic(self.kafka, self.copy, 1)
         quick = {"stall_timeout_ms": STALL_MS, "request_timeout_ms": 1_500, "value_format": "raw"}
         source = source_file(
-            self.kafka, rivven.bootstrap, self.origin, self.middle, f"g-{self.origin}", **quick
+            self.kafka, rivven.bootstrap, self.origin, self.middle, f"g-{self.origin}", **quick, **more
         )
         sink = sink_file(
             self.kafka,
@@ -168,4 +168,24 @@ def test_a_connector_that_has_given_up_can_be_restarted(kafka, rivven, topic_nam
             wire.create_partitions(pair.middle, 2)
         pair.tell("out", "restart")
         pair.wait(lambda: pair.in_kafka() == 30)
+        assert pair.connector.stop() == 0, pair.connector.log_tail()
+
+
+@pytest.mark.parametrize("exactly_once", [False, True], ids=["at least once", "exactly once"])
+def test_latest_loses_nothing_that_comes_during_a_pause(kafka, rivven, topic_name, tmp_path, exactly_once):
+    with Pair(kafka, rivven, topic_name, tmp_path, exactly_once, start_offset="latest") as pair:
+        pair.wait(lambda: answers(pair.address, "/ready"), 60)
+        # It stands at the end, and has read nothing that it could have committed.
+        pair.wait(lambda: pair.status("in")["lag"]["total"] == 0)
+        pair.tell("in", "pause")
+        pair.wait(lambda: pair.status("in")["status"] == "paused")
+        pair.add(30, 10)
+        pair.tell("in", "restart")
+        pair.wait(lambda: "restart, as asked connector=in" in pair.connector.log())
+        pair.wait(lambda: pair.status("in")["lag"]["total"] == 10)
+        assert (pair.status("in")["status"], pair.in_rivven()) == ("paused", 0)
+        pair.tell("in", "resume")
+        pair.wait(lambda: pair.in_rivven() == 10)
+        pair.wait(lambda: pair.in_kafka() == 10)
+        assert pair.copied() == list(range(30, 40))
         assert pair.connector.stop() == 0, pair.connector.log_tail()

@@ -1,4 +1,4 @@
-"""Which error a run ends with when partitions stand still as well."""
+"""How a run ends: with which error when partitions stand still as well, and when a broker holds it."""
 
 import threading
 import time
@@ -12,6 +12,7 @@ from rivven_kafka.errors import (
     LogDamagedError,
     StalledError,
 )
+from rivven_kafka.pipeline import base
 from rivven_kafka.pipeline.base import Pipeline
 
 
@@ -19,7 +20,7 @@ class Failing(Pipeline):
     """Ends with an error after its only partition was found to stand still."""
 
     def __init__(self, error):
-        super().__init__("out", 100)
+        super().__init__("out", 100, 1000)
         self.metrics = KafkaSinkMetrics()
         self._failure = error
 
@@ -52,3 +53,42 @@ def test_what_tearing_it_out_of_a_wait_may_cause_is_not(kind):
     with pytest.raises(StalledError, match="nothing is known") as raised:
         Failing(error).run(threading.Event())
     assert raised.value.__cause__ is error
+
+
+class Held(Pipeline):
+    """Is in a call to Rivven that only ends when the connection is closed; later it opens another one."""
+
+    def __init__(self, calls, stall_timeout_ms):
+        super().__init__("out", stall_timeout_ms, 10)
+        self.metrics = KafkaSinkMetrics()
+        self._calls = calls
+
+    def delivered(self):
+        return 0
+
+    def _run(self, stop):
+        for _ in range(self._calls):
+            closed = threading.Event()
+            self._on_abort(closed.set)
+            assert closed.wait(20), "nobody has closed the connection"
+
+    def _stall_reason(self, partition):
+        return ""
+
+
+@pytest.mark.parametrize("stall_timeout_ms", [0, 60_000])
+@pytest.mark.parametrize("calls", [1, 2])
+def test_a_run_that_rivven_holds_ends_soon_after_its_stop(monkeypatch, stall_timeout_ms, calls):
+    monkeypatch.setattr(base, "_OVERDUE_S", 0.2)
+    monkeypatch.setattr(base, "_TEAR_EVERY_S", 0.1)
+    stop = threading.Event()
+    pipeline = Held(calls, stall_timeout_ms)
+    thread = threading.Thread(target=pipeline.run, args=(stop,))
+    thread.start()
+    time.sleep(0.3)
+    assert thread.is_alive()
+    stop.set()
+    thread.join(10)
+    assert not thread.is_alive()
+    # Only this run was torn out of its waits: the next one may wait again.
+    assert not pipeline._is_aborted()

@@ -234,6 +234,12 @@ class BlockConsumer:
         """Fetches again."""
         self._consumer.resume(*self._consumer.paused())
 
+    def position(self, topic: str, partition: int) -> int | None:
+        """The next offset to take; None while it is not known. Does not ask Kafka."""
+        state = self._consumer._subscription.assignment.get(TopicPartition(topic, partition))
+        position = None if state is None else state.position
+        return None if position is None else int(position.offset)
+
     def partition_counts(self, topics: Sequence[str] | None = None) -> dict[str, int]:
         """The number of partitions of topics that exist, without Kafka's internal ones.
 

@@ -71,12 +71,6 @@ class LogEnds:
                 heard[place] = max(end, heard.get(place, end))
         return heard
 
-    def position(self, topic: str, partition: int) -> int | None:
-        """The next offset to take from the consumer; None while it is not known."""
-        state = self._consumer._subscription.assignment.get(TopicPartition(topic, partition))
-        position = None if state is None else state.position
-        return None if position is None else int(position.offset)
-
     def has_leader(self, topic: str, partition: int) -> bool:
         """Whether the partition has a leader, as far as is known; without one nobody writes to it."""
         return self._leader(TopicPartition(topic, partition)) is not None

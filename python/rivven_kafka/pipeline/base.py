@@ -19,6 +19,9 @@ _JUDGE_EVERY_S = 1.0
 _NOTICE_S = 2.0
 _END_S = 12.0
 _MOST_LOGGED = 10
+# After shutdown_timeout_ms: later than a process that ends aborts it, which is for good.
+_OVERDUE_S = 3.0
+_TEAR_EVERY_S = 2.0
 # Told although something stands still as well; all others may come of tearing the loop out of a wait.
 _CAUSES = (ConfigError, ForeignWriterError, LogDamagedError)
 
@@ -29,12 +32,14 @@ class Pipeline(ABC):
     Args:
         name: Name of the connector.
         stall_timeout_ms: When a partition without progress is stalled (ms); 0: never.
+        shutdown_timeout_ms: Longest time to deliver and commit after the stop (ms).
     """
 
     metrics: KafkaSourceMetrics | KafkaSinkMetrics
 
-    def __init__(self, name: str, stall_timeout_ms: int) -> None:
+    def __init__(self, name: str, stall_timeout_ms: int, shutdown_timeout_ms: int) -> None:
         self.name = name
+        self._end_within_s = shutdown_timeout_ms / 1000 + _OVERDUE_S
         self.watchdog = Watchdog(stall_timeout_ms)
         self._assigned_since: datetime | None = None
         self._waiting: tuple[str, datetime] | None = None
@@ -124,16 +129,26 @@ class Pipeline(ABC):
 
     def _guard(self, stop: threading.Event, ended: threading.Event) -> None:
         """Watches the loop from outside: it may hang in a call itself."""
-        every_s = min(_JUDGE_EVERY_S, self.watchdog.timeout_s / 10)
-        if not every_s:
+        self._guard_progress(stop, ended)
+        if not stop.is_set() or ended.wait(self._end_within_s):
             return
+        log.warning("still not stopped: ends its waits for Rivven", extra={"connector": self.name})
+        self._interrupt()
+        # A run that was told to stop while it began may open a connection only now.
+        while not ended.wait(_TEAR_EVERY_S):
+            self._interrupt()
+
+    def _guard_progress(self, stop: threading.Event, ended: threading.Event) -> None:
+        """Ends the run when a partition stands still; returns at the stop, or when that was done."""
+        timeout_s = self.watchdog.timeout_s
+        every_s = min(_JUDGE_EVERY_S, timeout_s / 10) or _JUDGE_EVERY_S
         stalls: list[Stall] = []
         while not stalls:
             if ended.wait(every_s) or stop.is_set():
                 return
-            if self.watchdog.ending:
+            if self.watchdog.ending and timeout_s:
                 # Its last commit may hang too.
-                if not ended.wait(self.watchdog.timeout_s):
+                if not ended.wait(timeout_s):
                     self._interrupt()
                 return
             stalls = self.watchdog.judge(self._stall_reason)

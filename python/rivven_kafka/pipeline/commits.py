@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from rivven_kafka._native import KafkaSourceMetrics
 from rivven_kafka.errors import RivvenKafkaError
@@ -50,6 +50,12 @@ class OffsetCommits:
         return [
             self._describe(topic, partition, offset) for (topic, partition), offset in self._waiting.items()
         ]
+
+    def begin(self, starts: Mapping[tuple[str, int], int]) -> None:
+        """Reading begins at these offsets, of which nothing is delivered yet; commits them soon."""
+        self._waiting = {**starts, **self._waiting}
+        if starts:
+            self._next = 0.0
 
     def disown(self, topic: str) -> None:
         """Commits nothing more of a topic: its offsets do not mean what was read any more."""

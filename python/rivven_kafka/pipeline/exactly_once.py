@@ -13,6 +13,7 @@ from rivven_kafka.config import KafkaSourceConfig, ValueFormat
 from rivven_kafka.errors import ConfigError, RebalanceNeededError
 from rivven_kafka.kafka import BlockConsumer, Position
 from rivven_kafka.pipeline.anchors import Anchor, Commitment
+from rivven_kafka.pipeline.first_positions import first_offsets
 from rivven_kafka.pipeline.guarantee import Guarantee, Partition
 
 log = logging.getLogger(__name__)
@@ -68,6 +69,8 @@ class ExactlyOnce(Guarantee):
         self._held: dict[Partition, int] = {}
         self._topic_ids: dict[str, str] = {}
         self._started_over: set[Partition] = set()
+        # Where reading begins in partitions that are not to wait for their first record.
+        self._begun: dict[Partition, int] = {}
         # Sums of the anchors that were committed last.
         self._anchored: dict[Partition, int] = {}
         self._next_renewal = 0.0
@@ -75,9 +78,14 @@ class ExactlyOnce(Guarantee):
 
     def admit(self, blocks: list[RecordBlock]) -> list[RecordBlock]:
         """The blocks, their partitions prepared; without those of a position in a topic that is gone."""
-        if any((block.topic, block.partition) not in self._held for block in blocks):
+        if self._begun or any((block.topic, block.partition) not in self._held for block in blocks):
             blocks = self._prepare(blocks)
         return blocks
+
+    def begin(self, starts: Mapping[Partition, int]) -> Mapping[Partition, int]:
+        """None of them: the partitions are prepared, and held, at once instead of with their first record."""
+        self._begun |= starts
+        return {}
 
     def go_on(self) -> None:
         """Lets the publisher send for as long as the group counts us in."""
@@ -134,6 +142,7 @@ class ExactlyOnce(Guarantee):
             self._held.pop(partition, None)
             self._anchored.pop(partition, None)
             self._started_over.discard(partition)
+            self._begun.pop(partition, None)
         # Whoever takes them over may shut our producer ids out, which are not made for partitions of Kafka.
         self._publisher.renew_identity()
 
@@ -144,6 +153,10 @@ class ExactlyOnce(Guarantee):
     def _prepare(self, blocks: list[RecordBlock]) -> list[RecordBlock]:
         new = sorted(self._assigned - set(self._held))
         committed = self._consumer.committed(new)
+        for partition in [each for each in self._begun if each in committed or each in self._held]:
+            del self._begun[partition]
+        if not self._begun and all((block.topic, block.partition) in self._held for block in blocks):
+            return blocks
         commitments = {each: Commitment.load(metadata) for each, (_, metadata) in committed.items()}
         gone = {each for each in new if self._is_of_another_topic(each, commitments.get(each))}
         if gone:
@@ -154,7 +167,7 @@ class ExactlyOnce(Guarantee):
             self._consumer.seek_to_beginning(gone)
             self._started_over |= gone
         blocks = [block for block in blocks if (block.topic, block.partition) not in gone]
-        starts = _starts(blocks)
+        starts = {**self._begun, **first_offsets(blocks)}
         work: list[Preparation] = []
         for partition in new:
             commitment = commitments.get(partition)
@@ -208,6 +221,7 @@ class ExactlyOnce(Guarantee):
         held = [self._position(*partition, offset, held=True) for partition, offset in positions.items()]
         self._consumer.commit(held, _COMMIT_TIMEOUT_MS)
         self._held.update(positions)
+        self._begun.clear()
 
     def _read_rivven(self, work: Sequence[Preparation], unsettled: bool) -> tuple[int, int]:
         """Prepares the publisher, which may take minutes without anchors; the group goes on meanwhile."""
@@ -321,12 +335,3 @@ def topic_id(consumer: BlockConsumer, topic: str) -> str:
             topic=topic,
         )
     return found
-
-
-def _starts(blocks: Iterable[RecordBlock]) -> Mapping[Partition, int]:
-    """Where the blocks of each partition begin."""
-    starts: dict[Partition, int] = {}
-    for block in blocks:
-        first = block.next_offset if block.first_offset is None else block.first_offset
-        starts.setdefault((block.topic, block.partition), first)
-    return starts

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from rivven_kafka._native import RecordBlock
 from rivven_kafka.kafka import BlockConsumer, Position
@@ -20,6 +20,14 @@ class Guarantee(ABC):
     @abstractmethod
     def admit(self, blocks: list[RecordBlock]) -> list[RecordBlock]:
         """The blocks that may be published now; those of partitions that are new are prepared for."""
+
+    @abstractmethod
+    def begin(self, starts: Mapping[Partition, int]) -> Mapping[Partition, int]:
+        """Reading begins at these offsets, and the group may have committed none; called before `admit`.
+
+        Returns:
+            Those that are to be committed like what is delivered; the others are committed by `admit`.
+        """
 
     @abstractmethod
     def go_on(self) -> None:
@@ -62,6 +70,10 @@ class AtLeastOnce(Guarantee):
     def admit(self, blocks: list[RecordBlock]) -> list[RecordBlock]:
         """All of them."""
         return blocks
+
+    def begin(self, starts: Mapping[Partition, int]) -> Mapping[Partition, int]:
+        """All of them: where there was a commit, it is the same."""
+        return starts
 
     def go_on(self) -> None:
         """Nothing to do."""

@@ -82,7 +82,8 @@ class SinkPipeline(Pipeline):
         settings: Settings,
         metrics: KafkaSinkMetrics | None = None,
     ) -> None:
-        super().__init__(name, entry.config.effective_stall_timeout_ms(broker.request_timeout_ms))
+        stall_timeout_ms = entry.config.effective_stall_timeout_ms(broker.request_timeout_ms)
+        super().__init__(name, stall_timeout_ms, entry.config.shutdown_timeout_ms)
         self.metrics: KafkaSinkMetrics = metrics or KafkaSinkMetrics()
         self._entry = entry
         self._config: KafkaSinkConfig = entry.config

@@ -16,6 +16,7 @@ from rivven_kafka.config import (
     OnLogDamage,
     Settings,
     SourceEntry,
+    StartOffset,
 )
 from rivven_kafka.errors import TimeoutExpired, UnknownTopicError
 from rivven_kafka.kafka import BlockConsumer, Position
@@ -25,6 +26,7 @@ from rivven_kafka.pipeline.commits import OffsetCommits
 from rivven_kafka.pipeline.dead_letters import DeadLetters
 from rivven_kafka.pipeline.destination import Destinations
 from rivven_kafka.pipeline.exactly_once import ExactlyOnce, topic_id
+from rivven_kafka.pipeline.first_positions import FirstPositions
 from rivven_kafka.pipeline.guarantee import AtLeastOnce, Guarantee
 from rivven_kafka.pipeline.progress import Progress
 from rivven_kafka.pipeline.publisher_options import publisher_options
@@ -68,7 +70,8 @@ class SourcePipeline(Pipeline):
         settings: Settings,
         metrics: KafkaSourceMetrics | None = None,
     ) -> None:
-        super().__init__(name, entry.config.effective_stall_timeout_ms(broker.request_timeout_ms))
+        stall_timeout_ms = entry.config.effective_stall_timeout_ms(broker.request_timeout_ms)
+        super().__init__(name, stall_timeout_ms, entry.config.shutdown_timeout_ms)
         self.metrics: KafkaSourceMetrics = metrics or KafkaSourceMetrics()
         self._entry = entry
         self._config: KafkaSourceConfig = entry.config
@@ -92,6 +95,7 @@ class SourcePipeline(Pipeline):
         self._topic_ids: dict[str, str | None] = {}
         self._paused = False
         self._consumer: BlockConsumer | None = None
+        self._first: FirstPositions | None = None
         self._closed = False
         self._leaving: Sequence[tuple[str, int]] = ()
         self._new: Sequence[tuple[str, int]] = ()
@@ -150,6 +154,7 @@ class SourcePipeline(Pipeline):
         self._guarantee = self._make_guarantee(consumer, self._publisher)
         moved = self.watchdog.noting(self._publisher.take_positions)
         self._commits = OffsetCommits(moved, self._guarantee.position, interval_ms, self.metrics)
+        self._first = FirstPositions(consumer) if config.start_offset is StartOffset.LATEST else None
         self._watch = SourceWatch(self.watchdog, consumer, self._publisher, self._entry)
         self._destinations = Destinations(
             self._client,
@@ -200,6 +205,8 @@ class SourcePipeline(Pipeline):
     def _publish(self, consumer: BlockConsumer, publisher: Publisher, blocks: list[RecordBlock]) -> None:
         self._look_at_topics(consumer, {block.topic for block in blocks})
         self._cover_new(consumer)
+        if self._first is not None:
+            self._commits.begin(self._guarantee.begin(self._first.take(blocks)))
         records = size = 0
         for block in self._guarantee.admit(blocks):
             records += len(block)
@@ -326,6 +333,8 @@ class SourcePipeline(Pipeline):
         for topic, partition in partitions:
             self._publisher.forget(topic, partition)
         self._commits.forget(partitions)
+        if self._first is not None:
+            self._first.forget(partitions)
         self._guarantee.forget(partitions, lost=lost)
         log.info("%s partitions %s", "lost" if lost else "released", sorted(p for _, p in partitions))
 
@@ -336,6 +345,8 @@ class SourcePipeline(Pipeline):
             # Before the poll under way fetches from them.
             self._consumer.pause()
         self._guarantee.assigned(partitions)
+        if self._first is not None:
+            self._first.assigned(partitions)
         self._new = [*self._new, *partitions]
         self._set_assigned(True)
         self.watchdog.assign(partitions)

@@ -61,7 +61,7 @@ class SourceWatch:
         for partition, known in positions.items():
             if self._publisher.in_flight_records(*partition):
                 continue
-            position = self._ends.position(*partition)
+            position = self._consumer.position(*partition)
             if position is None:
                 continue
             if not self._watchdog.knows_start(partition):

@@ -167,6 +167,7 @@ class Connector:
                 return False
             if self._turn is not None:
                 self._turn.set()
+                self._note_stopping()
             else:
                 self._state, self._since = State.STARTING, datetime.now(UTC)
                 self._start_thread(self._stop)
@@ -181,8 +182,12 @@ class Connector:
         """Notes that it was told to stop, and is not started again."""
         with self._lock:
             self._stop = None
-            if self._state is State.STARTING:
-                self._state, self._since = State.STOPPING, datetime.now(UTC)
+            self._note_stopping()
+
+    def _note_stopping(self) -> None:
+        """A run that is under way ends; one that failed, or has ended already, stands as it did."""
+        if self._state is State.STARTING:
+            self._state, self._since = State.STOPPING, datetime.now(UTC)
 
     def abort(self) -> None:
         """Ends its waits for Rivven."""

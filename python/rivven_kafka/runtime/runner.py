@@ -13,6 +13,7 @@ from rivven_kafka.pipeline import SinkPipeline, SourcePipeline
 from rivven_kafka.rivven.options import security_warnings
 from rivven_kafka.runtime.backoff import RestartBackoff
 from rivven_kafka.runtime.connector import Connector, ConnectorStatus
+from rivven_kafka.runtime.turn import Turn
 
 if TYPE_CHECKING:
     from rivven_kafka.metrics import ConnectorCollector
@@ -83,7 +84,7 @@ class Runner:
         return collector
 
     def run(self, stop: threading.Event) -> bool:
-        """Runs until `stop` is set or every connector has given up.
+        """Runs until `stop` is set, which it leaves to the caller, or every connector has given up.
 
         After the stop a connector has its `shutdown_timeout_ms` to deliver and commit; then it is aborted,
         and a few seconds later left behind (`abandoned`).
@@ -93,11 +94,12 @@ class Runner:
         """
         for warning in self._warnings:
             log.warning("%s", warning)
+        own = Turn(stop)
         for connector in self._connectors:
-            connector.start(stop)
-        self._report_until_stop(stop)
+            connector.start(own)
+        self._report_until_stop(own)
         # All have given up: one that was restarted since has to end with the process.
-        stop.set()
+        own.set()
         self._await_end()
         return all(connector.error is None for connector in self._connectors)
 

@@ -5,20 +5,26 @@ import time
 
 import pytest
 from rivven_kafka._native import KafkaSinkMetrics
+from rivven_kafka.config import ConnectConfig
 from rivven_kafka.errors import AuthenticationError, ConfigError, ConnectError
 from rivven_kafka.pipeline.base import Pipeline
 from rivven_kafka.runtime.backoff import RestartBackoff
 from rivven_kafka.runtime.connector import Connector, State
+from rivven_kafka.runtime.runner import Runner
+
+from tests.support.connector import source_file
 
 
 class Work(Pipeline):
     """A pipeline that ends each run as it is told; None: it runs until it is stopped."""
 
     def __init__(self, *ends):
-        super().__init__("work", 0)
+        super().__init__("work", 0, 1000)
         self.metrics = KafkaSinkMetrics()
         self.ends = list(ends)
         self.runs = 0
+        self.drained = threading.Event()
+        self.drained.set()
 
     def delivered(self):
         return 0
@@ -33,6 +39,7 @@ class Work(Pipeline):
             raise end
         self._set_assigned(True)
         stop.wait()
+        assert self.drained.wait(10)
 
 
 NEVER = RestartBackoff(600.0, 600.0)
@@ -126,3 +133,31 @@ def test_refusals_count_one_after_the_other_only(started):
     ends = [AuthenticationError("no"), ConnectError("away")] * 20
     connector, _ = started(*ends, backoff=RestartBackoff(0.01, 0.01, refused_for_s=0.05))
     reach(connector, State.RUNNING, 41)
+
+
+@pytest.mark.parametrize("paused", [False, True])
+def test_until_its_run_has_ended_it_is_stopping(started, paused):
+    connector, _ = started()
+    if paused:
+        connector.pause()
+    reach(connector, State.PAUSED if paused else State.RUNNING, 1)
+    connector.pipeline.drained.clear()
+    assert connector.restart()
+    first = connector.status()
+    # Told again, it is no further.
+    assert connector.restart()
+    assert (first.state, connector.status().since) == (State.STOPPING, first.since)
+    connector.pipeline.drained.set()
+    reach(connector, State.PAUSED if paused else State.RUNNING, 2)
+
+
+def test_connectors_that_have_given_up_leave_the_callers_event_alone():
+    document = source_file("localhost:9", "localhost:9", "orders", "orders", "group")
+    runner = Runner(ConnectConfig.build(document))
+    connector = Connector(Work(ConfigError("bad")), 1000, RestartBackoff())
+    runner._connectors = [connector]
+    stop = threading.Event()
+    assert not runner.run(stop)
+    assert not stop.is_set()
+    # It ended for the connectors all the same.
+    assert not connector.restart()
