@@ -122,6 +122,7 @@ class _Server(socketserver.ThreadingMixIn, WSGIServer):
     """
 
     daemon_threads = True
+    request_queue_size = _MAX_REQUESTS
     block_on_close = False
 
     def __init__(self, host: str, port: int, application: Application) -> None:
