@@ -31,6 +31,9 @@ ASSUMED = """<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15
 DENIED = """<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Sender</Type>
 <Code>AccessDenied</Code><Message>not authorized to perform: sts:AssumeRole</Message></Error></ErrorResponse>"""
 
+BUSY = """<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Sender</Type>
+<Code>Throttling</Code><Message>Rate exceeded</Message></Error></ErrorResponse>"""
+
 
 class Aws:
     """Gives out credentials that are about to expire, numbered; notes who asked for what."""
@@ -38,6 +41,7 @@ class Aws:
     def __init__(self):
         self.asked = []
         self.denies = False
+        self.busy = False
         aws = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -72,7 +76,12 @@ class Aws:
                 aws.asked.append({name: value for name, [value] in parse_qs(body).items()} | {
                     "signed": self.headers["Authorization"]
                 })  # fmt: skip
-                self.answer(403, DENIED) if aws.denies else self.answer(200, ASSUMED.format(**self.given()))
+                if aws.busy:
+                    self.answer(400, BUSY)
+                else:
+                    self.answer(403, DENIED) if aws.denies else self.answer(
+                        200, ASSUMED.format(**self.given())
+                    )
 
         self.server = ThreadingHTTPServer((LOOPBACK, 0), Handler)
         self.url = f"http://{LOOPBACK}:{self.server.server_port}"
@@ -145,6 +154,18 @@ def test_a_role_that_may_not_be_assumed(aws):
     aws.denies = True
     with pytest.raises(AuthenticationError, match="AWS gives no credentials: .*AccessDenied"):
         next(logins(**USER, aws_role_arn=ROLE))
+
+
+def test_a_login_while_aws_is_busy_is_tried_again(aws):
+    attempts = logins(**USER, aws_role_arn=ROLE)
+    next(attempts)
+    aws.busy = True
+    with pytest.raises(kafka_errors.KafkaConnectionError, match="AWS gives no credentials now: .*Throttling"):
+        next(attempts)
+    with pytest.raises(ConnectError, match="AWS gives no credentials now: .*Throttling"):
+        next(logins(**USER, aws_role_arn=ROLE))
+    aws.busy = False
+    assert next(logins(**USER, aws_role_arn=ROLE))["x-amz-credential"].startswith("ASIA")
 
 
 def test_aws_that_does_not_answer(aws, monkeypatch):

@@ -26,6 +26,7 @@ from tests.support.leaks import forms, leaks
 from tests.support.login_kafka import KEY_PASSWORD, LoginKafka, unsigned_token
 from tests.support.numbered import fill_kafka
 from tests.support.ports import ReservedPort
+from tests.support.token_issuer import TokenIssuer
 from tests.support.topics import create_topic, end_offsets
 
 pytestmark = pytest.mark.integration
@@ -41,13 +42,17 @@ AWS = {
 }
 CONTROL, WRONG_CONTROL = "control-token-0123456789", "guessed-token-0123456789"
 PROXY = "proxy-pass-word"
-SECRETS = [PASSWORD, WRONG, TOKEN, KEY_PASSWORD, *AWS.values(), CONTROL, WRONG_CONTROL, PROXY]
+CLIENT_SECRET = "client/secret+of the=bridge~ü"
+SECRETS = [PASSWORD, WRONG, TOKEN, KEY_PASSWORD, CLIENT_SECRET, *AWS.values(), CONTROL, WRONG_CONTROL, PROXY]
 PATHS = ("/health", "/live", "/metrics", "/ready", "/status", "/nothing")
 
 
 @pytest.fixture(scope="module")
-def logins():
-    with LoginKafka({USER: "not used"}) as broker:
+def logins(tmp_path_factory):
+    with LoginKafka({USER: "not used"}) as broker, TokenIssuer(tmp_path_factory.mktemp("issuer")) as issuer:
+        # It does not keep secrets.
+        issuer.refuse = (401, f"no client with {CLIENT_SECRET}".encode())
+        broker.issuer = issuer
         broker.add_scram_user(USER, PASSWORD)
         for topic in ("there", "unread"):
             create_topic(broker.bootstrap, topic, 1)
@@ -70,13 +75,22 @@ def sections(broker):
             "ssl_key_password": KEY_PASSWORD,
         },
         "wrong": {**scram, "sasl_password": WRONG},
+        "endpoint": {
+            **tls,
+            "sasl_mechanism": "OAUTHBEARER",
+            "oauth": {
+                "token_endpoint_url": broker.issuer.token_url,
+                "client_id": "bridge",
+                "client_secret": CLIENT_SECRET,
+            },
+        },
         "aws": {**tls, "sasl_mechanism": "AWS_MSK_IAM", "aws_region": "eu-west-1", **AWS},
     }
 
 
 @pytest.fixture
 def document(logins, rivven, topic_name, tmp_path):
-    """Two sources and a sink that work, and two connectors that cannot log in."""
+    """Two sources and a sink that work, and three connectors that cannot log in."""
     found, middle = sections(logins), topic_name()
     kept = tmp_path / "token"
     kept.write_text(TOKEN + "\n")
@@ -89,6 +103,7 @@ def document(logins, rivven, topic_name, tmp_path):
     sources = {
         "mutual": (logins.mutual, "mutual"),
         "wrong": (logins.login, "wrong"),
+        "endpoint": (logins.login, "endpoint"),
         "aws": (logins.login, "aws"),
     }
     for name, (address, section) in sources.items():
@@ -131,7 +146,9 @@ def test_nothing_that_a_run_says_of_itself_holds_a_secret(logins, document, tmp_
 
             def failed():
                 sources = ask(address, "/status").json["sources"]
-                return all(each["last_error"] for each in sources if each["name"] in ("wrong", "aws"))
+                return all(
+                    each["last_error"] for each in sources if each["name"] in ("wrong", "endpoint", "aws")
+                )
 
             wait_until(failed, 60, connector.log_tail)
             assert ask(address, "/connectors/wrong/restart", "POST", bearer(CONTROL)).code == 202
@@ -156,6 +173,7 @@ def test_nothing_that_a_run_says_of_itself_holds_a_secret(logins, document, tmp_
     wrong_values = [
         (("sources", "in", "config", "security", "sasl_mechanism"), "PLIAN"),
         (("sources", "mutual", "config", "security", "ssl_key_password"), [KEY_PASSWORD]),
+        (("sources", "endpoint", "config", "security", "oauth", "client_secret"), [CLIENT_SECRET]),
         (("sources", "aws", "config", "security", "aws_access_key_id"), ""),
         (("settings", "control", "token"), f"{CONTROL} {CONTROL}"),
         (("settings", "control"), CONTROL),
@@ -234,7 +252,7 @@ def use(broker, name, security):
     return texts
 
 
-@pytest.mark.parametrize("name", ["scram", "oauth", "mutual", "wrong", "aws"])
+@pytest.mark.parametrize("name", ["scram", "oauth", "mutual", "wrong", "endpoint", "aws"])
 def test_nothing_that_a_program_sees_holds_a_secret(logins, name):
     stream = io.StringIO()
     with all_loggers(stream, KafkaSecretsFilter()):

@@ -98,9 +98,29 @@ class _Expansion:
             raise _Refusal(f"${{file:{name}}}: expected a path and UTF-8 text") from None
 
 
-def refers(text: str) -> bool:
-    """Whether there is a reference in a value as it is written."""
-    return any(match.group() != "$$" for match in _REFERENCE.finditer(text))
+ELSEWHERE = "\0"
+"""What stands for a value that is not in the file itself; YAML has no such character."""
+
+
+def own_text(text: str, env: Mapping[str, str]) -> str:
+    """What of a value stands in the file itself, its defaults included where they are used.
+
+    Args:
+        text: The value as it is written.
+        env: The environment variables.
+
+    Returns:
+        The value, with `ELSEWHERE` for what comes out of variables and other files.
+    """
+
+    def replace(match: re.Match[str]) -> str:
+        if match.group() == "$$":
+            return "$"
+        if match["how"] == "-" and not env.get(match["name"]):
+            return str(match["text"])
+        return ELSEWHERE
+
+    return _REFERENCE.sub(replace, text)
 
 
 def file_references(text: str) -> list[str]:

@@ -9,15 +9,22 @@ from pathlib import Path
 from pydantic import BaseModel, SecretStr
 
 from rivven_kafka.config.aliases import SINK, SOURCE
-from rivven_kafka.config.expand import file_references, refers
+from rivven_kafka.config.expand import ELSEWHERE, file_references, own_text
+from rivven_kafka.config.kafka_options import PROXIES, plain_name
 from rivven_kafka.config.problems import KeyPath, show_path
 
 _READ_BY_OTHERS = stat.S_IRGRP | stat.S_IROTH
-_KEY_FILES = {"ssl_client_key", "key_path"}
-"""Options that name the file of a private key."""
+_SECRET_FILES = {
+    "ssl_client_key": "holds a private key",
+    "key_path": "holds a private key",
+    "token_file": "holds a token",
+}
+"""Options that name a file with a secret, and what it holds."""
 
 
-def exposed_secrets(config: BaseModel, path: Path, written: object, expanded: object) -> Iterator[str]:
+def exposed_secrets(
+    config: BaseModel, path: Path, written: object, expanded: object, env: Mapping[str, str]
+) -> Iterator[str]:
     """Tell of files with secrets that their group, or everyone, can read; a line for each option and file.
 
     Args:
@@ -25,22 +32,37 @@ def exposed_secrets(config: BaseModel, path: Path, written: object, expanded: ob
         path: Its file.
         written: What that file holds.
         expanded: The same, with the values of `${...}`.
+        env: The environment variables that they come from.
     """
     found = [(at[-1], value) for at, value in _leaves(config) if isinstance(value, SecretStr) and at]
     secrets = {value.get_secret_value() for _, value in found}
     # A name that happens to be the same as a password is no secret.
     options = _with_spellings({name for name, _ in found})
-    key_files = _with_spellings(_KEY_FILES)
+    secret_files = {
+        spelling: what for option, what in _SECRET_FILES.items() for spelling in _with_spellings({option})
+    }
     for (at, text), (_, value) in zip(_leaves(written), _leaves(expanded), strict=True):
         if not at or not isinstance(text, str) or not isinstance(value, str):
             continue
-        if at[-1] in key_files:
-            yield from _tell(at, Path(value), "holds a private key")
-        elif at[-1] in options and value in secrets:
+        option = at[-1]
+        if option in secret_files:
+            yield from _tell(at, Path(value), secret_files[option])
+        elif option in options and value in secrets:
             for name in file_references(text):
                 yield from _tell(at, path.parent / name, "holds the secret")
-            if not refers(text):
-                yield from _tell(at, path, "holds the secret itself")
+            own = own_text(text, env)
+            if _holds_secret(str(option), own):
+                what = "a part of the secret" if ELSEWHERE in own else "the secret itself"
+                yield from _tell(at, path, f"holds {what}")
+
+
+def _holds_secret(option: str, own: str) -> bool:
+    """Whether what stands in the file itself is more than the harmless parts of a URL."""
+    if plain_name(option) in PROXIES:
+        user, _, _ = own.rpartition("://")[2].rpartition("@")
+        name, colon, password = user.partition(":")
+        own = password if colon else name
+    return own.strip(ELSEWHERE) != ""
 
 
 def _with_spellings(options: set[str | int] | set[str]) -> set[str | int]:

@@ -117,7 +117,7 @@ _MANAGED = frozenset(
 """Options that the connector needs at the value it has chosen, or that a file cannot express."""
 
 
-_PROXIES = ("proxy_url", "socks5_proxy")
+PROXIES = ("proxy_url", "socks5_proxy")
 """Options whose value is a URL that may hold a password."""
 
 PROXY_SCHEMES = ("http", "socks5", "socks5h")
@@ -137,7 +137,7 @@ def _value(name: str, value: object) -> object:
     if not isinstance(value, str):
         return value
     kind = CONSUMER.get(name) or PRODUCER.get(name)
-    if name in _PROXIES:
+    if name in PROXIES:
         return SecretStr(value)
     if kind is int and len(value) <= _MAX_DIGITS and INTEGER.fullmatch(value):
         return int(value)
@@ -180,7 +180,7 @@ def options_schema(passed: Mapping[str, type]) -> dict[str, Any]:
         described: dict[str, Any] = {"type": _TYPES[kind]}
         if kind is int:
             described["maximum"] = MAX_INT32
-        if name in _PROXIES:
+        if name in PROXIES:
             described["writeOnly"] = True
         properties |= dict.fromkeys((name, _dotted(name)), described)
     return {"properties": properties, "additionalProperties": False}

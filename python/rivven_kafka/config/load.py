@@ -96,8 +96,9 @@ def load_connect_file(
     except ValueError:
         raise config_error([Problem((), "expected UTF-8 text")], origin) from None
     document = read_yaml(text, origin)
-    data, problems = expand(document.data, os.environ if env is None else env, Path(path).parent)
+    env = os.environ if env is None else env
+    data, problems = expand(document.data, env, Path(path).parent)
     config = _finish(data, origin, problems, document.line_of)
-    for text in exposed_secrets(config, Path(path), document.data, data):
+    for text in exposed_secrets(config, Path(path), document.data, data, env):
         warn(text)
     return config

@@ -97,8 +97,8 @@ class SecurityConfig(Model):
     )
     aws_region: Text | None = Field(
         None,
-        description="AWS region of the cluster for AWS_MSK_IAM; AWS_REGION, AWS_DEFAULT_REGION or the AWS "
-        "configuration files if not given.",
+        description="AWS region of the cluster for AWS_MSK_IAM; AWS_REGION or AWS_DEFAULT_REGION if not "
+        "given, then the AWS configuration files, unless keys are given without aws_role_arn.",
     )
     ssl_ca_cert: FileName | None = Field(
         None,

@@ -50,8 +50,8 @@ def connection_options(
 
     Raises:
         ConfigError: AWS_MSK_IAM lacks a region or botocore.
-        AuthenticationError: There are no AWS credentials.
-        ConnectError: Who gives out AWS credentials does not answer.
+        AuthenticationError: AWS refuses to give any credentials.
+        ConnectError: There are no AWS credentials now, or who gives them out does not answer as it should.
     """
     options: dict[str, Any] = {
         "bootstrap_servers": list(brokers),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,10 +12,11 @@ from kafka.net.sasl import register_sasl_mechanism
 from kafka.net.sasl.msk import AwsMskIamClient, SaslMechanismAwsMskIam
 
 from rivven_kafka.config import SaslMechanism, SecurityConfig
-from rivven_kafka.errors import AuthenticationError, ConfigError, ConnectError, RivvenKafkaError
+from rivven_kafka.errors import ConfigError, ConnectError, RivvenKafkaError
 
 _REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
 _SESSION_NAME = "rivven-kafka"
+_NONE_FOUND = "NoCredentials"
 # Keys are renewed on the thread that also sends the heartbeats of the group.
 _TIMEOUT_S = 3
 _ATTEMPTS = 2
@@ -50,8 +50,8 @@ class AwsKeys(Protocol):
         """The keys to sign with now.
 
         Raises:
-            AuthenticationError: There are none, or AWS refuses to give any.
-            ConnectError: Who gives them out does not answer.
+            AuthenticationError: AWS refuses to give any.
+            ConnectError: There are none now, or who gives them out does not answer as it should.
         """
 
 
@@ -69,15 +69,13 @@ class RenewedKeys:
 
     def current(self) -> StaticKeys:
         """The keys to sign with now; asks AWS when those it has are about to expire."""
-        from botocore import exceptions
+        from rivven_kafka.kafka.aws_refusals import FAILURES, no_keys
 
         try:
             found = self._credentials.get_frozen_credentials()
-        except exceptions.ClientError as error:
-            raise AuthenticationError(f"AWS gives no credentials: {error}", code="ClientError") from error
-        except exceptions.BotoCoreError as error:
-            name = type(error).__name__
-            raise ConnectError(f"cannot obtain AWS credentials: {error}", code=name) from error
+        except FAILURES as error:
+            # Some of them hold the answer, and with it the keys.
+            raise no_keys(error) from None
         return StaticKeys(found.access_key, self._region, found.secret_key, found.token)
 
 
@@ -97,8 +95,8 @@ class SectionKeys:
 
         Raises:
             ConfigError: There is no region, no such profile, or no botocore though it is needed.
-            AuthenticationError: There are none, or AWS refuses to give any.
-            ConnectError: Who gives them out does not answer.
+            AuthenticationError: AWS refuses to give any.
+            ConnectError: There are none now, or who gives them out does not answer as it should.
         """
         if self._keys is None:
             self._keys = aws_keys(self._security)
@@ -117,7 +115,7 @@ def aws_keys(security: SecurityConfig, env: Mapping[str, str] | None = None) -> 
 
     Raises:
         ConfigError: There is no region, no such profile, or no botocore though it is needed.
-        AuthenticationError: No credentials were found.
+        ConnectError: No credentials were found, or who gives them out does not answer as it should.
     """
     given = os.environ if env is None else env
     region = security.aws_region or next((given[name] for name in _REGIONS if given.get(name)), None)
@@ -133,12 +131,16 @@ def require_aws(security: SecurityConfig) -> None:
     """Refuses a section that cannot work on this machine, whatever AWS says later.
 
     Raises:
-        ConfigError: There is no region, no such profile, or no botocore though it is needed.
+        ConfigError: There is no region, no such profile, or no botocore though it is needed; or what the
+            AWS configuration files name gives no credentials.
     """
     if security.sasl_mechanism is SaslMechanism.AWS_MSK_IAM:
-        # An instance may have no credentials yet.
-        with contextlib.suppress(AuthenticationError):
+        try:
             aws_keys(security)
+        except ConnectError as error:
+            # An instance may have no credentials yet.
+            if error.code != _NONE_FOUND:
+                raise ConfigError(f"security: {error}") from None
 
 
 def _given_keys(security: SecurityConfig, region: str) -> StaticKeys | None:
@@ -155,24 +157,26 @@ def _given_keys(security: SecurityConfig, region: str) -> StaticKeys | None:
 
 def _found_keys(security: SecurityConfig, keys: StaticKeys | None, region: str | None) -> RenewedKeys:
     try:
-        from botocore.exceptions import BotoCoreError
+        from botocore.session import Session
+
+        from rivven_kafka.kafka.aws_refusals import FAILURES, not_found
     except ImportError:
         raise ConfigError(
             "security.sasl_mechanism: AWS_MSK_IAM needs botocore for all but aws_access_key_id and "
             "aws_secret_access_key: pip install 'rivven-kafka[msk]'"
         ) from None
     try:
-        return _ask_botocore(security, keys, region)
-    except BotoCoreError as error:
-        raise ConfigError(f"security: AWS credentials: {error}") from error
+        return _ask_botocore(Session(profile=security.aws_profile), security, keys, region)
+    except FAILURES as error:
+        raise not_found(error) from None
 
 
-def _ask_botocore(security: SecurityConfig, keys: StaticKeys | None, region: str | None) -> RenewedKeys:
+def _ask_botocore(
+    session: Any, security: SecurityConfig, keys: StaticKeys | None, region: str | None
+) -> RenewedKeys:
     from botocore.config import Config
     from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
-    from botocore.session import Session
 
-    session = Session(profile=security.aws_profile)
     region = region or session.get_config_variable("region")
     if region is None:
         raise _no_region()
@@ -185,9 +189,11 @@ def _ask_botocore(security: SecurityConfig, keys: StaticKeys | None, region: str
         session.set_credentials(keys.access_key_id, keys.secret_access_key, keys.session_token)
     credentials = session.get_credentials()
     if credentials is None:
-        raise AuthenticationError(
+        # The service of an instance that has a role may just not answer.
+        raise ConnectError(
             "no AWS credentials found: expected security.aws_access_key_id and aws_secret_access_key, "
-            "variables of the environment, a profile, or a role of the container or instance"
+            "variables of the environment, a profile, or a role of the container or instance",
+            code=_NONE_FOUND,
         )
     if security.aws_role_arn is not None:
         fetcher = AssumeRoleCredentialFetcher(

@@ -56,8 +56,6 @@ class Control:
 
     def answer(self, environ: WSGIEnvironment) -> Outcome:
         """Does what is asked for."""
-        if not _read_body(environ):
-            return _refusal("413 Content Too Large", "expected no body")
         scheme, _, given = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
         if scheme.lower() != "bearer" or not given.strip():
             self._log_refusal(environ, "without a token")
@@ -67,6 +65,9 @@ class Control:
         if not hmac.compare_digest(given.strip().encode("latin-1", "replace"), self._token or b""):
             self._log_refusal(environ, "with a wrong token")
             return _refusal("403 Forbidden", "wrong token")
+        # Nobody else can make us wait for one.
+        if not _read_body(environ):
+            return _refusal("413 Content Too Large", "expected no body")
         path = environ["PATH_INFO"].encode("latin-1").decode("utf-8", "replace")
         name, _, action = path.removeprefix(_PREFIX).rpartition("/")
         if action not in _ACTIONS:

@@ -8,8 +8,9 @@ import socket
 import socketserver
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
@@ -26,8 +27,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Nothing here takes long to send or to receive: who is slower than this is not served.
+# Nothing here takes long to send or to receive: who is slower than this with a whole request is not served.
 _CLIENT_TIMEOUT_S = 10.0
+_MAX_REQUESTS = 64
+"""Connections at once; one more, and the oldest is closed, so that probes get through beside idle ones."""
+
 _STOP_POLL_S = 0.1
 
 _Headers = list[tuple[str, str]]
@@ -112,14 +116,22 @@ class _Handler(WSGIRequestHandler):
 
 
 class _Server(socketserver.ThreadingMixIn, WSGIServer):
-    """A thread for each request, and none that the end of the process waits for."""
+    """A thread for each request, and none that the end of the process waits for.
+
+    The timeout of a socket is for each `recv`: a client that sends a byte now and then would never reach it.
+    """
 
     daemon_threads = True
+    request_queue_size = _MAX_REQUESTS
     block_on_close = False
 
     def __init__(self, host: str, port: int, application: Application) -> None:
         infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         self.address_family, address = infos[0][0], infos[0][4]
+        self._lock = threading.Lock()
+        # In the order they came.
+        self._deadlines: dict[object, float] = {}
+        self._threads_running = 0
         super().__init__(address[:2], _Handler)  # type: ignore[arg-type]  # host and port, in both families
         self.set_app(application)
 
@@ -128,6 +140,52 @@ class _Server(socketserver.ThreadingMixIn, WSGIServer):
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = "localhost", self.server_address[1]
         self.setup_environ()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Starts the thread of a request."""
+        with self._lock:
+            if len(self._deadlines) >= _MAX_REQUESTS:
+                self._end_oldest()
+            # Those that were told to end may not have done so yet.
+            full = self._threads_running >= 2 * _MAX_REQUESTS
+            if not full:
+                self._deadlines[request] = time.monotonic() + _CLIENT_TIMEOUT_S
+                self._threads_running += 1
+        if full:
+            self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except BaseException:
+            # No thread could be started.
+            self._forget(request)
+            raise
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Serves a request."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._forget(request)
+
+    def service_actions(self) -> None:
+        """Ends what takes too long; called all the time by the thread that accepts connections."""
+        now = time.monotonic()
+        with self._lock:
+            while self._deadlines and next(iter(self._deadlines.values())) <= now:
+                self._end_oldest()
+
+    def _end_oldest(self) -> None:
+        request: Any = next(iter(self._deadlines))
+        del self._deadlines[request]
+        # It may have ended by itself.
+        with suppress(OSError):
+            request.shutdown(socket.SHUT_RDWR)
+
+    def _forget(self, request: object) -> None:
+        with self._lock:
+            self._deadlines.pop(request, None)
+            self._threads_running -= 1
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that went away or was too slow is not our error."""

@@ -29,7 +29,7 @@ def warnings(tmp_path, monkeypatch):
         for name in ("connect.yaml", "rivven.pem", "kafka.pem", "key-password", "password"):
             (tmp_path / name).chmod(modes.get(name.partition(".")[0].replace("-", "_"), 0o600))
         found = []
-        load_connect_file(tmp_path / "connect.yaml", {"P": "hunter2"}, warn=found.append)
+        load_connect_file(tmp_path / "connect.yaml", {"P": "hunter2", "EMPTY": ""}, warn=found.append)
         assert "hunter2" not in "".join(found)
         return [text.replace(str(tmp_path) + "/", "") for text in found]
 
@@ -55,6 +55,86 @@ def test_the_file_itself_with_a_secret_in_it(warnings, mode, warned):
 
 def test_the_file_itself_without_one(warnings):
     assert warnings("${P}", connect=0o644) == []
+
+
+@pytest.mark.parametrize(
+    ("password", "part"),
+    [
+        ("${UNSET:-hunter2}", "the secret itself"),
+        ("${EMPTY:-hunter2}", "the secret itself"),
+        ("abc${P}", "a part of the secret"),
+        ("${P}${UNSET:-hunter2}", "a part of the secret"),
+        ("${file:password}x", "a part of the secret"),
+    ],
+)
+def test_a_reference_does_not_hide_what_stands_beside_it(warnings, password, part):
+    assert warnings(password, connect=0o644) == [
+        f"sources.in.config.security.sasl_password: connect.yaml holds {part}, and others can read it "
+        "(mode 0644): expected 0600"
+    ]
+    assert warnings(password) == []
+
+
+@pytest.mark.parametrize("password", ["${P:-hunter3}", "${P:?hunter3}", "${P}${P}", "${P}${UNSET:-}"])
+def test_what_a_reference_does_not_use_is_no_secret(warnings, password):
+    assert warnings(password, connect=0o644) == []
+
+
+PROXIES = {
+    "socks5://u:hunter2@proxy:1080": "the secret itself",
+    "socks5://u:hunter2@${HOST}": "a part of the secret",
+    "socks5://${USER}:${UNSET:-hunter2}@proxy:1080": "a part of the secret",
+    "socks5://${USER}:x${P}@proxy:1080": "a part of the secret",
+    "socks5://hunter2@${HOST}": "a part of the secret",
+    "socks5://u:${P}@proxy:1080": None,
+    "${UNSET:-socks5}://${USER}:${P}@${HOST}": None,
+    "socks5://${HOST}": None,
+    "socks5://proxy:1080": None,
+    "${URL}": None,
+}
+
+
+@pytest.mark.parametrize(("url", "part"), PROXIES.items())
+@pytest.mark.parametrize("option", ["proxy_url", "socks5.proxy"])
+def test_only_the_user_of_a_proxy_is_a_secret(tmp_path, option, url, part):
+    path = tmp_path / "connect.yaml"
+    path.write_text(
+        "broker: {bootstrap_servers: 'r:9092'}\nsources: {in: {connector: kafka, topic: t, config: "
+        f"{{brokers: 'k:9092', topic: t, kafka_options: {{{option}: '{url}'}}}}}}}}\n"
+    )
+    path.chmod(0o644)
+    env = {"P": "hunter2", "USER": "u", "HOST": "proxy:1080", "URL": "socks5://u:hunter2@proxy:1080"}
+    found = []
+    load_connect_file(path, env, warn=found.append)
+    expected = f"sources.in.config.kafka_options.{option}: {path} holds {part}, and others"
+    assert [text[: len(expected)] for text in found] == ([] if part is None else [expected])
+    assert "hunter2" not in "".join(found)
+
+
+def test_secrets_for_tokens(tmp_path):
+    path, token = tmp_path / "connect.yaml", tmp_path / "token"
+    token.write_text("hunter2")
+    security = "security: {protocol: SASL_SSL, sasl_mechanism: OAUTHBEARER, "
+    origins = {
+        f"oauth: {{token_file: {token}}}}}": f"oauth.token_file: {token} holds a token",
+        "oauth: {token_endpoint_url: 'https://l', client_id: c, client_secret: hunter2}}":
+            f"oauth.client_secret: {path} holds the secret itself",
+        "sasl.oauthbearer.token.endpoint.url: 'https://l', sasl.oauthbearer.client.id: c, "
+        "sasl.oauthbearer.client.secret: hunter2}":
+            f"sasl.oauthbearer.client.secret: {path} holds the secret itself",
+    }  # fmt: skip
+    for origin, expected in origins.items():
+        path.write_text(
+            "broker: {bootstrap_servers: 'r:9092'}\nsources: {in: {connector: kafka, topic: t, config: "
+            f"{{brokers: 'k:9092', topic: t, {security}{origin}}}}}}}\n"
+        )
+        for mode in (0o644, 0o600):
+            path.chmod(mode)
+            token.chmod(mode)
+            found = []
+            load_connect_file(path, {}, warn=found.append)
+            told = f"sources.in.config.security.{expected}, and others can read it (mode 0644): expected 0600"
+            assert found == ([told] if mode == 0o644 else [])
 
 
 def test_files_of_secrets_and_of_keys(warnings):

@@ -2,14 +2,20 @@
 
 import builtins
 import json
+import sys
+import traceback
 
 import pytest
+from botocore.exceptions import ClientError, CredentialRetrievalError
+from kafka.errors import KafkaConnectionError, SaslAuthenticationFailedError
 from kafka.net.sasl import get_sasl_mechanism
 from rivven_kafka import KafkaSink, KafkaSource
-from rivven_kafka.config import SecurityConfig
-from rivven_kafka.errors import AuthenticationError, ConfigError
+from rivven_kafka.config import ConnectConfig, SecurityConfig
+from rivven_kafka.errors import AuthenticationError, ConfigError, ConnectError
 from rivven_kafka.kafka.credentials import connection_options
-from rivven_kafka.kafka.msk import aws_keys, require_aws
+from rivven_kafka.kafka.msk import RenewedKeys, SectionKeys, aws_keys, require_aws
+from rivven_kafka.kafka.refusal import reason
+from rivven_kafka.runtime.runner import Runner
 
 KEYS = {"aws_access_key_id": "AKIDGIVEN", "aws_secret_access_key": "s3cr3t"}
 ROLE = "arn:aws:iam::123456789012:role/reader"
@@ -91,8 +97,6 @@ def test_each_login_uses_the_keys_of_its_time():
             self.number += 1
             return type("Frozen", (), {"access_key": f"AKID{self.number}", "secret_key": "s", "token": None})
 
-    from rivven_kafka.kafka.msk import RenewedKeys
-
     keys = RenewedKeys(Changing(), "eu-west-1")
     mechanism = get_sasl_mechanism("AWS_MSK_IAM")
     connection_options(["k:1"], section(**KEYS, aws_region="r"), client_id="t", request_timeout_ms=1)
@@ -103,9 +107,11 @@ def test_each_login_uses_the_keys_of_its_time():
 
 def test_no_credentials_are_told_before_anything_connects():
     with pytest.raises(
-        AuthenticationError, match="no AWS credentials found: expected security.aws_access_key_id"
-    ):
+        ConnectError, match="no AWS credentials found: expected security.aws_access_key_id"
+    ) as raised:
         message(aws_region="eu-west-1")
+    # The service of an instance may only be away: a connector that runs tries again.
+    assert raised.value.retriable
     # A later start may find some.
     require_aws(section(aws_region="eu-west-1"))
 
@@ -145,3 +151,88 @@ def test_the_keys_show_nothing():
 
 def test_only_aws_is_asked_for_aws():
     require_aws(SecurityConfig())
+
+
+NO_JSON = f"{sys.executable} -c \"print('AKIDPROGRAM s3cr3t')\""
+ANOTHER_SHAPE = f"{sys.executable} -c \"print('[1]')\""
+PROGRAMS = {
+    "not there": ("/nowhere/keys", "cannot obtain AWS credentials: /nowhere/keys: No such file or directory"),
+    "no JSON": (NO_JSON, "cannot obtain AWS credentials: the answer makes no sense (JSONDecodeError)"),
+    "another shape": (
+        ANOTHER_SHAPE,
+        "cannot obtain AWS credentials: the answer makes no sense (AttributeError)",
+    ),
+    "fails": (
+        "false",
+        "cannot obtain AWS credentials: Error when retrieving credentials from custom-process: ",
+    ),
+}
+
+
+@pytest.mark.parametrize(("program", "expected"), PROGRAMS.values(), ids=PROGRAMS)
+def test_a_program_that_gives_no_keys(machine, program, expected):
+    (machine / "config").write_text(f"[default]\nregion = eu-west-1\ncredential_process = {program}\n")
+    config = ConnectConfig(
+        broker={"bootstrap_servers": "r:9092"},
+        sources={"in": {"connector": "kafka", "topic": "t", "config": {
+            "brokers": "k:9098", "topic": "t",
+            "security": {"protocol": "SASL_SSL", "sasl_mechanism": "AWS_MSK_IAM"},
+        }}},
+    )  # fmt: skip
+    with pytest.raises(ConfigError) as at_start:
+        Runner(config)
+    assert str(at_start.value) == f"security: {expected}"
+    # A connector that runs tries again.
+    with pytest.raises(ConnectError) as later:
+        SectionKeys(section()).current()
+    assert str(later.value) == expected
+    assert "s3cr3t" not in "".join(
+        text for raised in (at_start, later) for text in traceback.format_exception(raised.value)
+    )
+
+
+def test_a_token_of_web_identity_that_is_not_there(machine, monkeypatch):
+    missing = str(machine / "token")
+    environment(monkeypatch, ROLE_ARN=ROLE, WEB_IDENTITY_TOKEN_FILE=missing, REGION="eu-west-1")
+    require_aws(section())
+    with pytest.raises(ConnectError, match=f"cannot obtain AWS credentials: {missing}: No such file"):
+        SectionKeys(section()).current()
+
+
+REFUSALS = [
+    (ClientError({"Error": {"Code": "Throttling"}, "ResponseMetadata": {"HTTPStatusCode": 400}}, "AssumeRole"), False),
+    (ClientError({"Error": {"Code": "x"}, "ResponseMetadata": {"HTTPStatusCode": 429}}, "AssumeRole"), False),
+    (ClientError({"Error": {"Code": "x"}, "ResponseMetadata": {"HTTPStatusCode": 503}}, "AssumeRole"), False),
+    (ClientError({"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": 403}}, "AssumeRole"), True),
+    (ClientError({"Error": {"Code": "x"}}, "AssumeRole"), True),
+    (CredentialRetrievalError(provider="iam-role", error_msg="no answer"), False),
+    (json.JSONDecodeError("Expecting value", "s3cr3t", 0), False),
+    (FileNotFoundError(2, "No such file or directory", "/nowhere/keys"), False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("error", "final"), REFUSALS, ids=[str(error) for error, _ in REFUSALS])
+def test_only_a_refusal_that_does_not_pass_is_final(error, final):
+    class Refusing:
+        def get_frozen_credentials(self):
+            raise error
+
+    keys = RenewedKeys(Refusing(), "eu-west-1")
+    with pytest.raises(AuthenticationError if final else ConnectError) as raised:
+        keys.current()
+    assert "s3cr3t" not in "".join(traceback.format_exception(raised.value))
+    options = connection_options(
+        ["k:1"], section(**KEYS, aws_region="r"), client_id="t", request_timeout_ms=1
+    )
+    login = get_sasl_mechanism("AWS_MSK_IAM")(host="k", sasl_oauth_token_provider=keys)
+    with pytest.raises(SaslAuthenticationFailedError if final else KafkaConnectionError) as refused:
+        login.auth_bytes()
+    assert reason(refused.value, options).final is final
+
+
+def test_keys_of_the_file_are_used_without_a_look_at_the_files_of_aws(machine):
+    (machine / "config").write_text("[default]\nregion = eu-west-3\n")
+    with pytest.raises(ConfigError, match=r"security\.aws_region: missing"):
+        message(**KEYS)
+    described = SecurityConfig.model_fields["aws_region"].description
+    assert "AWS configuration files, unless keys are given without aws_role_arn" in described
