@@ -135,6 +135,9 @@ def _judged(
             return f"the TLS handshake failed: {error}", False
         case kafka_errors.KafkaConnectionError() if "disconnected" in detail:
             return _CLOSED[protocol], False
+        case ConnectionResetError() | BrokenPipeError():
+            # The same, with bytes of ours on their way.
+            return _CLOSED[protocol], False
         case kafka_errors.KafkaProtocolError():
             return f"answers in another protocol than {protocol}, as a listener that expects TLS does", False
         case kafka_errors.KafkaError() | OSError():
