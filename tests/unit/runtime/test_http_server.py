@@ -51,11 +51,11 @@ def answer(client):
     return b"".join(parts)
 
 
-def settle(server, threads):
-    """Waits until no more than so many requests are served."""
+def wait_until(condition):
     deadline = time.monotonic() + 10
-    while server._threads_running > threads and time.monotonic() < deadline:
+    while not condition() and time.monotonic() < deadline:
         time.sleep(0.01)
+    assert condition()
 
 
 def trickle(client, piece, stop):
@@ -101,17 +101,21 @@ def test_without_the_token_no_body_is_waited_for(server, monkeypatch, token, sta
 def test_idle_connections_are_few_and_keep_nobody_out(server, monkeypatch):
     monkeypatch.setattr(http, "_CLIENT_TIMEOUT_S", 30.0)
     monkeypatch.setattr(http, "_MAX_REQUESTS", 4)
+    accepted, accept = [], server.process_request
+    monkeypatch.setattr(
+        server, "process_request", lambda *request: (accept(*request), accepted.append(request))
+    )
     before = threading.active_count()
     with ExitStack() as stack:
         idle = []
         for _ in range(20):
             idle.append(stack.enter_context(connect(server)))
-            settle(server, 4)
+            # One after the other: those that are ended need a moment.
+            wait_until(lambda: len(accepted) == len(idle) and server._threads_running <= 4)
         with connect(server) as client:
             client.sendall(b"GET /live HTTP/1.1\r\n\r\n")
             assert answer(client).split()[1] == b"200"
         # The first have made room.
         assert [answer(client) for client in idle[:16]] == [b""] * 16
         assert threading.active_count() - before <= 2 * 4
-    settle(server, 0)
-    assert (server._threads_running, server._deadlines) == (0, {})
+    wait_until(lambda: (server._threads_running, server._deadlines) == (0, {}))
