@@ -105,6 +105,18 @@ def test_the_certificate_has_to_be_right(rivven, certificates):
         assert_refused(AuthenticationError, "is of a CA that is not trusted", proxy.address)
 
 
+def test_another_server_takes_the_place_of_one_that_cannot_be_trusted(rivven, certificates):
+    trust = trusting(certificates)
+    with (
+        TlsTerminator(rivven.port, certificates.expired) as bad,
+        TlsTerminator(rivven.port, certificates.server) as good,
+    ):
+        for servers in ([bad.address, good.address], [bad.address, bad.address, good.address]):
+            with connected(servers, **trust) as client:
+                client.ping()
+        assert_refused(AuthenticationError, "certificate has expired", bad.address, **trust)
+
+
 def test_a_certificate_may_vouch_for_itself(rivven, certificates):
     lone = {"ca_path": str(certificates.lone.path)}
     with TlsTerminator(rivven.port, certificates.lone) as proxy, connected(proxy.address, **lone) as client:

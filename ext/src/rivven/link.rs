@@ -60,15 +60,23 @@ impl Link {
         Ok(&mut self.open.insert(server).1)
     }
 
+    /// Tries the servers until one does not refuse: it may be away, and is tried again then.
     fn connect(&self) -> Result<(usize, Connection)> {
-        let (number, address) = self.config.servers.current();
-        match Connection::open(address, &self.config.options, Some(&self.stop)) {
-            Ok(connection) => Ok((number, connection)),
-            Err(error) => {
-                self.config.servers.failed(number);
-                Err(error)
+        let mut refused = None;
+        for _ in 0..self.config.servers.count() {
+            let (number, address) = self.config.servers.current();
+            match Connection::open(address, &self.config.options, Some(&self.stop)) {
+                Ok(connection) => return Ok((number, connection)),
+                Err(error) => {
+                    self.config.servers.failed(number);
+                    if error.kind.retriable() || self.stop.stopped() {
+                        return Err(error);
+                    }
+                    refused.get_or_insert(error);
+                }
             }
         }
+        Err(refused.unwrap_or_else(closed))
     }
 
     /// Whether a connection is open (the broker may have closed it without our knowing).

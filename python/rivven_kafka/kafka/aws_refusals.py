@@ -11,6 +11,7 @@ FAILURES = (
     exceptions.BotoCoreError,
     exceptions.ClientError,
     OSError,
+    RuntimeError,
     ValueError,
     TypeError,
     AttributeError,
@@ -41,6 +42,7 @@ _PASSING_CODES = {
     "TransactionInProgressException",
 }
 _ELSEWHERE = (
+    exceptions.ConnectionError,
     exceptions.CredentialRetrievalError,
     exceptions.HTTPClientError,
     exceptions.MetadataRetrievalError,

@@ -14,6 +14,7 @@ from kafka.errors import (
     KafkaConnectionError,
     KafkaProtocolError,
     KafkaTimeoutError,
+    SaslAuthenticationFailedError,
 )
 from kafka.net.compat import KafkaNetClient
 from kafka.net.manager import KafkaConnectionManager
@@ -174,10 +175,10 @@ def _keep_refusal(conn: Any) -> list[BaseException]:
             await log_in(timeout_at)
         except BrokerResponseError as error:
             kept.append(error)
-            # One that was revoked, or is of yesterday's keys, is not offered again.
-            forget = getattr(conn.config.get("sasl_oauth_token_provider"), "forget", None)
-            if forget is not None:
-                forget()
+            doubt = getattr(conn.config.get("sasl_oauth_token_provider"), "doubt", None)
+            if doubt is not None and isinstance(error, SaslAuthenticationFailedError):
+                # It may have been revoked, or be of yesterday's keys.
+                doubt()
             raise
         except RivvenKafkaError as error:
             # There is no token. For what is under way it is the end of a connection, as any other.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import random
 import threading
@@ -53,6 +54,7 @@ class EndpointToken(AbstractTokenProvider):  # type: ignore[misc]  # kafka-pytho
         self._endpoint = endpoint
         self._timeout_s = timeout_s
         self._held: _Held | None = None
+        self._doubted: str | None = None
         self._fetching = threading.Lock()
         self._failed: tuple[float, RivvenKafkaError] | None = None
         self._failures = 0
@@ -78,15 +80,22 @@ class EndpointToken(AbstractTokenProvider):  # type: ignore[misc]  # kafka-pytho
             ConnectError: There is none, and the endpoint cannot be reached.
         """
         held = self._good()
-        if held is None:
+        if held is None or held.text == self._doubted:
             with self._fetching:
-                held = self._good() or self._fetch()
+                held = self._good()
+                if held is None:
+                    held = self._fetch()
+                elif held.text == self._doubted:
+                    # Others may still accept it.
+                    with contextlib.suppress(RivvenKafkaError):
+                        held = self._fetch()
                 self._start_renewing()
         return held.text
 
-    def forget(self) -> None:
-        """The broker does not accept the token at hand: the next one is asked for."""
-        self._held = None
+    def doubt(self) -> None:
+        """A broker does not accept the token at hand: another one is asked for, if there is one to be had."""
+        held = self._held
+        self._doubted = None if held is None else held.text
 
     def _good(self) -> _Held | None:
         held = self._held
@@ -107,9 +116,9 @@ class EndpointToken(AbstractTokenProvider):  # type: ignore[misc]  # kafka-pytho
             raise
         self._failed, self._failures = None, 0
         renew_at = begin + token.lifetime_s * random.uniform(*_RENEW_AT)
-        self._held = _Held(token.text, renew_at, begin + token.lifetime_s * _GOOD_UNTIL)
+        held = self._held = _Held(token.text, renew_at, begin + token.lifetime_s * _GOOD_UNTIL)
         log.debug("got a token that is good for %.0f s", token.lifetime_s)
-        return self._held
+        return held
 
     def _start_renewing(self) -> None:
         held = self._held
@@ -124,8 +133,7 @@ class EndpointToken(AbstractTokenProvider):  # type: ignore[misc]  # kafka-pytho
     def renew_if_due(self) -> float:
         """Renews the token when it is time to; returns after how long to ask again (s)."""
         held = self._held
-        if held is None:
-            return _AGAIN_S[1]
+        assert held is not None
         now = time.monotonic()
         if now < held.renew_at:
             return held.renew_at - now

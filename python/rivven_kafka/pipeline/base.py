@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -47,11 +48,17 @@ class Pipeline(ABC):
         self._closers: list[Callable[[], object]] = []
         self._aborted = False
         self._held = threading.Event()
+        self._admitted = False
 
     @property
     def paused(self) -> bool:
         """Whether it was told to read nothing."""
         return self._held.is_set()
+
+    @property
+    def admitted(self) -> bool:
+        """Whether the run, or the last one, had its partitions: all brokers had let it in."""
+        return self._admitted
 
     def pause(self) -> None:
         """Reads nothing from now on, in later runs too; what was read is delivered, and the group goes on."""
@@ -79,6 +86,7 @@ class Pipeline(ABC):
             StalledError: A partition has made no progress for `stall_timeout_ms`.
             TimeoutExpired: Not everything was delivered within `shutdown_timeout_ms` after the stop.
         """
+        self._admitted = False
         self.watchdog.reset()
         ended = threading.Event()
         guard = threading.Thread(
@@ -148,8 +156,7 @@ class Pipeline(ABC):
                 return
             if self.watchdog.ending and timeout_s:
                 # Its last commit may hang too.
-                if not ended.wait(timeout_s):
-                    self._interrupt()
+                self._interrupt_after(timeout_s, every_s, stop, ended)
                 return
             stalls = self.watchdog.judge(self._stall_reason)
         for stall in stalls[:_MOST_LOGGED]:
@@ -174,6 +181,19 @@ class Pipeline(ABC):
                 return
             if patience_s == _END_S or not self.watchdog.noticed:
                 self._interrupt()
+        # A restart may be asked for while it still hangs.
+        while not ended.wait(every_s) and not stop.is_set():
+            pass
+
+    def _interrupt_after(
+        self, timeout_s: float, every_s: float, stop: threading.Event, ended: threading.Event
+    ) -> None:
+        """Ends the waits of a run that goes on for so long; returns at the stop, or when that was done."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            if ended.wait(every_s) or stop.is_set():
+                return
+        self._interrupt()
 
     def _interrupt(self) -> None:
         """Ends the waits for Rivven of this run."""
@@ -208,4 +228,5 @@ class Pipeline(ABC):
 
     def _set_assigned(self, assigned: bool) -> None:
         """Notes that the group has assigned partitions, or has taken them away."""
+        self._admitted |= assigned
         self._assigned_since = datetime.now(UTC) if assigned else None

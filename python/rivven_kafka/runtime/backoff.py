@@ -34,26 +34,21 @@ class RestartBackoff:
 
 
 class Refusals:
-    """For how long a connector has been refused, one run after the other.
+    """For how long a connector has been refused, one run after the other."""
 
-    Args:
-        healthy_after_s: A run that lasted longer was let in before (seconds).
-    """
-
-    def __init__(self, healthy_after_s: float) -> None:
-        self._healthy_after_s = healthy_after_s
+    def __init__(self) -> None:
         self._since: float | None = None
 
-    def lasted(self, began: float, ended: float) -> float:
+    def lasted(self, now: float, *, admitted: bool) -> float:
         """How long ago the first refusal was, now that there is another one (seconds).
 
         Args:
-            began: When the run began that was refused, by the monotonic clock (s).
-            ended: When it was refused.
+            now: By the monotonic clock (s).
+            admitted: Whether the run had been let in before it was refused.
         """
-        if self._since is None or ended - began > self._healthy_after_s:
-            self._since = ended
-        return ended - self._since
+        if self._since is None or admitted:
+            self._since = now
+        return now - self._since
 
     def clear(self) -> None:
         """A run ended in another way."""

@@ -120,7 +120,8 @@ class Connector:
         self._stop: threading.Event | None = None
         self._turn: Turn | None = None
         self._paused_at = self._since
-        self._refusals = Refusals(self._backoff.healthy_after_s)
+        self._refusals = Refusals()
+        self._worked = False
 
     @property
     def name(self) -> str:
@@ -279,21 +280,12 @@ class Connector:
     def _run(self, stop: threading.Event) -> bool:
         """Runs the pipeline once and notes how it ended; returns whether another run can do better."""
         extra = {"connector": self.name}
-        started = time.monotonic()
         try:
             self.pipeline.run(stop)
             self.error = None
-        except (ConfigError, ForeignWriterError, LogDamagedError) as error:
-            # Only a person can change any of them; a restart would move more records past the damage.
+        except (ConfigError, ForeignWriterError, LogDamagedError, AuthenticationError) as error:
             self._note(error)
-            log.error("gave up: %s", error, extra=extra)
-            return False
-        except AuthenticationError as error:
-            self._note(error)
-            # A broker that starts, an identity provider that is away, and a certificate that is about to be
-            # renewed refuse as well. But brokers lock users out that keep trying.
-            lasted = self._refusals.lasted(started, time.monotonic())
-            again = lasted < self._backoff.refused_for_s
+            again = self._may_pass(error)
             log.error("%s: %s", "stopped" if again else "gave up", error, extra=extra)
             return again
         except RivvenKafkaError as error:
@@ -304,3 +296,14 @@ class Connector:
             log.exception("stopped by an unexpected error", extra=extra)
         self._refusals.clear()
         return True
+
+    def _may_pass(self, error: RivvenKafkaError) -> bool:
+        """Whether an error that only a person can change, as a rule, is worth another run."""
+        self._worked |= self.pipeline.admitted
+        # A broker that starts, an identity provider that is away, and a certificate that is about to be
+        # renewed refuse as well, and so does a file of it that is half written, once the others have worked.
+        # But brokers lock users out that keep trying. A restart would move more records past a damage.
+        if isinstance(error, AuthenticationError) or (isinstance(error, ConfigError) and self._worked):
+            lasted = self._refusals.lasted(time.monotonic(), admitted=self.pipeline.admitted)
+            return lasted < self._backoff.refused_for_s
+        return False

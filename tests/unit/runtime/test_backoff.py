@@ -24,11 +24,12 @@ def test_the_limit_holds_for_the_first_one_too():
 
 
 def test_a_refusal_lasts_from_the_first_one_on():
-    refusals = Refusals(60.0)
-    assert refusals.lasted(0, 1) == 0
-    assert refusals.lasted(2, 31) == 30
-    # It was let in for longer than a minute.
-    assert refusals.lasted(40, 101) == 0
-    assert refusals.lasted(102, 103) == 2
+    refusals = Refusals()
+    assert refusals.lasted(1, admitted=False) == 0
+    assert refusals.lasted(31, admitted=False) == 30
+    # However long it took to be refused.
+    assert refusals.lasted(131, admitted=False) == 130
+    assert refusals.lasted(150, admitted=True) == 0
+    assert refusals.lasted(152, admitted=False) == 2
     refusals.clear()
-    assert refusals.lasted(104, 105) == 0
+    assert refusals.lasted(160, admitted=False) == 0
