@@ -6,7 +6,7 @@ import time
 
 import pytest
 from rivven_kafka.config import SecurityConfig
-from rivven_kafka.errors import ConfigError, ConnectError
+from rivven_kafka.errors import ConnectError
 from rivven_kafka.kafka.renewal import EndpointToken
 from rivven_kafka.kafka.token_endpoint import Token, TokenEndpoint
 from rivven_kafka.kafka.tokens import FileToken, token_provider
@@ -100,6 +100,20 @@ def test_the_token_at_hand_is_used_while_the_endpoint_fails(caplog):
     wait_until(lambda: "no token from there; the token at hand is good for" in caplog.text, 5)
 
 
+def test_a_token_that_a_broker_refuses_is_replaced_if_another_one_is_to_be_had():
+    endpoint = Endpoint(3600)
+    provider = EndpointToken(endpoint)
+    assert provider.token() == "token-1"
+    endpoint.fails = True
+    provider.doubt()
+    # Other brokers may still accept it.
+    assert provider.token() == "token-1"
+    endpoint.fails = False
+    wait_until(lambda: provider.token() == "token-3", 5)
+    assert provider.token() == "token-3"
+    assert endpoint.asked == 3
+
+
 def test_the_thread_ends_with_the_last_client():
     provider = EndpointToken(Endpoint(3600))
     before = set(renewing())
@@ -132,7 +146,6 @@ def test_a_file_is_read_at_each_login(tmp_path):
     path = tmp_path / "token"
     path.write_text("first.token\n")
     provider = provider_of(oauth={"token_file": str(path)})
-    provider.require_usable()
     assert provider.token() == "first.token"
     path.write_text("second.token")
     assert provider.token() == "second.token"
@@ -144,9 +157,7 @@ def test_a_file_without_a_token(tmp_path, content):
     if content is not None:
         path.write_bytes(content)
     provider = FileToken(str(path))
-    with pytest.raises(ConfigError, match=r"^security\.oauth\.token_file: got '.*expected a file") as caught:
-        provider.require_usable()
-    assert "auth" not in str(caught.value).replace("oauth", "")
     # One that is just being written is no reason to give up.
-    with pytest.raises(ConnectError):
+    with pytest.raises(ConnectError, match=r"^security\.oauth\.token_file: got '.*expected a file") as caught:
         provider.token()
+    assert "auth" not in str(caught.value).replace("oauth", "")

@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 from rivven_kafka import KafkaSink, KafkaSource
 from rivven_kafka.config import KafkaSinkConfig
-from rivven_kafka.errors import ConfigError, ConnectError
+from rivven_kafka.errors import ConfigError
 from rivven_kafka.kafka import BatchProducer
-from rivven_kafka.kafka.tokens import FileToken
 from rivven_kafka.sink import producer_options
 
 from tests.support.secured_kafka import make_certificate, openssl
@@ -94,17 +93,6 @@ def test_a_key_without_a_password_needs_none(pairs):
     for more in ({}, {"ssl_key_password": "of no use"}):
         first = KafkaSource(brokers=NOWHERE, topic="t", security={**options, **more}).check().checks[0]
         assert (first.name, first.status) == ("config", "ok")
-
-
-def test_a_token_file_that_is_not_there_yet(tmp_path):
-    token = FileToken(str(tmp_path / "token"))
-    with pytest.raises(ConnectError, match=r"^security\.oauth\.token_file: got '.*No such file"):
-        token.token()
-    (tmp_path / "token").write_text("")
-    with pytest.raises(ConnectError, match="expected a file with a bearer token and nothing else"):
-        token.token()
-    (tmp_path / "token").write_text("abc\n")
-    assert token.token() == "abc"
 
 
 @pytest.mark.parametrize("call", CALLS)
