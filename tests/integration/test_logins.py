@@ -306,11 +306,12 @@ def test_one_address_that_lets_us_in_is_enough(broker, issuer, written):
 
 def test_who_refuses_us_counts_though_another_is_away(broker, issuer, written):
     login = {"protocol": "SASL_PLAINTEXT", **by_password("PLAIN", WRONG)}
-    options = options_of(broker, issuer, "PLAINLOGIN", lambda b, i: login)
+    options = options_of(broker, issuer, "PLAINLOGIN", lambda b, i: login) | {"request_timeout_ms": 3_000}
     begin = time.monotonic()
     with pytest.raises(AuthenticationError) as caught:
         administer(options | {"brokers": [broker.nobody, broker.plain_login]}, written)
-    assert time.monotonic() - begin < AT_ONCE_S
+    # The other one may let us in when it is back.
+    assert time.monotonic() - begin > 2
     assert f"{broker.nobody}: connection refused; {broker.plain_login}: {CREDENTIALS}" in str(caught.value)
 
 

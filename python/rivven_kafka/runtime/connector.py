@@ -121,7 +121,6 @@ class Connector:
         self._turn: Turn | None = None
         self._paused_at = self._since
         self._refusals = Refusals()
-        self._worked = False
 
     @property
     def name(self) -> str:
@@ -283,9 +282,17 @@ class Connector:
         try:
             self.pipeline.run(stop)
             self.error = None
-        except (ConfigError, ForeignWriterError, LogDamagedError, AuthenticationError) as error:
+        except (ConfigError, ForeignWriterError, LogDamagedError) as error:
+            # Only a person can change any of them; a restart would move more records past the damage.
             self._note(error)
-            again = self._may_pass(error)
+            log.error("gave up: %s", error, extra=extra)
+            return False
+        except AuthenticationError as error:
+            self._note(error)
+            # A broker that starts, an identity provider that is away, and a certificate that is about to be
+            # renewed refuse as well. But brokers lock users out that keep trying.
+            lasted = self._refusals.lasted(time.monotonic(), admitted=self.pipeline.admitted)
+            again = lasted < self._backoff.refused_for_s
             log.error("%s: %s", "stopped" if again else "gave up", error, extra=extra)
             return again
         except RivvenKafkaError as error:
@@ -296,14 +303,3 @@ class Connector:
             log.exception("stopped by an unexpected error", extra=extra)
         self._refusals.clear()
         return True
-
-    def _may_pass(self, error: RivvenKafkaError) -> bool:
-        """Whether an error that only a person can change, as a rule, is worth another run."""
-        self._worked |= self.pipeline.admitted
-        # A broker that starts, an identity provider that is away, and a certificate that is about to be
-        # renewed refuse as well, and so does a file of it that is half written, once the others have worked.
-        # But brokers lock users out that keep trying. A restart would move more records past a damage.
-        if isinstance(error, AuthenticationError) or (isinstance(error, ConfigError) and self._worked):
-            lasted = self._refusals.lasted(time.monotonic(), admitted=self.pipeline.admitted)
-            return lasted < self._backoff.refused_for_s
-        return False
