@@ -6,6 +6,7 @@ at. The rate of whoever has batches to make first is at most this one.
 
 import socket
 from collections import deque
+from contextlib import closing
 
 from kafka import KafkaProducer
 from rivven_kafka._native import (
@@ -30,7 +31,8 @@ _TIMEOUT_MS = 30_000
 def write(bootstrap: str, topic: str, partitions: int, size: int, records: int, batch: int) -> Measured:
     """Sends at least `records`, and waits for all acknowledgements."""
     # It waits until the leaders are known.
-    KafkaProducer(bootstrap_servers=bootstrap).partitions_for(topic)
+    with closing(KafkaProducer(bootstrap_servers=bootstrap)) as producer:
+        producer.partitions_for(topic)
     requests = _requests(topic, partitions, size, batch)
     host, port = bootstrap.rsplit(":", 1)
     waiting: deque[int] = deque()

@@ -8,6 +8,7 @@ from tests.support import RivvenBroker
 from tests.support.kafka_tap import TappedKafka
 from tests.support.proxied_kafka import ProxiedKafka
 from tests.support.rivven_tap import RivvenTap
+from tests.support.token_issuer import TokenIssuer
 
 
 @pytest.fixture
@@ -29,3 +30,10 @@ def proxied() -> Iterator[ProxiedKafka]:
     """A Kafka behind a proxy that can lose answers."""
     with ProxiedKafka() as broker:
         yield broker
+
+
+@pytest.fixture(scope="module")
+def issuer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TokenIssuer]:
+    """A token endpoint, and the keys to check its tokens with."""
+    with TokenIssuer(tmp_path_factory.mktemp("issuer")) as issuer:
+        yield issuer

@@ -20,7 +20,7 @@ from rivven_kafka.kafka.net_client import net_client
 
 from tests.support.login_kafka import KEY_PASSWORD, LoginKafka, unsigned_token
 from tests.support.socks5 import Socks5
-from tests.support.token_issuer import CLIENT, SCOPE, SECRET, TokenIssuer
+from tests.support.token_issuer import CLIENT, SCOPE, SECRET
 from tests.support.topics import Row, create_topic, fill
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
@@ -32,12 +32,6 @@ AT_ONCE_S = 10
 # Kafka deletes records that are a week old, by their own timestamp.
 NOW = int(time.time() * 1000)
 TOPIC = "logins"
-
-
-@pytest.fixture(scope="module")
-def issuer(tmp_path_factory):
-    with TokenIssuer(tmp_path_factory.mktemp("issuer")) as issuer:
-        yield issuer
 
 
 @pytest.fixture(scope="module")

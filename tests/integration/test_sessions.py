@@ -19,7 +19,7 @@ from rivven_kafka.runtime.runner import Runner
 from tests.integration.connector_kit import QUICK
 from tests.support.connector import sink_file, source_file, wait_until
 from tests.support.login_kafka import SHORT_SESSION_MS, LoginKafka
-from tests.support.token_issuer import CLIENT, SCOPE, SECRET, TokenIssuer
+from tests.support.token_issuer import CLIENT, SCOPE, SECRET
 from tests.support.topics import TopicWriter, create_topic, read_topic
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
@@ -27,12 +27,6 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 NOW = int(time.time() * 1000)
 LIFETIME_S = 4
 LONGEST_GAP_S = 2.0
-
-
-@pytest.fixture(scope="module")
-def issuer(tmp_path_factory):
-    with TokenIssuer(tmp_path_factory.mktemp("issuer")) as issuer:
-        yield issuer
 
 
 @pytest.fixture(scope="module")

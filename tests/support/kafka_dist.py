@@ -1,11 +1,10 @@
 """Apache Kafka's jars, as Maven resolves them: enough to run a broker and its command line tools."""
 
 import os
-import shutil
 from pathlib import Path
 
 from tests.support.cache import cached
-from tests.support.tools import run_tool
+from tests.support.tools import copy_jars
 
 KAFKA_VERSION = "4.1.0"
 # kafka_2.13 brings the slf4j API but no binding, without which a broker logs nothing at all.
@@ -48,14 +47,5 @@ def java(libs: Path, *arguments: str) -> list[str]:
 
 
 def _fetch(version: str, directory: Path) -> None:
-    if shutil.which("mvn") is None:
-        raise RuntimeError("Maven is needed to fetch Apache Kafka: apt-get install maven")
-    pom = directory / "pom.xml"
-    pom.write_text(_POM.format(kafka=version, slf4j=_SLF4J_VERSION))
-    run_tool(
-        f"Maven could not fetch Apache Kafka {version}",
-        *("mvn", "--batch-mode", "--quiet", "--file", pom),
-        "dependency:copy-dependencies",
-        "-DincludeScope=runtime",
-        f"-DoutputDirectory={directory / 'libs'}",
-    )
+    pom = _POM.format(kafka=version, slf4j=_SLF4J_VERSION)
+    copy_jars(f"Apache Kafka {version}", pom, directory)

@@ -2,7 +2,6 @@
 
 import base64
 import json
-import shutil
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import NamedTuple
 
 from tests.support.cache import cached
 from tests.support.kafka_dist import java
-from tests.support.tools import run_tool
+from tests.support.tools import copy_jars
 
 _VERSION = "2.3.2"
 _PROGRAM = Path(__file__).with_name("MskPayload.java")
@@ -65,14 +64,4 @@ def amazon_client() -> Path:
 
 
 def _fetch(directory: Path) -> None:
-    if shutil.which("mvn") is None:
-        raise RuntimeError("Maven is needed to fetch Amazon's client: apt-get install maven")
-    pom = directory / "pom.xml"
-    pom.write_text(_POM.format(version=_VERSION))
-    run_tool(
-        f"Maven could not fetch aws-msk-iam-auth {_VERSION}",
-        *("mvn", "--batch-mode", "--quiet", "--file", pom),
-        "dependency:copy-dependencies",
-        "-DincludeScope=runtime",
-        f"-DoutputDirectory={directory / 'libs'}",
-    )
+    copy_jars(f"aws-msk-iam-auth {_VERSION}", _POM.format(version=_VERSION), directory)

@@ -24,6 +24,27 @@ def run_tool(what: str, *command: str | Path, cwd: Path | None = None) -> None:
         raise RuntimeError(f"{what}:\n{done.stdout.strip()}")
 
 
+def copy_jars(what: str, pom: str, directory: Path) -> None:
+    """Puts the jars that a Maven project depends on into `directory/libs`.
+
+    Args:
+        what: What is fetched, for errors.
+        pom: The project.
+        directory: Where the project goes too.
+    """
+    if shutil.which("mvn") is None:
+        raise RuntimeError(f"Maven is needed to fetch {what}: apt-get install maven")
+    path = directory / "pom.xml"
+    path.write_text(pom)
+    run_tool(
+        f"Maven could not fetch {what}",
+        *("mvn", "--batch-mode", "--quiet", "--file", path),
+        "dependency:copy-dependencies",
+        "-DincludeScope=runtime",
+        f"-DoutputDirectory={directory / 'libs'}",
+    )
+
+
 def cargo() -> str:
     """The path of cargo."""
     return shutil.which("cargo") or str(Path.home() / ".cargo" / "bin" / "cargo")

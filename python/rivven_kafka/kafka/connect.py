@@ -83,8 +83,9 @@ def _made(client_class: Any, options: Mapping[str, Any], *, at_once: bool) -> An
 
 def _require_token(options: Mapping[str, Any]) -> None:
     """Has a bearer token fetched before the first connection, and not by the thread that serves them all."""
-    require_usable(options)
     provider = options.get("sasl_oauth_token_provider")
     fetch = getattr(provider, "token", None)
     if fetch is not None:
+        # Before anything is asked; without a token `net_client` sees to it.
+        require_usable(options)
         fetch()

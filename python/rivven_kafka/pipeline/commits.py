@@ -53,8 +53,8 @@ class OffsetCommits:
 
     def begin(self, starts: Mapping[tuple[str, int], int]) -> None:
         """Reading begins at these offsets, of which nothing is delivered yet; commits them soon."""
-        self._waiting = {**starts, **self._waiting}
         if starts:
+            self._waiting = {**starts, **self._waiting}
             self._next = 0.0
 
     def disown(self, topic: str) -> None:

@@ -151,7 +151,7 @@ class SinkResend:
     def __init__(self, name: str, entry: SinkEntry) -> None:
         config = entry.config
         if config.transactional_id is not None:
-            config = config.model_copy(update={"transactional_id": None, "idempotent": True})
+            config = config.model_copy(update={"transactional_id": None})
         self._config = config
         self._encoder = sink_encoder(
             config,

@@ -268,12 +268,10 @@ class Connector:
         """What ends the next run, if another one was asked for; else notes that this was the last one."""
         with self._lock:
             if turn.is_set() and not stop.is_set():
-                self._turn = Turn(stop)
-                self._state, self._since, self._next_restart = State.STARTING, datetime.now(UTC), None
+                self._turn, self._state = Turn(stop), State.STARTING
             else:
-                self._turn = None
-                ended = State.STOPPED if self.error is None else State.FAILED
-                self._state, self._since, self._next_restart = ended, datetime.now(UTC), None
+                self._turn, self._state = None, State.STOPPED if self.error is None else State.FAILED
+            self._since, self._next_restart = datetime.now(UTC), None
             return self._turn
 
     def _run(self, stop: threading.Event) -> bool:
