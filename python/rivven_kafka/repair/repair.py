@@ -26,10 +26,10 @@ from rivven_kafka.kafka.group_state import PartitionState, member_count, partiti
 from rivven_kafka.pipeline.anchors import Commitment
 from rivven_kafka.pipeline.destination import by_destination
 from rivven_kafka.pipeline.publisher_options import require_shared
-from rivven_kafka.repair.kafka_side import Place, cut, read_between
+from rivven_kafka.reading.kafka_log import Place, cut, read_between
+from rivven_kafka.reading.rivven_log import LogReader
 from rivven_kafka.repair.publishing import MissingRecords
 from rivven_kafka.repair.report import PartitionReport, Report
-from rivven_kafka.repair.rivven_side import LogReader
 from rivven_kafka.rivven.options import client_arguments
 from rivven_kafka.source import consumer_options, find_topics
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from rivven_kafka.reading.rivven_log import OffsetRange
+
 SHOWN_RANGES = 5
 """Ranges of missing offsets that are kept for each partition; the count is always exact."""
 
@@ -58,23 +60,6 @@ class PartitionReport:
                 self.missing_ranges.append((first, last))
             elif not self.more_ranges:
                 self.missing_ranges[-1] = (self.missing_ranges[-1][0], last)
-
-
-@dataclass(frozen=True)
-class OffsetRange:
-    """Offsets of a Rivven partition, both ends included.
-
-    Attributes:
-        topic: Rivven topic.
-        partition: Its partition.
-        first: First offset.
-        last: Last offset.
-    """
-
-    topic: str
-    partition: int
-    first: int
-    last: int
 
 
 @dataclass

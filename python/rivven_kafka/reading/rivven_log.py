@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from rivven_kafka._native import Fetcher, RecordBlock, RivvenClient
 from rivven_kafka.errors import LogDamagedError, RecordTooLargeError
-from rivven_kafka.repair.report import OffsetRange
 
 _POLL_MS = 300
 _PROBES = 10_000
 """Offsets that are tried one by one behind what cannot be read (about 60 us each), before larger steps."""
+
+
+@dataclass(frozen=True)
+class OffsetRange:
+    """Offsets of a Rivven partition, both ends included.
+
+    Attributes:
+        topic: Rivven topic.
+        partition: Its partition.
+        first: First offset.
+        last: Last offset.
+    """
+
+    topic: str
+    partition: int
+    first: int
+    last: int
 
 
 class LogReader:

@@ -1,13 +1,13 @@
 """Where a damaged Rivven log can be read again."""
 
 import pytest
-from rivven_kafka.repair import rivven_side
-from rivven_kafka.repair.rivven_side import next_readable
+from rivven_kafka.reading.rivven_log import next_readable
+from rivven_kafka.reading import rivven_log
 
 
 @pytest.fixture(autouse=True)
 def few_probes(monkeypatch):
-    monkeypatch.setattr(rivven_side, "_PROBES", 8)
+    monkeypatch.setattr(rivven_log, "_PROBES", 8)
 
 
 @pytest.mark.parametrize("readable", [11, 12, 17, 18, 19, 20, 500, 997, 998, 999])

@@ -1,0 +1,1 @@
+"""Reading stretches of either log, outside of any consumer group."""
