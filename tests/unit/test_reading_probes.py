@@ -1,8 +1,8 @@
 """Where a damaged Rivven log can be read again."""
 
 import pytest
-from rivven_kafka.reading.rivven_log import next_readable
 from rivven_kafka.reading import rivven_log
+from rivven_kafka.reading.rivven_log import next_readable
 
 
 @pytest.fixture(autouse=True)
