@@ -58,10 +58,14 @@ format: $(STAMPS)/deps ## apply the formatters
 docs: $(STAMPS)/native ## build the user guide in build/site; warnings are errors
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
-reference: $(STAMPS)/native ## write the option tables of docs/configuration.md anew
+reference: $(STAMPS)/native ## write the option tables of docs/configuration.md, and the manual page, anew
 	sed -i '/^<!-- Made by/,$$d' docs/configuration.md
 	printf '%s\n\n' '<!-- Made by `make reference`; edit the models instead. -->' >> docs/configuration.md
 	$(BIN)/python -m rivven_kafka.cli spec connect --format markdown >> docs/configuration.md
+	COLUMNS=80 $(BIN)/argparse-manpage --module rivven_kafka.cli.main --function build_parser --prog rivven-kafka \
+		--project-name rivven-kafka --version "$$($(BIN)/python -c 'import rivven_kafka; print(rivven_kafka.__version__)')" \
+		--description 'move records between Apache Kafka and Rivven' --manual-title 'User Commands' \
+		--format single-commands-section --output docs/man/rivven-kafka.1
 
 bench: brokers ## measure, into benches/results.json; BENCHES="benches/test_sink.py", BENCH_ARGS for pytest
 	$(BIN)/python -m pytest $(BENCHES) -n 0 -s $(BENCH_ARGS)
@@ -73,12 +77,8 @@ dev: $(STAMPS)/native ## make .venv with an editable install
 	@echo "ready: . $(BIN)/activate"
 	@echo "after a change in ext/:  make dev, or $(BIN)/maturin develop --release -m ext/Cargo.toml"
 
-wheel: $(STAMPS)/deps ## build dist/, and import the wheel in an empty environment
-	rm -rf build dist
-	$(BIN)/python -m build
-	$(BIN)/python -m venv build/empty
-	build/empty/bin/python -m pip install --quiet dist/*.whl
-	cd build/empty && bin/python -c 'import rivven_kafka, rivven_kafka._native, rivven_kafka._events'
+wheel: $(STAMPS)/deps ## build dist/ with every CPython of this machine, and test the wheels in empty environments
+	$(BIN)/python -m tests.support.wheels
 
 # In an environment of its own, so that what audits is not audited.
 audit: $(STAMPS)/native ## known vulnerabilities, licences and sources of all dependencies; needs GitHub and pypi.org
