@@ -21,6 +21,7 @@ COMMIT_DELAY_S = 0.3
 MOST_RECORDS_PER_S = PARTITIONS / 0.0015
 
 
+@pytest.mark.symptom("After a crash.")
 @pytest.mark.timeout(150)
 def test_ten_kills_lose_nothing_and_repeat_what_was_not_committed(kafka, rivven, topic_name, tmp_path):
     seed = random.randrange(1 << 32)

@@ -135,6 +135,7 @@ def test_without_the_write_ahead_log_everything_is_well(own_rivven):
         assert found.end >= known[partition], "what was acknowledged is there"
 
 
+@pytest.mark.symptom("The log of a Rivven partition is damaged.")
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("setting", ["fail", "continue"])
 def test_a_sink_before_a_damaged_log(own_rivven, kafka, topic_name, tmp_path, setting):

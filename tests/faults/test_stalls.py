@@ -83,6 +83,7 @@ def origin(topic_name):
     return topic_name()
 
 
+@pytest.mark.symptom("It did arrive, and does not any more.")
 def test_a_source_whose_rivven_stands_still(kafka, own_rivven, origin, tmp_path, port):
     create_topic(kafka.bootstrap, origin, PARTITIONS)
     document = source_file(kafka.bootstrap, own_rivven.bootstrap, origin, origin, f"g-{origin}", **QUICK)

@@ -287,6 +287,7 @@ def test_one_good_address_is_enough(secured, silent):
     assert f"but {silent}: no answer" in checks["authentication"].detail
 
 
+@pytest.mark.symptom("Kafka cannot be reached, although the address is right.")
 def test_a_cluster_that_advertises_an_address_out_of_reach(secured):
     checks = checked(source(secured.astray))
     assert statuses(checks) == ["ok", "ok", "ok", "failed", "skipped"]

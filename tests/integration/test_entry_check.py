@@ -90,6 +90,7 @@ def said_by_run(source, client):
     return caught.value.args[0]
 
 
+@pytest.mark.symptom('"partitioning: got preserve, but Rivven topic ... has ..."')
 def test_a_topic_with_too_few_partitions(source, client, topic_name):
     name = topic_name()
     client.create_topic(name, 2)

@@ -147,6 +147,7 @@ def test_answers_of_every_kind_with_bytes_that_are_changed(journey):
         journey.endure(kind, hostile.damage(seed), "", times=5 if kind is not ApiKey.Metadata else 2)
 
 
+@pytest.mark.symptom('A source stops with "inflates beyond the limit".')
 @pytest.mark.parametrize("codec", hostile.BOMBS)
 def test_a_batch_that_inflates_without_end(journey, codec):
     number, make = hostile.BOMBS[codec]

@@ -254,6 +254,9 @@ def test_is_let_in(broker, issuer, written, case, client):
     CLIENTS[client](options_of(broker, issuer, *case[1:3]), written)
 
 
+@pytest.mark.symptom("Kafka expects TLS, a login, or none of them.")
+@pytest.mark.symptom("Kafka does not accept the credentials.")
+@pytest.mark.symptom("A CA that is not trusted.")
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("case", BAD, ids=[case[0] for case in BAD])
 def test_is_refused(broker, issuer, written, case, client):

@@ -116,6 +116,7 @@ def test_skip_leaves_it_out(lane, delivery, caplog):
     assert told[0].offset == 7
 
 
+@pytest.mark.symptom("A record is too large.")
 @pytest.mark.parametrize("delivery", DELIVERIES)
 def test_fail_stops_in_front_of_it_and_names_the_limit(lane, delivery):
     with Running(lane.document(**delivery)) as running:

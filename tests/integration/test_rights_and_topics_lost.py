@@ -109,6 +109,7 @@ CASES = [
 ]
 
 
+@pytest.mark.symptom("A right is taken away while a connector runs.")
 @pytest.mark.parametrize(("transactional", "lost", "needed"), CASES)
 def test_a_sink_whose_right_is_taken_away_stops_and_goes_on_later(
     secured, rivven, topic_name, transactional, lost, needed
@@ -151,6 +152,7 @@ def test_a_sink_whose_right_is_taken_away_stops_and_goes_on_later(
     sink.client.close()
 
 
+@pytest.mark.symptom("The topic of a sink is deleted while it runs.")
 @pytest.mark.parametrize("transactional", [False, True])
 def test_a_sink_whose_topic_is_deleted(secured, rivven, topic_name, transactional):
     sink = Sink(secured, rivven, topic_name, transactional=transactional)

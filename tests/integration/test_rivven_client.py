@@ -220,6 +220,7 @@ def test_a_frozen_broker_is_a_timeout() -> None:
         client.close()
 
 
+@pytest.mark.symptom("Too many connections to rivvend.")
 def test_a_full_broker_is_named_as_the_cause() -> None:
     with RivvenBroker(options=["--max-connections-per-ip", "1"]) as broker:
         time.sleep(0.2)  # the connection that found the broker ready counts until it is closed there

@@ -132,6 +132,7 @@ def test_max_backoff(document, rivven_tap):
     assert min(found) > 0.03
 
 
+@pytest.mark.symptom("A topic does not exist.")
 def test_a_missing_topic_fails_the_sink_or_is_waited_for(kafka, rivven, topic_name, monkeypatch):
     monkeypatch.setattr(sink_pipeline, "_TOPIC_WAIT_S", 1.0)
     origin, copy = topic_name(), topic_name()

@@ -88,6 +88,7 @@ def test_many_lanes_keep_the_order_of_each_key(
     assert together == per_key(records)
 
 
+@pytest.mark.symptom("Kafka to Rivven.")
 def test_lanes_are_what_makes_it_fast(topic_name: TopicName) -> None:
     """rivvend spends about 1.85 ms per record and connection, whatever the batch."""
     with RivvenBroker() as broker:

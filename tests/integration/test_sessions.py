@@ -179,6 +179,7 @@ def test_an_endpoint_that_is_away_is_a_warning_while_the_token_is_good(broker, i
     assert "eyJ" not in caplog.text
 
 
+@pytest.mark.symptom("It worked, and after some time it does not.")
 def test_a_password_that_was_changed_ends_the_connectors(broker, rivven, topic_name):
     """They fail for good after a while, and do not go on knocking."""
     user, password = "changing", "first-secret"

@@ -80,6 +80,7 @@ def test_acks_none_waits_for_nothing(tapped, topic):
     wait_until(lambda: end_offsets(tapped.bootstrap, name) == {0: 1}, 20)
 
 
+@pytest.mark.symptom("Rivven to Kafka.")
 def test_batch_size_bytes_bounds_the_batches(tapped, topic):
     sizes = {}
     for limit in (2_000, 20_000):
