@@ -6,10 +6,14 @@ import argparse
 import logging
 import os
 import threading
+from typing import TYPE_CHECKING
 
 from rivven_kafka.cli import exit_codes, logs
 from rivven_kafka.cli.file import load_with_warnings
 from rivven_kafka.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rivven_kafka.config import ConnectConfig
 
 _log = logging.getLogger(__name__)
 
@@ -20,8 +24,20 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "run",
         help="run the connectors",
         description="Run the sources and sinks of the configuration file. The first SIGTERM or SIGINT "
-        "delivers what is on the way, commits and ends; the second one aborts (exit code 130).",
+        "delivers what is on the way, commits and ends; the second one aborts (exit code 130). SIGHUP reads "
+        "the file again, and begins anew what has changed.",
         epilog="Example: rivven-kafka -c connect.yaml run",
+    )
+
+
+def load(args: argparse.Namespace) -> ConnectConfig:
+    """The configuration file; what it says of the log holds from then on.
+
+    Raises:
+        ConfigError: Lists what is wrong in the file.
+    """
+    return load_with_warnings(
+        args.config, lambda loaded: logs.set_level(loaded.settings.log_level, verbose=args.verbose)
     )
 
 
@@ -31,9 +47,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         ConfigError: Lists what is wrong in the file.
     """
-    config = load_with_warnings(
-        args.config, lambda loaded: logs.set_level(loaded.settings.log_level, verbose=args.verbose)
-    )
+    config = load(args)
     # The Kafka client takes a third of a second to import: not for commands that only read the file.
     from rivven_kafka.runtime import Runner, keep_less_memory, serve, stop_on_signals
 
@@ -42,7 +56,18 @@ def run(args: argparse.Namespace) -> int:
     runner = Runner(config)
     if not runner.connectors:
         raise ConfigError(f"{args.config}: every connector is disabled: expected at least one enabled")
-    with stop_on_signals(stop), serve(config.settings, runner) as urls:
+
+    def reload() -> None:
+        try:
+            runner.reload(load(args))
+        except ConfigError as error:
+            for problem in error.problems:
+                _log.error("%s", problem)
+            _log.error("%s: not loaded: goes on with the configuration that it has", args.config)
+        except Exception:
+            _log.exception("%s: not loaded: goes on with the configuration that it has", args.config)
+
+    with stop_on_signals(stop, reload), serve(config.settings, runner) as urls:
         for url in urls:
             _log.info("listening on %s", url)
         _log.info("running %s", ", ".join(runner.connectors))

@@ -5,13 +5,17 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from dataclasses import dataclass
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
-from rivven_kafka.config import ConnectConfig, SinkEntry, SourceEntry
+from rivven_kafka.config import ConnectConfig, SourceEntry
+from rivven_kafka.errors import ConfigError
 from rivven_kafka.kafka.msk import require_aws
 from rivven_kafka.pipeline import SinkPipeline, SourcePipeline
 from rivven_kafka.rivven.options import security_warnings
 from rivven_kafka.runtime.backoff import RestartBackoff
+from rivven_kafka.runtime.changes import Changes, Key, changes, entries
 from rivven_kafka.runtime.connector import Connector, ConnectorStatus
 from rivven_kafka.runtime.turn import Turn
 
@@ -26,6 +30,14 @@ _ABORT_AFTER_S = 2.0
 _ABANDON_AFTER_S = 6.0
 
 
+@dataclass(frozen=True)
+class _Slot:
+    """A connector, and what ends it alone."""
+
+    connector: Connector
+    stop: Turn
+
+
 class Runner:
     """Runs connectors until they are told to stop; one that fails is restarted, the others go on.
 
@@ -38,21 +50,38 @@ class Runner:
     """
 
     def __init__(self, config: ConnectConfig, backoff: RestartBackoff | None = None) -> None:
-        backoff = backoff or RestartBackoff()
-        broker, settings = config.broker, config.settings
-        entries: list[SourceEntry | SinkEntry] = [*config.enabled_sources.values()]
-        for each in [*entries, *config.enabled_sinks.values()]:
-            require_aws(each.config.security)
-        self._warnings = tuple(security_warnings(broker))
-        self._connectors = [
-            Connector(
-                SourcePipeline(name, entry, broker, settings), entry.config.shutdown_timeout_ms, backoff
+        self._backoff = backoff or RestartBackoff()
+        self._config = config
+        # Set by `run`; each connector has a turn within it.
+        self._stop = threading.Event()
+        self._reloads: SimpleQueue[ConnectConfig] = SimpleQueue()
+        _require_aws(config)
+        self._warnings = tuple(security_warnings(config.broker))
+        # Replaced as a whole: other threads read it at any time.
+        self._slots: dict[Key, _Slot] = {key: self._make(config, key) for key in entries(config)}
+
+    def _make(self, config: ConnectConfig, key: Key, before: Connector | None = None) -> _Slot:
+        """A connector of `config`; it counts on where the one `before` it has ended."""
+        entry, name = entries(config)[key], key[1]
+        pipeline: SourcePipeline | SinkPipeline
+        if isinstance(entry, SourceEntry):
+            known = (
+                before.pipeline.metrics if before and isinstance(before.pipeline, SourcePipeline) else None
             )
-            for name, entry in config.enabled_sources.items()
-        ] + [
-            Connector(SinkPipeline(name, entry, broker, settings), entry.config.shutdown_timeout_ms, backoff)
-            for name, entry in config.enabled_sinks.items()
-        ]
+            pipeline = SourcePipeline(name, entry, config.broker, config.settings, known)
+        else:
+            counted = (
+                before.pipeline.metrics if before and isinstance(before.pipeline, SinkPipeline) else None
+            )
+            pipeline = SinkPipeline(name, entry, config.broker, config.settings, counted)
+        connector = Connector(pipeline, entry.config.shutdown_timeout_ms, self._backoff)
+        if before is not None and before.pipeline.paused:
+            connector.pause()
+        return _Slot(connector, Turn(self._stop))
+
+    @property
+    def _connectors(self) -> list[Connector]:
+        return [slot.connector for slot in self._slots.values()]
 
     @property
     def connectors(self) -> list[str]:
@@ -83,6 +112,20 @@ class Runner:
             collector = collector.add(*arguments) if collector else ConnectorCollector(*arguments)
         return collector
 
+    def reload(self, config: ConnectConfig) -> None:
+        """Goes over to another configuration soon; may be called from any thread while `run` is at work.
+
+        Connectors whose sections have changed end in order and begin anew, also all when `broker`,
+        `settings.topic` or `settings.retry` has; the others go on. Those that have given up begin again.
+
+        Raises:
+            ConfigError: Nothing is enabled in it, or as for the constructor. Everything stays as it is.
+        """
+        if not entries(config):
+            raise ConfigError("every connector is disabled: expected at least one enabled")
+        _require_aws(config)
+        self._reloads.put(config)
+
     def run(self, stop: threading.Event) -> bool:
         """Runs until `stop` is set, which it leaves to the caller, or every connector has given up.
 
@@ -94,49 +137,102 @@ class Runner:
         """
         for warning in self._warnings:
             log.warning("%s", warning)
-        own = Turn(stop)
-        for connector in self._connectors:
-            connector.start(own)
-        self._report_until_stop(own)
-        # All have given up: one that was restarted since has to end with the process.
-        own.set()
-        self._await_end()
+        for slot in self._slots.values():
+            slot.connector.start(slot.stop)
+        self._go_on(stop)
+        # Also where all have given up: one that was restarted since has to end with the process.
+        self._stop.set()
+        _await_end(self._connectors)
         return all(connector.error is None for connector in self._connectors)
 
-    def _report_until_stop(self, stop: threading.Event) -> None:
-        last = {id(connector): 0 for connector in self._connectors}
+    def _go_on(self, stop: threading.Event) -> None:
+        """Reports and reloads, until the stop, or there is nothing left that runs."""
+        last: dict[int, int] = {}
         due = time.monotonic() + _REPORT_EVERY_S
         while any(connector.alive for connector in self._connectors):
             # Short waits, so that signals are handled at once.
             if stop.wait(0.1):
                 return
+            if not self._reloads.empty():
+                self._go_over(self._reloads.get(), stop)
             if time.monotonic() < due:
                 continue
             due += _REPORT_EVERY_S
             for connector in self._connectors:
                 delivered = connector.pipeline.delivered()
-                rate = (delivered - last[id(connector)]) / _REPORT_EVERY_S
+                rate = (delivered - last.get(id(connector), 0)) / _REPORT_EVERY_S
                 last[id(connector)] = delivered
                 extra = {"connector": connector.name}
                 log.info("delivered %d records, %.0f/s", delivered, rate, extra=extra)
 
-    def _await_end(self) -> None:
-        stopped = time.monotonic()
-        for connector in self._connectors:
-            connector.note_stop()
-        aborted: set[int] = set()
-        while waiting := [connector for connector in self._connectors if connector.alive]:
-            for connector in waiting:
-                over = time.monotonic() - stopped - connector.shutdown_timeout_s
-                if over > _ABANDON_AFTER_S:
-                    continue
-                if over > _ABORT_AFTER_S and id(connector) not in aborted:
-                    aborted.add(id(connector))
-                    connector.abort()
-                connector.join(0.05)
-            longest = max(connector.shutdown_timeout_s for connector in waiting)
-            if time.monotonic() - stopped > longest + _ABANDON_AFTER_S:
-                break
-        for connector in self._connectors:
-            if connector.alive:
-                connector.abandon()
+    def _go_over(self, config: ConnectConfig, stop: threading.Event) -> None:
+        found = changes(self._config, config)
+        _tell(found)
+        ending = [self._slots[key] for key in (*found.changed, *found.removed)]
+        for slot in ending:
+            slot.stop.set()
+        _await_end([slot.connector for slot in ending], stop)
+        if stop.is_set():
+            return
+        slots: dict[Key, _Slot] = {}
+        for key in entries(config):
+            before = self._slots.get(key)
+            if key in found.kept and before is not None:
+                slots[key] = before
+                if not before.connector.alive:
+                    before.connector.restart()
+            elif before is not None and before.connector.alive:
+                # It does not end: a second one beside it would deliver the same.
+                slots[key] = before
+            else:
+                slots[key] = self._make(config, key, before.connector if before else None)
+        # Those that do not end are in the way of the end of the process, too.
+        slots |= {key: self._slots[key] for key in found.removed if self._slots[key].connector.alive}
+        new = [slot for key, slot in slots.items() if self._slots.get(key) is not slot]
+        self._config, self._slots = config, slots
+        for slot in new:
+            slot.connector.start(slot.stop)
+
+
+def _require_aws(config: ConnectConfig) -> None:
+    for entry in entries(config).values():
+        require_aws(entry.config.security)
+
+
+def _tell(found: Changes) -> None:
+    for word in ("kept", "changed", "added", "removed"):
+        names = [name for _, name in getattr(found, word)]
+        if names:
+            log.info("reload: %s %s", word, ", ".join(names))
+    for setting in found.ignored:
+        log.warning("reload: %s is as it was: it matters only when the process starts", setting)
+
+
+def _await_end(connectors: list[Connector], stop: threading.Event | None = None) -> None:
+    """Waits for connectors that were told to end; aborts, and in the end abandons, those that do not.
+
+    Args:
+        connectors: The connectors.
+        stop: Waits no longer once it is set: then everything ends.
+    """
+    stopped = time.monotonic()
+    for connector in connectors:
+        connector.note_stop()
+    aborted: set[int] = set()
+    while waiting := [connector for connector in connectors if connector.alive]:
+        if stop is not None and stop.is_set():
+            return
+        for connector in waiting:
+            over = time.monotonic() - stopped - connector.shutdown_timeout_s
+            if over > _ABANDON_AFTER_S:
+                continue
+            if over > _ABORT_AFTER_S and id(connector) not in aborted:
+                aborted.add(id(connector))
+                connector.abort()
+            connector.join(0.05)
+        longest = max(connector.shutdown_timeout_s for connector in waiting)
+        if time.monotonic() - stopped > longest + _ABANDON_AFTER_S:
+            break
+    for connector in connectors:
+        if connector.alive:
+            connector.abandon()

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: the first one drains, the second one aborts."""
+"""SIGTERM and SIGINT: the first one drains, the second one aborts. SIGHUP: another configuration."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import itertools
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from queue import SimpleQueue
 from types import FrameType
@@ -15,15 +15,21 @@ EXIT_ABORTED = 130
 
 
 @contextmanager
-def stop_on_signals(stop: threading.Event) -> Iterator[None]:
+def stop_on_signals(stop: threading.Event, reload: Callable[[], None] | None = None) -> Iterator[None]:
     """Sets `stop` soon after the first SIGTERM or SIGINT; the second one ends the process with code 130.
 
     An abort loses nothing: what was not committed is read again by the next run.
+
+    Args:
+        stop: What to set.
+        reload: Called for each SIGHUP, one call after the other, in a thread of their own; it must not raise.
+            None leaves SIGHUP as it is.
     """
     # A handler interrupts the main thread anywhere, also inside of `stop.wait`, whose lock `stop.set` would
-    # wait for forever. These two can be used there: a call of either is not interrupted.
+    # wait for forever. These can be used there: a call of any of them is not interrupted.
     earlier = itertools.count()
     orders: SimpleQueue[bool] = SimpleQueue()
+    reloads: SimpleQueue[bool] = SimpleQueue()
 
     def handle(number: int, frame: FrameType | None) -> None:
         if next(earlier):
@@ -34,13 +40,26 @@ def stop_on_signals(stop: threading.Event) -> Iterator[None]:
         if orders.get():
             stop.set()
 
+    def hang_up(number: int, frame: FrameType | None) -> None:
+        reloads.put(True)
+
+    def reload_again() -> None:
+        while reloads.get() and reload is not None:
+            reload()
+
     thread = threading.Thread(target=obey, name="signals", daemon=True)
     thread.start()
-    previous = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    # Its file may lie where nobody answers: neither a stop nor the end waits for it.
+    threading.Thread(target=reload_again, name="reload", daemon=True).start()
+    handlers = {signal.SIGTERM: handle, signal.SIGINT: handle}
+    if reload is not None:
+        handlers[signal.SIGHUP] = hang_up
+    previous = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
         orders.put(False)
+        reloads.put(False)
         thread.join()

@@ -10,9 +10,10 @@ from rivven_kafka.errors import AuthenticationError, ConfigError, ConnectError
 from rivven_kafka.pipeline.base import Pipeline
 from rivven_kafka.runtime.backoff import RestartBackoff
 from rivven_kafka.runtime.connector import Connector, State
-from rivven_kafka.runtime.runner import Runner
+from rivven_kafka.runtime.runner import Runner, _Slot
+from rivven_kafka.runtime.turn import Turn
 
-from tests.support.connector import source_file
+from tests.support.connector import sink_file, source_file
 
 
 class Work(Pipeline):
@@ -155,9 +156,33 @@ def test_connectors_that_have_given_up_leave_the_callers_event_alone():
     document = source_file("localhost:9", "localhost:9", "orders", "orders", "group")
     runner = Runner(ConnectConfig.build(document))
     connector = Connector(Work(ConfigError("bad")), 1000, RestartBackoff())
-    runner._connectors = [connector]
+    runner._slots = {("source", "in"): _Slot(connector, Turn(runner._stop))}
     stop = threading.Event()
     assert not runner.run(stop)
     assert not stop.is_set()
     # It ended for the connectors all the same.
     assert not connector.restart()
+
+
+def test_a_reload_begins_those_anew_that_have_given_up():
+    document = source_file("localhost:9", "localhost:9", "orders", "orders", "group")
+    document |= {"sinks": sink_file("localhost:9", "localhost:9", "orders", "copy", "group")["sinks"]}
+    config = ConnectConfig.build(document)
+    runner = Runner(config)
+    failed, other = (
+        Connector(Work(*ends), 1000, RestartBackoff()) for ends in ([ConfigError("bad"), None], [None])
+    )
+    runner._slots = {
+        ("source", "in"): _Slot(failed, Turn(runner._stop)),
+        ("sink", "out"): _Slot(other, Turn(runner._stop)),
+    }
+    stop = threading.Event()
+    thread = threading.Thread(target=runner.run, args=(stop,))
+    thread.start()
+    reach(failed, State.FAILED, 1)
+    runner.reload(config)
+    reach(failed, State.RUNNING, 2)
+    reach(other, State.RUNNING, 1)
+    stop.set()
+    thread.join(30)
+    assert not thread.is_alive()
