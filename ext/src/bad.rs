@@ -42,7 +42,7 @@ impl OnBad {
         if self == Self::Fail || (self == Self::HoldTombstones && !tombstone) {
             return Err(error);
         }
-        Ok(Bad::hold(block, index, ticket, error.message))
+        Ok(Bad::hold(block, index, ticket, error))
     }
 }
 
@@ -53,6 +53,7 @@ pub struct Bad {
     pub block: Block,
     /// Why it was left out.
     pub reason: String,
+    kind: Kind,
     index: usize,
     ticket: Arc<Ticket>,
     settled: AtomicBool,
@@ -60,12 +61,13 @@ pub struct Bad {
 
 impl Bad {
     /// Holds record `index` of `block`: its position stays before it until it is settled.
-    pub fn hold(block: &Block, index: usize, ticket: &Arc<Ticket>, reason: String) -> Self {
+    pub fn hold(block: &Block, index: usize, ticket: &Arc<Ticket>, error: Error) -> Self {
         ticket.hold();
         Self {
             block: block.clone(),
             index,
-            reason,
+            reason: error.message,
+            kind: error.kind,
             ticket: Arc::clone(ticket),
             settled: AtomicBool::new(false),
         }
@@ -74,6 +76,17 @@ impl Bad {
     /// The record.
     pub fn record(&self) -> &Record {
         &self.block.records[self.index]
+    }
+
+    /// Why it was left out, in one of a few words.
+    pub fn cause(&self) -> &'static str {
+        match self.kind {
+            Kind::RecordTooLarge => "too_large",
+            Kind::EventFormat => "format",
+            Kind::InvalidRequest if self.block.value(self.record()).is_none() => "tombstone",
+            Kind::InvalidRequest => "invalid",
+            _ => "other",
+        }
     }
 
     /// Acknowledges it, unless that is done already. No harm after its partition was given up.
@@ -89,7 +102,10 @@ pub const MOST_SKIPPED: usize = 100;
 
 /// Records that were left out, until somebody takes them.
 #[derive(Debug, Default)]
-pub struct BadList(Mutex<(Vec<Bad>, u64)>);
+pub struct BadList(Mutex<Left>);
+
+/// Those that are kept, and by cause how many are not.
+type Left = (Vec<Bad>, Vec<(&'static str, u64)>);
 
 impl BadList {
     /// Adds a record that is held. It is always kept, as nobody else can settle it.
@@ -104,7 +120,11 @@ impl BadList {
         if state.0.len() < MOST_SKIPPED {
             state.0.push(bad);
         } else {
-            state.1 += 1;
+            let cause = bad.cause();
+            match state.1.iter_mut().find(|(known, _)| *known == cause) {
+                Some((_, count)) => *count += 1,
+                None => state.1.push((cause, 1)),
+            }
         }
     }
 
@@ -113,13 +133,13 @@ impl BadList {
         std::mem::take(&mut self.lock().0)
     }
 
-    /// How many records were added and not kept since the last call.
-    pub fn take_unlisted(&self) -> u64 {
+    /// How many records were added and not kept since the last call, by cause.
+    pub fn take_unlisted(&self) -> Vec<(&'static str, u64)> {
         std::mem::take(&mut self.lock().1)
     }
 
     /// The list is valid at every step, so a thread that panicked with the lock held does no harm.
-    fn lock(&self) -> MutexGuard<'_, (Vec<Bad>, u64)> {
+    fn lock(&self) -> MutexGuard<'_, Left> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

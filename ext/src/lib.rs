@@ -22,6 +22,7 @@ mod _native {
     #[pymodule_export]
     use crate::metrics::{
         KafkaSinkMetrics, KafkaSinkMetricsSnapshot, KafkaSourceMetrics, KafkaSourceMetricsSnapshot,
+        PyHistogram,
     };
 
     use pyo3::prelude::*;

@@ -8,8 +8,9 @@ use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::metrics::Histogram;
 use crate::record::{Block, Record};
 
 /// Topic and partition.
@@ -39,7 +40,15 @@ struct Held {
 }
 
 impl Ticket {
-    /// The other side has stored `records` (indexes into the block). Each record is acknowledged once.
+    /// The other side has just stored `records` (indexes into the block): `acknowledge`, and counts how old they are.
+    pub fn deliver(&self, records: Range<usize>) {
+        if let (Some(ages), Some(delivered)) = (&self.shared.ages, self.records.get(records.clone())) {
+            ages.add_ages(now_ms(), delivered.iter().map(|record| record.timestamp));
+        }
+        self.acknowledge(records);
+    }
+
+    /// Nothing is left to do for `records` (indexes into the block). Each record is acknowledged once.
     ///
     /// The release/acquire pairs make what the acknowledging thread did visible to the one that commits.
     pub fn acknowledge(&self, records: Range<usize>) {
@@ -128,6 +137,11 @@ impl Ticket {
         self.records.len()
     }
 
+    /// The timestamp of record `index` (ms); None if it has none.
+    fn timestamp(&self, index: usize) -> Option<i64> {
+        self.records.get(index).map(|record| record.timestamp).filter(|timestamp| *timestamp >= 0)
+    }
+
     /// The offset of the first record that is not acknowledged; Err where nothing is missing.
     fn first_missing(&self) -> Result<Option<i64>, i64> {
         match self.prefix() {
@@ -140,6 +154,8 @@ impl Ticket {
 
 #[derive(Debug, Default)]
 struct Shared {
+    /// How old records are when they are delivered.
+    ages: Option<Arc<Histogram>>,
     in_flight_bytes: AtomicUsize,
     /// Records that are registered and not settled, those of forgotten partitions included.
     unsettled: AtomicUsize,
@@ -152,7 +168,12 @@ struct Partition {
     tickets: VecDeque<Arc<Ticket>>,
     position: Option<i64>,
     reported: Option<i64>,
+    /// Timestamp of the last record before the position.
+    newest: Option<i64>,
 }
+
+/// Topic, partition, and timestamps (ms) of the first record that is not delivered, and of the last one before it.
+pub type Times = (Arc<str>, i32, Option<i64>, Option<i64>);
 
 impl Partition {
     fn cancel(&self) {
@@ -164,6 +185,7 @@ impl Partition {
             match front.first_missing() {
                 Err(next_offset) => {
                     self.position = Some(next_offset);
+                    self.newest = front.timestamp(front.records.len().wrapping_sub(1)).or(self.newest);
                     self.tickets.pop_front();
                 }
                 Ok(within) => {
@@ -186,6 +208,11 @@ impl Tracker {
     /// An empty tracker.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty tracker that adds to `ages` how old records are when they are delivered (ms).
+    pub fn observed(ages: Option<Arc<Histogram>>) -> Self {
+        Self { partitions: Mutex::default(), shared: Arc::new(Shared { ages, ..Shared::default() }) }
     }
 
     /// Registers `block`, which must follow what was registered for its partition before.
@@ -225,6 +252,22 @@ impl Tracker {
             }
         }
         moved
+    }
+
+    /// What the timestamps of each partition tell of its lag. None for a record that was not read, or has none.
+    pub fn times(&self) -> Vec<Times> {
+        let mut times = Vec::new();
+        for ((topic, partition), state) in lock(&self.partitions).iter_mut() {
+            state.advance();
+            let (mut oldest, mut newest) = (None, state.newest);
+            if let Some(front) = state.tickets.front() {
+                let prefix = front.prefix();
+                oldest = front.timestamp(prefix);
+                newest = prefix.checked_sub(1).and_then(|last| front.timestamp(last)).or(newest);
+            }
+            times.push((Arc::clone(topic), *partition, oldest, newest));
+        }
+        times
     }
 
     /// Stops the sending of records of a partition that are not on the wire yet. Its position still moves
@@ -287,6 +330,10 @@ impl Tracker {
     }
 }
 
+fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as i64)
+}
+
 /// A poisoned lock only means that another thread panicked; the data of this module is valid at every step.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -335,6 +382,29 @@ mod tests {
         assert_eq!(tracker.take_positions(), vec![(Arc::from("t"), 0, 110)]);
         assert!(tracker.take_positions().is_empty(), "reported once");
         assert_eq!(tracker.in_flight_bytes(), 0);
+    }
+
+    #[test]
+    fn delivered_records_are_as_old_as_their_timestamps_say() {
+        let ages = Arc::new(Histogram::new(&[1_000, 60_000]));
+        let tracker = Tracker::observed(Some(Arc::clone(&ages)));
+        let mut five = block(0, 5);
+        let now = now_ms();
+        for (record, ago) in Arc::make_mut(&mut five.records).iter_mut().zip([90_000, 30_000, 30_000, 0, -1])
+        {
+            record.timestamp = if ago < 0 { -1 } else { now - ago };
+        }
+        let ticket = tracker.register(&five);
+        let at = |index: usize| Some(five.records[index].timestamp);
+        assert_eq!(tracker.times(), vec![(Arc::from("t"), 0, at(0), None)]);
+        ticket.deliver(0..3);
+        assert_eq!(tracker.times(), vec![(Arc::from("t"), 0, at(3), at(2))]);
+        ticket.acknowledge(3..4);
+        assert_eq!(tracker.times(), vec![(Arc::from("t"), 0, None, at(3))], "it has no timestamp");
+        ticket.deliver(4..5);
+        assert_eq!(ages.read().0, vec![0, 2, 1], "not the one that was only acknowledged");
+        tracker.register(&block(5, 0));
+        assert_eq!(tracker.times(), vec![(Arc::from("t"), 0, None, None)]);
     }
 
     #[test]

@@ -230,6 +230,9 @@ class BadRecord:
     @property
     def reason(self) -> str: ...
     @property
+    def cause(self) -> str:
+        """Why it was left out, in one of a few words: format, invalid, other, too_large, tombstone."""
+    @property
     def timestamp(self) -> int: ...
     @property
     def key(self) -> bytes | None: ...
@@ -271,6 +274,7 @@ class Publisher:
         retry_max_ms: int = 30_000,
         retry_multiplier: float = 2.0,
         max_retries: int = 10,
+        latencies: Histogram | None = None,
     ) -> Self: ...
     def add_route(
         self,
@@ -301,6 +305,8 @@ class Publisher:
         """Takes a block, which must follow the one before it of its source partition. Does not wait."""
     def take_positions(self) -> list[tuple[str, int, int]]:
         """Positions that moved since the last call: `(source topic, partition, next offset to read)`."""
+    def times(self) -> list[tuple[str, int, int | None, int | None]]:
+        """Timestamps of the first record that Rivven has not stored, and of the last one before it (ms)."""
     def cancel(self, topic: str, partition: int) -> None:
         """Sends nothing more of a source partition; what is on the wire is still acknowledged."""
     def cancel_all(self) -> None:
@@ -319,7 +325,7 @@ class Publisher:
         """The error that ended the publisher, None while it works."""
     def take_bad(self) -> list[BadRecord]:
         """Records left out since the last call: all that are held; of very many skipped ones, the first."""
-    def take_bad_unlisted(self) -> int:
+    def take_bad_unlisted(self) -> list[tuple[str, int]]:
         """How many skipped records are missing in the lists since the last call."""
     def stats(self) -> dict[str, int]:
         """Counters."""
@@ -419,6 +425,7 @@ class SinkEncoder:
         batch_size_bytes: int = 16384,
         on_bad: str = "fail",
         transforms: str = "[]",
+        latencies: Histogram | None = None,
     ) -> Self: ...
     def append(self, block: RecordBlock) -> list[BadRecord]:
         """Adds the records of a block; returns those that cannot be converted."""
@@ -428,6 +435,8 @@ class SinkEncoder:
         """Whether records wait in batches that are not full."""
     def take_positions(self) -> list[tuple[str, int, int]]:
         """Positions that moved since the last call: (topic, partition, next offset)."""
+    def times(self) -> list[tuple[str, int, int | None, int | None]]:
+        """Timestamps of the first record that Kafka has not stored, and of the last one before it (ms)."""
     def forget(self, topic: str, partition: int) -> None:
         """Gives a Rivven partition up."""
     def in_flight_bytes(self) -> int:
@@ -496,11 +505,29 @@ class OutgoingBatch:
     def acknowledge(self) -> None: ...
 
 @final
+class Histogram:
+    """A distribution: how many values fell into which range. Lock-free, shared by all threads."""
+
+    @staticmethod
+    def of_latencies() -> Histogram:
+        """A distribution of latencies (ms)."""
+    def add(self, value: int, count: int = 1) -> None:
+        """Adds a value, `count` times."""
+    @property
+    def bounds(self) -> list[int]:
+        """Upper bounds of the ranges, each included in its range."""
+    def read(self) -> tuple[list[int], int]:
+        """How many values each range has, and those above all bounds; and the sum of all values."""
+
+@final
 class KafkaSourceMetrics:
     """Live counters of a source: lock-free, shared by all threads."""
 
     def __new__(cls) -> Self: ...
     def snapshot(self) -> KafkaSourceMetricsSnapshot: ...
+    @property
+    def batch_sizes(self) -> Histogram:
+        """How large the non-empty batches were (records); not set back by `snapshot_and_reset`."""
     def snapshot_and_reset(self) -> KafkaSourceMetricsSnapshot: ...
     def record_batch(self, records: int, bytes: int) -> None: ...
     def record_error(self, count: int = 1) -> None: ...
@@ -550,6 +577,9 @@ class KafkaSinkMetrics:
 
     def __new__(cls) -> Self: ...
     def snapshot(self) -> KafkaSinkMetricsSnapshot: ...
+    @property
+    def batch_sizes(self) -> Histogram:
+        """How large the non-empty batches were (records); not set back by `snapshot_and_reset`."""
     def snapshot_and_reset(self) -> KafkaSinkMetricsSnapshot: ...
     def record_batch(self, records: int, bytes: int) -> None: ...
     def record_error(self, count: int = 1) -> None: ...

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any
 
 from rivven_kafka._events import SourceEvent, rows
-from rivven_kafka._native import BadRecord, KafkaSinkMetrics, SinkEncoder, block_from_rows
+from rivven_kafka._native import BadRecord, Histogram, KafkaSinkMetrics, SinkEncoder, block_from_rows
 from rivven_kafka.checks import CheckResult, Step, run_checks
 from rivven_kafka.config import Acks, KafkaSinkConfig, OnError, OnMissingKeyField
 from rivven_kafka.errors import (
@@ -99,7 +99,12 @@ def find_topic(config: KafkaSinkConfig, name: str) -> TopicDescription:
 
 
 def sink_encoder(
-    config: KafkaSinkConfig, partitions: int, *, on_bad: str | None = None, transforms: str = "[]"
+    config: KafkaSinkConfig,
+    partitions: int,
+    *,
+    on_bad: str | None = None,
+    transforms: str = "[]",
+    latencies: Histogram | None = None,
 ) -> SinkEncoder:
     """The native encoder for a sink.
 
@@ -108,6 +113,7 @@ def sink_encoder(
         partitions: Partitions of the Kafka topic.
         on_bad: What to do with a record that cannot be encoded: fail, skip or hold; `on_error` if None.
         transforms: The steps that every record goes through, as JSON.
+        latencies: Takes how old records are when Kafka has stored them (ms).
     """
     return SinkEncoder(
         partitions,
@@ -121,6 +127,7 @@ def sink_encoder(
         batch_size_bytes=config.batch_size_bytes,
         on_bad=on_bad or config.on_error,
         transforms=transforms,
+        latencies=latencies,
     )
 
 

@@ -5,6 +5,7 @@ import time
 
 import pytest
 from rivven_kafka._native import KafkaSinkMetrics
+from rivven_kafka.config import SecurityConfig
 from rivven_kafka.errors import (
     ConfigError,
     ConnectError,
@@ -20,11 +21,14 @@ class Failing(Pipeline):
     """Ends with an error after its only partition was found to stand still."""
 
     def __init__(self, error):
-        super().__init__("out", 100, 1000)
+        super().__init__("out", SecurityConfig(), 100, 1000)
         self.metrics = KafkaSinkMetrics()
         self._failure = error
 
     def delivered(self):
+        return 0
+
+    def delivered_bytes(self):
         return 0
 
     def _run(self, stop):

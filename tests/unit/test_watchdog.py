@@ -307,3 +307,86 @@ def test_what_rests_is_never_stalled_and_has_the_whole_time_afterwards(time):
     assert not time.pass_(4.5)
     time.hear(a=5)
     assert time.pass_(0.5)
+
+
+class Ages:
+    """One partition that is read from 0 on, with both clocks told by hand."""
+
+    def __init__(self):
+        self.now, self.wall = 100.0, 1_000_000.0
+        self.dog = Watchdog(10_000, lambda: self.now, lambda: self.wall)
+        self.dog.fresh_s = 12.0
+        self.dog.assign([A])
+        self.dog.starts(A, 0)
+
+    def pass_(self, seconds):
+        self.now += seconds
+        self.wall += seconds
+
+    def times(self, oldest_s=None, newest_s=None):
+        ms = [None if at is None else round(at * 1000) for at in (oldest_s, newest_s)]
+        self.dog.times([(*A, *ms)])
+
+    @property
+    def lag(self):
+        [lag] = self.dog.lag
+        return lag
+
+
+def test_a_record_that_was_read_tells_the_age():
+    ages = Ages()
+    ages.dog.ends({A: 9})
+    assert ages.lag.seconds is None, "nothing is known of its records"
+    ages.times(oldest_s=ages.wall - 90)
+    ages.pass_(5)
+    assert ages.lag.seconds == pytest.approx(95)
+    ages.pass_(60)
+    lag = ages.lag
+    assert (lag.records, lag.seconds) == (None, pytest.approx(155)), "it waits, whatever came behind it"
+    assert lag.behind
+
+
+def test_before_a_record_is_read_it_is_no_older_than_what_is_before_it():
+    ages = Ages()
+    ages.dog.ends({A: 9})
+    ages.times(newest_s=ages.wall - 30)
+    assert ages.lag.seconds == pytest.approx(30)
+    ages.dog.moved([(*A, 9)])
+    ages.dog.ends({A: 9})
+    assert ages.lag.seconds == 0
+    ages.pass_(1_000)
+    ages.dog.ends({A: 9})
+    ages.pass_(4)
+    ages.dog.ends({A: 10})
+    assert ages.lag.seconds == pytest.approx(4), "4 s ago there was nothing to deliver"
+
+
+def test_a_timestamp_in_the_future_is_now():
+    ages = Ages()
+    ages.dog.ends({A: 9})
+    ages.times(oldest_s=ages.wall + 3_600)
+    assert ages.lag.seconds == 0
+    # And tells nothing about the record behind it.
+    ages.times(newest_s=ages.wall + 3_600)
+    assert ages.lag.seconds is None
+
+
+def test_an_end_that_was_not_heard_of_lately_is_not_known():
+    ages = Ages()
+    ages.dog.ends({A: 0})
+    assert (ages.lag.records, ages.lag.seconds) == (0, 0)
+    ages.pass_(12.5)
+    lag = ages.lag
+    assert (lag.records, lag.seconds, lag.behind) == (None, None, False)
+    ages.dog.ends({A: 0})
+    assert ages.lag.records == 0
+
+
+def test_commits_are_those_of_partitions_that_are_ours():
+    ages = Ages()
+    assert ages.lag.committed is None
+    ages.dog.commits([(*A, 7), (*B, 3)])
+    assert [(lag.partition, lag.committed) for lag in ages.dog.lag] == [(0, 7)]
+    ages.dog.forget([A])
+    ages.dog.assign([A])
+    assert ages.lag.committed is None, "another process may have committed since"

@@ -42,6 +42,12 @@ impl BadRecord {
         &self.0.reason
     }
 
+    /// Why it was left out, in one of a few words: format, invalid, other, `too_large` or tombstone.
+    #[getter]
+    fn cause(&self) -> &'static str {
+        self.0.cause()
+    }
+
     /// Milliseconds since the epoch, -1 if the record has no timestamp.
     #[getter]
     fn timestamp(&self) -> i64 {

@@ -63,7 +63,7 @@ impl ValueEncoder for TransformedEventEncoder {
     ) -> Result<Encoded> {
         let start = out.len();
         self.0.encode(block, record, topic_id, out)?;
-        Ok(if self.1.edit(out, start)? { Encoded::Value } else { Encoded::Skip })
+        Ok(if self.1.edit(out, start)? { Encoded::Value } else { Encoded::Filtered })
     }
 }
 
@@ -111,6 +111,6 @@ impl ValueEncoder for TransformedRawEncoder {
             None => return self.0.encode(block, record, topic_id, out),
             Some(value) => self.1.apply(value, out)?,
         };
-        Ok(if kept { Encoded::Value } else { Encoded::Skip })
+        Ok(if kept { Encoded::Value } else { Encoded::Filtered })
     }
 }

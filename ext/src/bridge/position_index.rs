@@ -281,7 +281,7 @@ impl PositionIndex {
         });
         match (pushed, encoded) {
             (Err(_), _) => Fate::Bad,
-            (Ok(()), Encoded::Skip) => Fate::LeftOut,
+            (Ok(()), Encoded::Skip | Encoded::Filtered) => Fate::LeftOut,
             (Ok(()), Encoded::Value) if frame.body_len() > LARGEST_REQUEST => Fate::Bad,
             (Ok(()), Encoded::Value) => Fate::Published,
         }

@@ -16,6 +16,7 @@ use crate::bridge::event_encode::EventOptions;
 use crate::bridge::transform::Transforms;
 use crate::error::{Error, Kind, Result};
 use crate::kafka::py::RecordBlock;
+use crate::metrics::PyHistogram;
 use crate::rivven::arguments::{self, timeout, Arguments};
 use crate::rivven::publisher::{
     producer_id, Partitioning, Publisher, PublisherConfig, Recognition, ValueEncoder, LARGEST_REQUEST,
@@ -93,7 +94,7 @@ impl PyPublisher {
         max_request_bytes=LARGEST_REQUEST, on_bad="fail", exactly_once=false, check_log=true, client_id="rivven-kafka".to_owned(),
         security=None, connect_timeout_ms=10_000,
         request_timeout_ms=30_000, retry_initial_ms=100, retry_max_ms=30_000, retry_multiplier=2.0,
-        max_retries=10))]
+        max_retries=10, latencies=None))]
     #[allow(clippy::too_many_arguments, clippy::fn_params_excessive_bools)] // keyword arguments in Python
     fn new(
         py: Python<'_>,
@@ -118,6 +119,7 @@ impl PyPublisher {
         retry_max_ms: u64,
         retry_multiplier: f64,
         max_retries: u32,
+        latencies: Option<Bound<'_, PyHistogram>>,
     ) -> Result<Self> {
         let backoff = Backoff {
             initial_ms: retry_initial_ms,
@@ -136,6 +138,7 @@ impl PyPublisher {
             max_request_bytes,
             on_bad: OnBad::from_name(on_bad)?,
             check_log,
+            ages: latencies.map(|latencies| Arc::clone(&latencies.get().0)),
             recognition: exactly_once.then_some(if value_format == "event" {
                 Recognition::Position
             } else {
@@ -239,6 +242,15 @@ impl PyPublisher {
         moved.into_iter().map(|(topic, partition, offset)| (topic.to_string(), partition, offset)).collect()
     }
 
+    /// What the timestamps of each source partition tell of its lag: `(topic, partition, of the first record that
+    /// Rivven has not stored, of the last one before it)` (ms); None for a record that was not read, or has none.
+    fn times(&self) -> Vec<(String, i32, Option<i64>, Option<i64>)> {
+        let times = self.0.times().into_iter();
+        times
+            .map(|(topic, partition, oldest, newest)| (topic.to_string(), partition, oldest, newest))
+            .collect()
+    }
+
     /// Sends nothing more of a source partition. What is on the wire is still acknowledged and still moves its
     /// position; wait until `in_flight_records` of it is 0 for the last of that.
     fn cancel(&self, topic: &str, partition: i32) {
@@ -294,12 +306,12 @@ impl PyPublisher {
         self.0.take_bad().into_iter().map(BadRecord::from).collect()
     }
 
-    /// How many skipped records are missing in the lists since the last call.
-    fn take_bad_unlisted(&self) -> u64 {
+    /// How many skipped records are missing in the lists since the last call: `(cause, count)`.
+    fn take_bad_unlisted(&self) -> Vec<(&'static str, u64)> {
         self.0.take_bad_unlisted()
     }
 
-    /// Counters: records_published, records_skipped, records_bad (skipped or held), records_suppressed (the
+    /// Counters: records_published, records_skipped, records_filtered (of those, by a filter), records_bad (skipped or held), records_suppressed (the
     /// destination has them), bytes_published, requests, retries, throttled_ms, connected,
     /// request_us_total, request_us_last; and in_flight_bytes, in_flight_records.
     #[allow(clippy::doc_markdown)] // read as plain text by help()
@@ -309,6 +321,7 @@ impl PyPublisher {
         for (name, counter) in [
             ("records_published", &stats.records_published),
             ("records_skipped", &stats.records_skipped),
+            ("records_filtered", &stats.records_filtered),
             ("records_bad", &stats.records_bad),
             ("records_suppressed", &stats.records_suppressed),
             ("bytes_published", &stats.bytes_published),

@@ -19,6 +19,7 @@ use crate::kafka::compression::Codec;
 use crate::kafka::murmur2::partition_for_key;
 use crate::kafka::py::{sealed_bytes, RecordBlock};
 use crate::kafka::writer::{encode_header, BatchWriter, SealedBatch};
+use crate::metrics::PyHistogram;
 use crate::record::Block;
 use crate::tracker::{Ticket, Tracker};
 
@@ -54,7 +55,7 @@ impl Shares {
 
     fn acknowledge(&self) {
         for (origin, records) in &self.0 {
-            origin.ticket.acknowledge(records.clone());
+            origin.ticket.deliver(records.clone());
         }
     }
 
@@ -110,7 +111,7 @@ impl SinkEncoder {
     #[new]
     #[pyo3(signature = (partitions, *, value_format = "raw", partitioning = "preserve", key_field = None,
         key_field_required = false, include_headers = true, custom_headers = vec![], compression = "none",
-        batch_size_bytes = 16384, on_bad = "fail", transforms = "[]"))]
+        batch_size_bytes = 16384, on_bad = "fail", transforms = "[]", latencies = None))]
     #[allow(clippy::too_many_arguments)] // keyword arguments in Python
     fn new(
         partitions: usize,
@@ -124,6 +125,7 @@ impl SinkEncoder {
         batch_size_bytes: usize,
         on_bad: &str,
         transforms: &str,
+        latencies: Option<&PyHistogram>,
     ) -> PyResult<Self> {
         let mut encoded = Vec::new();
         for (name, value) in &custom_headers {
@@ -155,7 +157,7 @@ impl SinkEncoder {
             on_bad: OnBad::from_name(on_bad)?,
             records_filtered: AtomicU64::new(0),
             keys_missing: AtomicU64::new(0),
-            tracker: Tracker::new(),
+            tracker: Tracker::observed(latencies.map(|latencies| Arc::clone(&latencies.0))),
             state: Mutex::new(State {
                 open: (0..partitions).map(|_| None).collect(),
                 ready: Vec::new(),
@@ -199,6 +201,15 @@ impl SinkEncoder {
     fn take_positions(&self) -> Vec<(String, i32, i64)> {
         let moved = self.tracker.take_positions();
         moved.into_iter().map(|(topic, partition, offset)| (topic.to_string(), partition, offset)).collect()
+    }
+
+    /// What the timestamps of each partition tell of its lag: `(topic, partition, of the first record that Kafka has
+    /// not stored, of the last one before it)` (ms); None for a record that was not read, or has none.
+    fn times(&self) -> Vec<(String, i32, Option<i64>, Option<i64>)> {
+        let times = self.tracker.times().into_iter();
+        times
+            .map(|(topic, partition, oldest, newest)| (topic.to_string(), partition, oldest, newest))
+            .collect()
     }
 
     /// Gives a Rivven partition up.
@@ -408,7 +419,8 @@ impl OutgoingBatch {
             return Err(Error::new(Kind::InvalidRequest, message).into());
         }
         let (origin, index) = self.shares.first();
-        Ok(Bad::hold(&origin.block, index, &origin.ticket, reason).into())
+        let error = Error::new(Kind::RecordTooLarge, reason);
+        Ok(Bad::hold(&origin.block, index, &origin.ticket, error).into())
     }
 
     /// Kafka has stored the batch.

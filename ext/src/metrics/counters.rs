@@ -4,6 +4,9 @@
 //! between them is promised. Averages and rates are computed from snapshots, never while writing.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::Arc;
+
+use super::histogram::{Histogram, BATCH_RECORDS};
 
 /// One counter: its name without prefix and suffix, and its help text.
 #[derive(Debug)]
@@ -22,6 +25,7 @@ pub struct Counters {
     batch_sum: AtomicU64,
     batch_min: AtomicU64,
     batch_max: AtomicU64,
+    batch_sizes: Arc<Histogram>,
 }
 
 /// What the counters said at one moment.
@@ -48,6 +52,7 @@ impl Counters {
             batch_sum: AtomicU64::new(0),
             batch_min: AtomicU64::new(u64::MAX),
             batch_max: AtomicU64::new(0),
+            batch_sizes: Arc::new(Histogram::new(BATCH_RECORDS)),
         }
     }
 
@@ -65,8 +70,14 @@ impl Counters {
         }
         self.batch_count.fetch_add(1, Relaxed);
         self.batch_sum.fetch_add(records, Relaxed);
+        self.batch_sizes.add(records, 1);
         replace_while(&self.batch_min, records, |new, old| new < old);
         replace_while(&self.batch_max, records, |new, old| new > old);
+    }
+
+    /// How large the non-empty batches were, since the beginning: `snapshot_and_reset` leaves it.
+    pub fn batch_sizes(&self) -> &Arc<Histogram> {
+        &self.batch_sizes
     }
 
     /// Reads all counters.

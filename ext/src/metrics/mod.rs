@@ -1,10 +1,12 @@
 //! Lock-free counters of the source and the sink.
 
 mod counters;
+mod histogram;
 mod prometheus;
 mod python;
 
 pub use counters::{Counters, Snapshot, Spec};
+pub use histogram::{Histogram, BATCH_RECORDS, LATENCY_MS};
 pub use python::{
-    KafkaSinkMetrics, KafkaSinkMetricsSnapshot, KafkaSourceMetrics, KafkaSourceMetricsSnapshot,
+    KafkaSinkMetrics, KafkaSinkMetricsSnapshot, KafkaSourceMetrics, KafkaSourceMetricsSnapshot, PyHistogram,
 };

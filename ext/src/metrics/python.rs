@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{IntoPyDict, PyDict};
 
 use super::counters::{Counters, Snapshot, Spec};
+use super::histogram::{Histogram, LATENCY_MS};
 use super::prometheus;
 use crate::error::Result;
 
@@ -78,6 +79,37 @@ fn per_second(count: u64, elapsed: f64) -> f64 {
     }
 }
 
+/// A distribution: how many values fell into which range (`Histogram`). Lock-free, shared by all threads.
+#[pyclass(frozen, module = "rivven_kafka._native", name = "Histogram")]
+#[derive(Debug)]
+pub struct PyHistogram(pub Arc<Histogram>);
+
+#[pymethods]
+impl PyHistogram {
+    /// A distribution of latencies (ms).
+    #[staticmethod]
+    fn of_latencies() -> Self {
+        Self(Arc::new(Histogram::new(LATENCY_MS)))
+    }
+
+    /// Adds a value, `count` times.
+    #[pyo3(signature = (value, count = 1))]
+    fn add(&self, value: u64, count: u64) {
+        self.0.add(value, count);
+    }
+
+    /// Upper bounds of the ranges, each included in its range.
+    #[getter]
+    fn bounds(&self) -> Vec<u64> {
+        self.0.bounds().to_vec()
+    }
+
+    /// How many values each range has, and those above all bounds; and the sum of all values.
+    fn read(&self) -> (Vec<u64>, u64) {
+        self.0.read()
+    }
+}
+
 /// What both snapshot classes share; `$specs` are its counters, the rest are its own methods.
 macro_rules! metrics_classes {
     ($live:ident, $live_name:literal, $snapshot:ident, $snapshot_name:literal, $specs:ident,
@@ -108,6 +140,12 @@ macro_rules! metrics_classes {
             /// The counters now; sets them back to zero.
             fn snapshot_and_reset(&self) -> $snapshot {
                 $snapshot(self.0.snapshot_and_reset())
+            }
+
+            /// How large the non-empty batches were (records). Not set back by `snapshot_and_reset`.
+            #[getter]
+            fn batch_sizes(&self) -> PyHistogram {
+                PyHistogram(Arc::clone(self.0.batch_sizes()))
             }
 
             $($live_methods)*

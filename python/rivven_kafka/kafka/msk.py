@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol
 
 from kafka import errors as kafka_errors
@@ -43,6 +45,15 @@ class StaticKeys:
         return self
 
 
+_LIVING: weakref.WeakSet[SectionKeys] = weakref.WeakSet()
+
+
+def keys_expiry(security: SecurityConfig) -> float | None:
+    """When the temporary keys in use for a section expire (s since 1970); None if none do."""
+    found = [keys.expires for keys in list(_LIVING) if keys.security is security]
+    return max((at for at in found if at is not None), default=None)
+
+
 class AwsKeys(Protocol):
     """Where the keys for a login come from."""
 
@@ -67,6 +78,13 @@ class RenewedKeys:
         self._credentials = credentials
         self._region = region
 
+    @property
+    def expires(self) -> float | None:
+        """When the keys at hand expire (s since 1970); None if they do not, or it is not known."""
+        # botocore keeps it for itself; without it nothing is told.
+        at = getattr(self._credentials, "_expiry_time", None)
+        return at.timestamp() if isinstance(at, datetime) else None
+
     def current(self) -> StaticKeys:
         """The keys to sign with now; asks AWS when those it has are about to expire."""
         from rivven_kafka.kafka.aws_refusals import FAILURES, no_keys
@@ -89,6 +107,7 @@ class SectionKeys:
     def __init__(self, security: SecurityConfig) -> None:
         self._security = security
         self._keys: AwsKeys | None = None
+        _LIVING.add(self)
 
     def current(self) -> StaticKeys:
         """The keys to sign with now.
@@ -101,6 +120,16 @@ class SectionKeys:
         if self._keys is None:
             self._keys = aws_keys(self._security)
         return self._keys.current()
+
+    @property
+    def security(self) -> SecurityConfig:
+        """The section."""
+        return self._security
+
+    @property
+    def expires(self) -> float | None:
+        """When the keys at hand expire (s since 1970); None if they do not, or none were asked for."""
+        return self._keys.expires if isinstance(self._keys, RenewedKeys) else None
 
 
 def aws_keys(security: SecurityConfig, env: Mapping[str, str] | None = None) -> AwsKeys:

@@ -257,10 +257,15 @@ class BatchProducer:
             )
         return None
 
-    def ask_whether_gone(self, topic: str) -> UnknownTopicError | None:
-        """An error if Kafka answers within a second, and does not know the topic any more."""
+    def ask_metadata(self) -> Any:
+        """Asks the brokers what there is; returns kafka-python's future of the answer."""
         update = self._producer._metadata.request_update()
         self._producer._sender.wakeup()
+        return update
+
+    def ask_whether_gone(self, topic: str) -> UnknownTopicError | None:
+        """An error if Kafka answers within a second, and does not know the topic any more."""
+        update = self.ask_metadata()
         deadline = time.monotonic() + _ASK_S
         while not update.is_done and time.monotonic() < deadline:
             time.sleep(0.01)

@@ -32,11 +32,12 @@ _AGAIN_S = (0.5, 10.0)
 
 
 class _Held(NamedTuple):
-    """A token and its times, by the monotonic clock (s)."""
+    """A token and its times, by the monotonic clock (s); `expires` in seconds since 1970, None if unknown."""
 
     text: str
     renew_at: float
     good_until: float
+    expires: float | None
 
 
 class EndpointToken(AbstractTokenProvider):  # type: ignore[misc]  # kafka-python is untyped
@@ -97,6 +98,12 @@ class EndpointToken(AbstractTokenProvider):  # type: ignore[misc]  # kafka-pytho
         held = self._held
         self._doubted = None if held is None else held.text
 
+    @property
+    def expires(self) -> float | None:
+        """When the token at hand expires (s since 1970); None if there is none, or it is not told."""
+        held = self._held
+        return None if held is None else held.expires
+
     def _good(self) -> _Held | None:
         held = self._held
         return held if held is not None and time.monotonic() < held.good_until else None
@@ -116,7 +123,9 @@ class EndpointToken(AbstractTokenProvider):  # type: ignore[misc]  # kafka-pytho
             raise
         self._failed, self._failures = None, 0
         renew_at = begin + token.lifetime_s * random.uniform(*_RENEW_AT)
-        held = self._held = _Held(token.text, renew_at, begin + token.lifetime_s * _GOOD_UNTIL)
+        # One whose life is not told is good for a moment only.
+        expires = time.time() + begin - time.monotonic() + token.lifetime_s if token.lifetime_s > 0 else None
+        held = self._held = _Held(token.text, renew_at, begin + token.lifetime_s * _GOOD_UNTIL, expires)
         log.debug("got a token that is good for %.0f s", token.lifetime_s)
         return held
 
@@ -174,3 +183,10 @@ def endpoint_token(endpoint: TokenEndpoint) -> EndpointToken:
         if found is None:
             found = _SHARED[endpoint] = EndpointToken(endpoint)
         return found
+
+
+def endpoint_expiry(endpoint: TokenEndpoint) -> float | None:
+    """When the token that was fetched there last expires (s since 1970); None if none is known."""
+    with _SHARING:
+        found = _SHARED.get(endpoint)
+    return None if found is None else found.expires

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kafka.net.sasl.oauth import AbstractTokenProvider
 
 from rivven_kafka.config import SecurityConfig
 from rivven_kafka.errors import ConnectError
+
+if TYPE_CHECKING:
+    from rivven_kafka.kafka.token_endpoint import TokenEndpoint
 
 # Source: RFC 6750, section 2.1.
 _BEARER = re.compile(r"[A-Za-z0-9._~+/-]+=*")
@@ -67,18 +71,30 @@ def token_provider(security: SecurityConfig) -> AbstractTokenProvider | None:
         return StaticToken(security.oauth_token.get_secret_value())
     if oauth.token_file is not None:
         return FileToken(oauth.token_file)
-    if oauth.token_endpoint_url is None or oauth.client_id is None or oauth.client_secret is None:
+    endpoint = token_endpoint(security)
+    if endpoint is None:
         return None
     # It takes long to import, and few need it.
     from rivven_kafka.kafka.renewal import endpoint_token
+
+    return endpoint_token(endpoint)
+
+
+def token_endpoint(security: SecurityConfig) -> TokenEndpoint | None:
+    """Where the tokens for OAUTHBEARER are fetched; None if they are not.
+
+    Args:
+        security: Validated.
+    """
+    oauth = security.oauth
+    if oauth.token_endpoint_url is None or oauth.client_id is None or oauth.client_secret is None:
+        return None
     from rivven_kafka.kafka.token_endpoint import TokenEndpoint
 
-    return endpoint_token(
-        TokenEndpoint(
-            oauth.token_endpoint_url,
-            oauth.client_id,
-            oauth.client_secret.get_secret_value(),
-            oauth.scope,
-            oauth.ssl_ca_cert,
-        )
+    return TokenEndpoint(
+        oauth.token_endpoint_url,
+        oauth.client_id,
+        oauth.client_secret.get_secret_value(),
+        oauth.scope,
+        oauth.ssl_ca_cert,
     )

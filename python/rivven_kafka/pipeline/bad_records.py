@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from rivven_kafka._native import BadRecord, KafkaSourceMetrics, Publisher
 from rivven_kafka.config import OnError, OnTombstone, SourceEntry
 from rivven_kafka.pipeline.dead_letters import DeadLetters
+from rivven_kafka.pipeline.observed import Observed
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,7 @@ class SourceBadRecords:
         publisher: Where the records come from.
         letters: The dead letter topic, if there is one.
         metrics: Counts them as errors.
+        observed: Counts those that are skipped, by cause.
     """
 
     def __init__(
@@ -40,12 +42,14 @@ class SourceBadRecords:
         publisher: Publisher,
         letters: DeadLetters | None,
         metrics: KafkaSourceMetrics,
+        observed: Observed,
     ) -> None:
         self._name = name
         self._entry = entry
         self._publisher = publisher
         self._letters = letters
         self._metrics = metrics
+        self._observed = observed
         self._holds = on_bad(entry).startswith("hold")
         self._thread: threading.Thread | None = None
         self._failure: Exception | None = None
@@ -82,7 +86,10 @@ class SourceBadRecords:
             self._treat(self._take())
 
     def _take(self) -> list[BadRecord]:
-        bad, unlisted = self._publisher.take_bad(), self._publisher.take_bad_unlisted()
+        bad, more = self._publisher.take_bad(), self._publisher.take_bad_unlisted()
+        unlisted = sum(count for _, count in more)
+        for cause, count in more:
+            self._observed.skip(cause, count)
         if bad or unlisted:
             self._metrics.record_error(len(bad) + unlisted)
         if unlisted:
@@ -103,6 +110,7 @@ class SourceBadRecords:
                 letters.append((record, self._entry.destination(record.topic)))
                 continue
             record.settle()
+            self._observed.skip(record.cause)
             place = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
             log.warning("skipped a record: %s", record.reason, extra={"connector": self._name, **place})
         if letters and self._letters is not None:

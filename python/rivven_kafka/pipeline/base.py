@@ -10,8 +10,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from rivven_kafka._native import KafkaSinkMetrics, KafkaSourceMetrics
+from rivven_kafka.config import SecurityConfig
 from rivven_kafka.errors import ConfigError, ForeignWriterError, LogDamagedError
-from rivven_kafka.pipeline.watchdog import Partition, Stall, Watchdog
+from rivven_kafka.kafka.token_expiry import token_expiry
+from rivven_kafka.pipeline.lag import Partition, Stall
+from rivven_kafka.pipeline.observed import Observed
+from rivven_kafka.pipeline.pace import Rate
+from rivven_kafka.pipeline.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -32,16 +37,21 @@ class Pipeline(ABC):
 
     Args:
         name: Name of the connector.
+        security: How it logs in to Kafka.
         stall_timeout_ms: When a partition without progress is stalled (ms); 0: never.
         shutdown_timeout_ms: Longest time to deliver and commit after the stop (ms).
     """
 
     metrics: KafkaSourceMetrics | KafkaSinkMetrics
 
-    def __init__(self, name: str, stall_timeout_ms: int, shutdown_timeout_ms: int) -> None:
+    def __init__(
+        self, name: str, security: SecurityConfig, stall_timeout_ms: int, shutdown_timeout_ms: int
+    ) -> None:
         self.name = name
+        self._security = security
         self._end_within_s = shutdown_timeout_ms / 1000 + _OVERDUE_S
         self.watchdog = Watchdog(stall_timeout_ms)
+        self.observed = Observed()
         self._assigned_since: datetime | None = None
         self._waiting: tuple[str, datetime] | None = None
         self._lock = threading.Lock()
@@ -123,6 +133,25 @@ class Pipeline(ABC):
     def delivered(self) -> int:
         """Records that the other side has acknowledged, in all runs."""
 
+    @abstractmethod
+    def delivered_bytes(self) -> int:
+        """Bytes that the other side has acknowledged, in all runs."""
+
+    @property
+    def rate(self) -> Rate:
+        """What was delivered per second lately."""
+        return self.observed.pace.note(self.delivered(), self.delivered_bytes())
+
+    @property
+    def answered(self) -> bool:
+        """Whether the side that is written to has given a sign of life within the last seconds."""
+        return False
+
+    @property
+    def token_expiry(self) -> float | None:
+        """When the token, or the temporary key, for Kafka expires (s since 1970); None if it does not."""
+        return token_expiry(self._security)
+
     def suppressed(self) -> int:
         """Records that were not delivered because the other side had them, in all runs."""
         return 0
@@ -154,6 +183,7 @@ class Pipeline(ABC):
         while not stalls:
             if ended.wait(every_s) or stop.is_set():
                 return
+            self.observed.pace.note(self.delivered(), self.delivered_bytes())
             if self.watchdog.ending and timeout_s:
                 # Its last commit may hang too.
                 self._interrupt_after(timeout_s, every_s, stop, ended)
@@ -216,7 +246,8 @@ class Pipeline(ABC):
 
     def _set_waiting(self, reason: str | None) -> None:
         """Notes, and logs, that a broker keeps it from going on (`reason`), or that it goes on (None)."""
-        if (reason is None) == (self._waiting is None):
+        before = self._waiting
+        if reason == (None if before is None else before[0]):
             return
         extra = {"connector": self.name}
         if reason is None:
@@ -224,7 +255,7 @@ class Pipeline(ABC):
             self._waiting = None
         else:
             log.warning("waits: %s", reason, extra=extra)
-            self._waiting = (reason, datetime.now(UTC))
+            self._waiting = (reason, datetime.now(UTC) if before is None else before[1])
 
     def _set_assigned(self, assigned: bool) -> None:
         """Notes that the group has assigned partitions, or has taken them away."""

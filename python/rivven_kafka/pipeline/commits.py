@@ -22,6 +22,7 @@ class OffsetCommits:
         describe: Makes of one what is committed.
         interval_ms: Time between commits (ms); 0: as soon as something was delivered.
         metrics: Counts the commits.
+        done: Called with what was committed, and how long that took (s).
     """
 
     def __init__(
@@ -30,11 +31,13 @@ class OffsetCommits:
         describe: Callable[[str, int, int], Position],
         interval_ms: int,
         metrics: KafkaSourceMetrics,
+        done: Callable[[Sequence[Position], float], object] = lambda *_: None,
     ) -> None:
         self._moved = moved
         self._describe = describe
         self._interval_s = interval_ms / 1000
         self._metrics = metrics
+        self._done = done
         self._waiting: dict[tuple[str, int], int] = {}
         self._disowned: set[str] = set()
         self._under_way = False
@@ -81,6 +84,7 @@ class OffsetCommits:
             self._under_way = False
             self._metrics.record_commit(error is None)
             if error is None:
+                self._done(positions, time.monotonic() - now)
                 self._committed(positions)
             else:
                 log.warning("offset commit failed, will be repeated: %s", translate(error, "Kafka"))
@@ -106,12 +110,14 @@ class OffsetCommits:
         positions = last(self.positions())
         if not positions:
             return
+        begin = time.monotonic()
         try:
             consumer.commit(positions, timeout_ms)
         except RivvenKafkaError:
             self._metrics.record_commit(False)
             raise
         self._metrics.record_commit(True)
+        self._done(positions, time.monotonic() - begin)
         self._committed(positions)
 
     def _committed(self, positions: Sequence[Position]) -> None:

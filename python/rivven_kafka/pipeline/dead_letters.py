@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rivven_kafka._native import BadRecord, RivvenClient
 from rivven_kafka.errors import DeliveryError, InvalidRequestError, RecordTooLargeError
@@ -22,12 +22,20 @@ class DeadLetters:
         client: Connection to Rivven.
         topic: The dead letter topic; created with one partition if it does not exist.
         connector: Name of the connector.
+        stored: Called with the cause of each letter that is stored.
     """
 
-    def __init__(self, client: RivvenClient, topic: str, connector: str) -> None:
+    def __init__(
+        self,
+        client: RivvenClient,
+        topic: str,
+        connector: str,
+        stored: Callable[[str], object] = lambda _: None,
+    ) -> None:
         self._client = client
         self._topic = topic
         self._connector = connector
+        self._stored = stored
         if client.partition_count(topic) is None and client.create_topic(topic, 1):
             log.info("created Rivven topic for dead letters", extra={"connector": connector, "topic": topic})
 
@@ -66,6 +74,7 @@ class DeadLetters:
             ) from error
         for record, *_ in batch:
             record.settle()
+            self._stored(record.cause)
             log.warning(
                 "sent a record to dead letter topic %s: %s",
                 self._topic,

@@ -16,22 +16,24 @@ from rivven_kafka.config import (
     OnError,
     Settings,
     SinkEntry,
-    StartOffsets,
     transforms_json,
 )
-from rivven_kafka.errors import ConfigError, RivvenKafkaError, TimeoutExpired, UnknownTopicError
+from rivven_kafka.errors import RivvenKafkaError, TimeoutExpired, UnknownTopicError
 from rivven_kafka.kafka import BatchProducer, TransactionalProducer, admin_options
 from rivven_kafka.pipeline.base import Pipeline
+from rivven_kafka.pipeline.damage import Damage
 from rivven_kafka.pipeline.dead_letters import DeadLetters
 from rivven_kafka.pipeline.delivery import Delivery, DirectDelivery
 from rivven_kafka.pipeline.kafka_positions import KafkaPositions
+from rivven_kafka.pipeline.lag import Partition
 from rivven_kafka.pipeline.missing_keys import MissingKeys
+from rivven_kafka.pipeline.observed import FILTERED
 from rivven_kafka.pipeline.progress import Progress
+from rivven_kafka.pipeline.pulse import FRESH_S, KafkaPulse
 from rivven_kafka.pipeline.rate_limit import RateLimit
 from rivven_kafka.pipeline.sink_watch import SinkWatch
-from rivven_kafka.pipeline.start_offset import start_position, warn_of_deleted
+from rivven_kafka.pipeline.start_offset import require_partitions, start_position, warn_of_deleted
 from rivven_kafka.pipeline.transaction import TransactionalDelivery
-from rivven_kafka.pipeline.watchdog import Partition
 from rivven_kafka.rivven import Change, GroupMember
 from rivven_kafka.rivven.options import client_arguments
 from rivven_kafka.sink import find_topic, producer_options, sink_encoder
@@ -48,14 +50,6 @@ _START_RETRY_S = 0.1
 # What a sink that has noticed a change of its group needs for its last transaction, as a rule.
 _LET_GO_S = 2.0
 _LOOK_EVERY_S = 0.1
-_REPORT_EVERY_S = 5.0
-"""Time between two reports of damage: a compacted topic has gaps in every answer."""
-_DAMAGE = {
-    "gaps": "the log skips offsets, records are missing",
-    "stalls": "the log goes on, but its next record cannot be read",
-    "rewinds": "the log returned records again, it was damaged by a crash",
-    "deletions": "Rivven has deleted records that were not read",
-}
 
 
 class SinkPipeline(Pipeline):
@@ -83,7 +77,7 @@ class SinkPipeline(Pipeline):
         metrics: KafkaSinkMetrics | None = None,
     ) -> None:
         stall_timeout_ms = entry.config.effective_stall_timeout_ms(broker.request_timeout_ms)
-        super().__init__(name, stall_timeout_ms, entry.config.shutdown_timeout_ms)
+        super().__init__(name, entry.config.security, stall_timeout_ms, entry.config.shutdown_timeout_ms)
         self.metrics: KafkaSinkMetrics = metrics or KafkaSinkMetrics()
         self._entry = entry
         self._config: KafkaSinkConfig = entry.config
@@ -94,6 +88,7 @@ class SinkPipeline(Pipeline):
         self._assigned: list[tuple[str, int]] = []
         self._next_commit = 0.0
         self._next_start = math.inf
+        self._beats: KafkaPulse | None = None
 
     def _run(self, stop: threading.Event) -> None:
         limit = self._entry.rate_limit
@@ -114,17 +109,24 @@ class SinkPipeline(Pipeline):
             if not self._topics_exist(stop):
                 return
             letters = self._entry.dead_letter_topic
-            self._dead_letters = None if letters is None else DeadLetters(self._client, letters, self.name)
+            self._dead_letters = (
+                None
+                if letters is None
+                else DeadLetters(self._client, letters, self.name, self.observed.dead_letter)
+            )
             self._encoder: SinkEncoder = sink_encoder(
                 self._config,
                 topic.partitions,
                 on_bad=None if letters is None else "hold",
                 transforms=transforms_json(self._entry.transforms),
+                latencies=self.observed.latencies,
             )
             self._missing_keys = MissingKeys(self.name, self._config.key_field)
             self._filtered = 0
             self._delivery, self._producer = self._make_delivery(topic.partitions)
             stack.callback(self._producer.close, 0.0)
+            self._beats = KafkaPulse(self._producer)
+            stack.callback(self._silence)
             # A quarter of the budget waits in the fetcher, a quarter in its connections, and half is on its
             # way to Kafka.
             self._fetcher = Fetcher(
@@ -135,8 +137,7 @@ class SinkPipeline(Pipeline):
                 on_log_damage=self._config.on_log_damage,
             )
             stack.callback(self._fetcher.close)
-            self._damage = dict.fromkeys(_DAMAGE, 0)
-            self._next_report = 0.0
+            self._damage = Damage(self.name, self._fetcher, self.metrics)
             group_client = RivvenClient(**arguments)
             stack.callback(group_client.close)
             self._on_abort(group_client.close)
@@ -190,12 +191,24 @@ class SinkPipeline(Pipeline):
         )
         transactional = TransactionalProducer(options, self.metrics.record_batch, keep_refused=keep)
         return TransactionalDelivery(
-            transactional, self._encoder, positions, config, self._handle_bad
+            transactional, self._encoder, positions, config, self._handle_bad, self.observed.committed
         ), transactional
 
     def delivered(self) -> int:
         """Records that Kafka has acknowledged, in all runs; with transactions, has committed."""
         return self.metrics.snapshot().messages_produced
+
+    def delivered_bytes(self) -> int:
+        """Bytes of the record batches that Kafka has acknowledged, in all runs."""
+        return self.metrics.snapshot().bytes_produced
+
+    @property
+    def answered(self) -> bool:
+        """Whether Kafka has given a sign of life within the last seconds."""
+        return self._beats is not None and self._beats.silent_s <= FRESH_S
+
+    def _silence(self) -> None:
+        self._beats = None
 
     def _topics_exist(self, stop: threading.Event) -> bool:
         """Waits for the Rivven topics: a source may be about to create them. False when stopped before."""
@@ -221,6 +234,7 @@ class SinkPipeline(Pipeline):
                 self._member.released()
             case Change.ASSIGNED:
                 self._next_start = 0.0
+                self.observed.rebalanced()
             case Change.NONE:
                 pass
         if time.monotonic() >= self._next_start:
@@ -259,9 +273,14 @@ class SinkPipeline(Pipeline):
             return
         self._next_look = now + _LOOK_EVERY_S
         stuck = self._stored.stuck(self._producer.in_flight > 0, self.delivered())
-        self._set_waiting("Kafka does not acknowledge what was sent" if stuck else None)
+        reason = "Kafka does not acknowledge what was sent" if stuck else None
+        assert self._beats is not None
+        self._beats.ask()
+        if reason is None and self._beats.silent_s > max(self._config.request_timeout_ms / 1000, FRESH_S):
+            reason = "Kafka does not answer"
+        self._set_waiting(reason)
         self._missing_keys.look(self._encoder.keys_missing())
-        self._report_damage()
+        self._damage.report()
         self._watch.look(self.delivered())
         if self.paused and not self._encoder.in_flight_records():
             self.watchdog.rest()
@@ -272,25 +291,14 @@ class SinkPipeline(Pipeline):
         if retries:
             self.metrics.record_retry(retries)
 
-    def _report_damage(self) -> None:
-        """Tells of what a Rivven log that was damaged by a crash does not give back."""
-        now = time.monotonic()
-        if now < self._next_report:
-            return
-        stats = self._fetcher.stats()
-        for name, text in _DAMAGE.items():
-            if stats[name] > self._damage[name]:
-                count, self._damage[name] = stats[name] - self._damage[name], stats[name]
-                self.metrics.record_error(count)
-                self._next_report = now + _REPORT_EVERY_S
-                log.warning("%s (%d times)", text, count, extra={"connector": self.name})
-
     def _read(self, timeout_ms: int, max_records: int) -> None:
         for block in self._fetcher.poll(timeout_ms, max_records):
             self._rate.spend(len(block))
             bad = self._encoder.append(block)
             if bad or self._encoder.records_filtered() > self._filtered:
-                self._filtered = self._encoder.records_filtered()
+                filtered = self._encoder.records_filtered()
+                self.observed.skip(FILTERED, filtered - self._filtered)
+                self._filtered = filtered
                 self._delivery.skipped()
             if bad:
                 self._handle_bad(bad)
@@ -304,6 +312,7 @@ class SinkPipeline(Pipeline):
             return
         for record in bad:
             record.settle()
+            self.observed.skip(record.cause)
         first = bad[0]
         log.warning(
             "skipped %d records, the first because: %s",
@@ -338,7 +347,7 @@ class SinkPipeline(Pipeline):
                 offset = start_position(self._client, topic, partition, self._entry.start_offset)
                 fresh.append((topic, partition, offset))
                 positions[topic, partition] = offset
-        self._check_start()
+        require_partitions(self._client, self._entry.start_offset)
         if fresh:
             # Without this a restart before the first commit would start at a new `latest` and lose records.
             self._client.commit_offsets(group, fresh, durable=True)
@@ -353,17 +362,6 @@ class SinkPipeline(Pipeline):
             self.watchdog.starts(place, offset)
         self._fetcher.assign([(topic, partition, offset) for (topic, partition), offset in positions.items()])
         log.info("assigned %s", [f"{topic}:{number}@{at}" for (topic, number), at in positions.items()])
-
-    def _check_start(self) -> None:
-        """Refuses a start offset for a partition that does not exist."""
-        start = self._entry.start_offset
-        for topic, offsets in start.offsets.items() if isinstance(start, StartOffsets) else ():
-            count = self._client.partition_count(topic) or 0
-            if max(offsets, default=-1) >= count:
-                raise ConfigError(
-                    f"start_offset: got partition {max(offsets)}: the topic has {count} partitions",
-                    topic=topic,
-                )
 
     def _release(self) -> bool:
         """Delivers what was read, commits, and lets the partitions go.
@@ -387,8 +385,13 @@ class SinkPipeline(Pipeline):
         positions = self._watch.take_positions()
         if not positions:
             return
+        begin = time.monotonic()
         with self.watchdog.doing("Rivven does not take the commit of the positions"):
             self._client.commit_offsets(self._entry.consumer_group, positions, durable=True)
+        if self._config.transactional_id is None:
+            # Else it follows the commit that counts.
+            self.observed.committed(time.monotonic() - begin)
+        self.watchdog.commits(positions)
 
     def _commit_quietly(self) -> None:
         self.watchdog.ends_run()

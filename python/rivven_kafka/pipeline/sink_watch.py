@@ -9,7 +9,8 @@ from rivven_kafka._native import Fetcher, RivvenClient, SinkEncoder
 from rivven_kafka.config import OnLogDamage, SinkEntry
 from rivven_kafka.errors import RivvenKafkaError
 from rivven_kafka.kafka import BatchProducer
-from rivven_kafka.pipeline.watchdog import Lag, Partition, Positions, Watchdog
+from rivven_kafka.pipeline.lag import FRESH, Lag, Partition, Positions
+from rivven_kafka.pipeline.watchdog import Watchdog
 
 _LONGEST_ASK_S = 5.0
 # The markers of Rivven's transactions count as records of a question, and are left out of the answer.
@@ -52,6 +53,7 @@ class SinkWatch:
         eighth_s = watchdog.timeout_s / 8
         self._ask_every_s = min(eighth_s, _LONGEST_ASK_S) if eighth_s else _LONGEST_ASK_S
         self._next_ask = 0.0
+        watchdog.fresh_s = FRESH * self._ask_every_s
         self._seen = (-1, 0)
         self._full = False
 
@@ -79,6 +81,7 @@ class SinkWatch:
         if delivered != self._seen[0]:
             self._seen = (delivered, self._fetcher.stats()["retries"])
         full, self._full = self._full, False
+        self._watchdog.times(self._encoder.times())
         self._watchdog.look(delivered, self._encoder.in_flight_records(), lambda _: full)
 
     def reason(self, partition: Partition) -> str:

@@ -28,11 +28,13 @@ from rivven_kafka.pipeline.destination import Destinations
 from rivven_kafka.pipeline.exactly_once import ExactlyOnce, topic_id
 from rivven_kafka.pipeline.first_positions import FirstPositions
 from rivven_kafka.pipeline.guarantee import AtLeastOnce, Guarantee
+from rivven_kafka.pipeline.lag import Partition
 from rivven_kafka.pipeline.progress import Progress
+from rivven_kafka.pipeline.published import Published
 from rivven_kafka.pipeline.publisher_options import publisher_options
+from rivven_kafka.pipeline.pulse import FRESH_S, RivvenPulse
 from rivven_kafka.pipeline.rate_limit import RateLimit
 from rivven_kafka.pipeline.source_watch import SourceWatch
-from rivven_kafka.pipeline.watchdog import Partition
 from rivven_kafka.rivven.options import client_arguments
 from rivven_kafka.source import consumer_options, find_topics
 
@@ -71,19 +73,20 @@ class SourcePipeline(Pipeline):
         metrics: KafkaSourceMetrics | None = None,
     ) -> None:
         stall_timeout_ms = entry.config.effective_stall_timeout_ms(broker.request_timeout_ms)
-        super().__init__(name, stall_timeout_ms, entry.config.shutdown_timeout_ms)
+        super().__init__(name, entry.config.security, stall_timeout_ms, entry.config.shutdown_timeout_ms)
         self.metrics: KafkaSourceMetrics = metrics or KafkaSourceMetrics()
         self._entry = entry
         self._config: KafkaSourceConfig = entry.config
         self._broker = broker
         self._settings = settings
         self._publisher: Publisher | None = None
-        self._delivered_before = self._suppressed_before = 0
+        self._done = Published(self.observed)
+        self._pulse: RivvenPulse | None = None
         self._begin()
 
     def _begin(self) -> None:
         """Leaves nothing of an earlier run: a commit that was never answered would hold up all later ones."""
-        self._delivered_before, self._suppressed_before = self.delivered(), self.suppressed()
+        self._done.change(None)
         self._publisher = None
         self._rate = RateLimit(
             self._entry.rate_limit.events_per_second, self._entry.rate_limit.burst_size or None
@@ -124,15 +127,21 @@ class SourcePipeline(Pipeline):
 
     def delivered(self) -> int:
         """Records that Rivven has acknowledged, in all runs."""
-        publisher = self._publisher
-        now = int(publisher.stats()["records_published"]) if publisher is not None else 0
-        return self._delivered_before + now
+        return self._done.records
+
+    def delivered_bytes(self) -> int:
+        """Bytes of the requests that Rivven has acknowledged, in all runs."""
+        return self._done.size
 
     def suppressed(self) -> int:
         """Records that were not published because Rivven has them already, in all runs."""
-        publisher = self._publisher
-        now = int(publisher.stats()["records_suppressed"]) if publisher is not None else 0
-        return self._suppressed_before + now
+        return self._done.suppressed
+
+    @property
+    def answered(self) -> bool:
+        """Whether Rivven has given a sign of life within the last seconds."""
+        pulse = self._pulse
+        return pulse is not None and pulse.silent_s <= FRESH_S
 
     def _open(self, consumer: BlockConsumer, arguments: dict[str, Any]) -> None:
         config = self._config
@@ -149,11 +158,16 @@ class SourcePipeline(Pipeline):
             on_bad=on_bad(self._entry),
             exactly_once=config.delivery_guarantee is DeliveryGuarantee.EXACTLY_ONCE,
             check_log=config.on_log_damage is OnLogDamage.FAIL,
+            latencies=self.observed.latencies,
         )
+        self._done.change(self._publisher)
+        self._pulse = RivvenPulse(arguments, self.name)
         interval_ms = config.auto_commit_interval_ms if config.enable_auto_commit else 0
         self._guarantee = self._make_guarantee(consumer, self._publisher)
         moved = self.watchdog.noting(self._publisher.take_positions)
-        self._commits = OffsetCommits(moved, self._guarantee.position, interval_ms, self.metrics)
+        self._commits = OffsetCommits(
+            moved, self._guarantee.position, interval_ms, self.metrics, self._note_commit
+        )
         self._first = FirstPositions(consumer) if config.start_offset is StartOffset.LATEST else None
         self._watch = SourceWatch(self.watchdog, consumer, self._publisher, self._entry)
         self._destinations = Destinations(
@@ -164,8 +178,12 @@ class SourcePipeline(Pipeline):
             lambda topic: topic_id(consumer, topic),
         )
         topic = self._entry.dead_letter_topic
-        letters = None if topic is None else DeadLetters(self._client, topic, self.name)
-        self._bad = SourceBadRecords(self.name, self._entry, self._publisher, letters, self.metrics)
+        letters = (
+            None if topic is None else DeadLetters(self._client, topic, self.name, self.observed.dead_letter)
+        )
+        self._bad = SourceBadRecords(
+            self.name, self._entry, self._publisher, letters, self.metrics, self.observed
+        )
         consumer.subscribe(list(topics), self, pattern=config.topic_pattern)
         self._destinations.add(topics)
         self._topic_ids = {topic: consumer.topic_id(topic) for topic in topics}
@@ -237,16 +255,24 @@ class SourcePipeline(Pipeline):
             self._next_refresh = now + _REFRESH_EVERY_S
             consumer.refresh_metadata()
         reason = None
+        silent_s = 0.0 if self._pulse is None else self._pulse.silent_s
+        if silent_s > max(self._broker.request_timeout_ms / 1000, FRESH_S):
+            reason = "Rivven does not answer"
         if self._coordinated.stuck(not consumer.has_coordinator, 0):
             reason = "the coordinator of the Kafka group does not answer"
         if self._published.stuck(publisher.in_flight_records() > 0, self.delivered()):
             reason = "Rivven does not acknowledge what was sent"
         self._set_waiting(reason)
         self._commits.positions()
+        self._done.count_left_out()
         self._watch.look(self.delivered(), self._paused)
         if self.paused and not publisher.in_flight_records():
             self.watchdog.rest()
         self.watchdog.check()
+
+    def _note_commit(self, positions: Sequence[Position], seconds: float) -> None:
+        self.observed.committed(seconds)
+        self.watchdog.commits([(topic, partition, offset) for topic, partition, offset, _ in positions])
 
     def _stall_reason(self, partition: Partition) -> str:
         return self._watch.reason(partition)
@@ -351,6 +377,7 @@ class SourcePipeline(Pipeline):
         self._set_assigned(True)
         self.watchdog.assign(partitions)
         self.metrics.record_rebalance()
+        self.observed.rebalanced()
         log.info("assigned partitions %s", sorted(p for _, p in partitions))
 
     def _commit_quietly(self, consumer: BlockConsumer) -> None:
@@ -389,8 +416,12 @@ class SourcePipeline(Pipeline):
         return True
 
     def _close(self, consumer: BlockConsumer) -> None:
+        if self._pulse is not None:
+            self._pulse.close()
+            self._pulse = None
         if self._publisher is not None:
             self._publisher.close(0)
+            self._done.count_left_out()
             if self._bad is not None:
                 self._bad.log_last()
             self._client.close()

@@ -8,10 +8,11 @@ from rivven_kafka._native import Publisher, RecordBlock
 from rivven_kafka.config import SourceEntry
 from rivven_kafka.kafka import BlockConsumer
 from rivven_kafka.kafka.log_ends import LogEnds
-from rivven_kafka.pipeline.watchdog import Partition, Watchdog
+from rivven_kafka.pipeline.lag import FRESH, Partition
+from rivven_kafka.pipeline.watchdog import Watchdog
 
 # Also the lag is read from the ends of logs, so they are never much older than this.
-_LONGEST_ASK_S = 10.0
+_LONGEST_ASK_S = 5.0
 
 
 class SourceWatch:
@@ -35,6 +36,7 @@ class SourceWatch:
         quarter_s = watchdog.timeout_s / 4
         self._ask_every_s = min(quarter_s, _LONGEST_ASK_S) if quarter_s else _LONGEST_ASK_S
         self._next_ask = 0.0
+        watchdog.fresh_s = FRESH * self._ask_every_s
         self._paused = False
 
     def takes(self, block: RecordBlock) -> None:
@@ -78,6 +80,7 @@ class SourceWatch:
                 if lag.end is not None and not self._ends.has_leader(lag.topic, lag.partition)
             }
         )
+        self._watchdog.times(self._publisher.times())
         self._watchdog.look(delivered, self._publisher.in_flight_records(), self._held)
 
     def reason(self, partition: Partition) -> str:

@@ -13,6 +13,20 @@ from rivven_kafka.errors import ConfigError
 log = logging.getLogger(__name__)
 
 
+def require_partitions(client: RivvenClient, start: StartOffset | datetime | StartOffsets) -> None:
+    """Makes sure that offsets are given for partitions that exist.
+
+    Raises:
+        ConfigError: One is given for another.
+    """
+    for topic, offsets in start.offsets.items() if isinstance(start, StartOffsets) else ():
+        count = client.partition_count(topic) or 0
+        if max(offsets, default=-1) >= count:
+            raise ConfigError(
+                f"start_offset: got partition {max(offsets)}: the topic has {count} partitions", topic=topic
+            )
+
+
 def start_position(
     client: RivvenClient, topic: str, partition: int, start: StartOffset | datetime | StartOffsets
 ) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from rivven_kafka._native import SinkEncoder
 from rivven_kafka.config import KafkaSinkConfig
@@ -58,6 +58,7 @@ class TransactionalDelivery:
         positions: Where the positions lie in Kafka.
         config: Options of the sink.
         on_refused: Takes the records that Kafka will never take.
+        committed: Called with how long the commit of a transaction took (s).
     """
 
     def __init__(
@@ -67,9 +68,11 @@ class TransactionalDelivery:
         positions: KafkaPositions,
         config: KafkaSinkConfig,
         on_refused: OnRefused,
+        committed: Callable[[float], object] = lambda _: None,
     ) -> None:
         self._producer = producer
         self._on_refused = on_refused
+        self._report = committed
         self._encoder = encoder
         self._places = positions
         self._topic = config.topic
@@ -208,6 +211,7 @@ class TransactionalDelivery:
             self._held.update(self._pending)
             self._committed.update(self._pending)
             self._state, self._pending = _State.NONE, {}
+            self._report(time.monotonic() - self._since)
             rate = self._records / (time.monotonic() - self._begun)
             self._read_ahead = max(int(rate * _READ_AHEAD_S), _LEAST_READ_AHEAD)
         if self._state in _ENDING and time.monotonic() - self._since > self._timeout_s:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -10,60 +11,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from rivven_kafka.errors import StalledError
-
-Partition = tuple[str, int]
-"""A topic of the side that is read, and its partition."""
-Positions = list[tuple[str, int, int]]
-"""Topics, partitions, and the next offsets to read."""
+from rivven_kafka.pipeline.lag import Lag, Partition, Positions, Stall, Times
 
 _NEVER = float("-inf")
 # A process that was stopped itself for longer than this has seen nothing meanwhile (s).
 _LONGEST_NAP_S = 2.0
-
-
-@dataclass(frozen=True)
-class Stall:
-    """A partition that stands still.
-
-    Attributes:
-        topic: Topic of the side that is read.
-        partition: Its partition.
-        position: Everything before it is delivered; None if it was never learned.
-        end: The end of the log; None if it was never learned.
-        since: Since when nothing has moved.
-        reason: What is known of the cause.
-    """
-
-    topic: str
-    partition: int
-    position: int | None
-    end: int | None
-    since: datetime
-    reason: str
-
-
-@dataclass(frozen=True)
-class Lag:
-    """How far a partition is behind.
-
-    Attributes:
-        topic: Topic of the side that is read.
-        partition: Its partition.
-        position: Everything before it is delivered; None while it is not known.
-        end: The end of the log when it was last heard of; None while it is not known.
-    """
-
-    topic: str
-    partition: int
-    position: int | None
-    end: int | None
-
-    @property
-    def records(self) -> int | None:
-        """Offsets from the position to the end, None while one of them is not known."""
-        if self.position is None or self.end is None:
-            return None
-        return max(self.end - self.position, 0)
 
 
 @dataclass
@@ -79,6 +31,11 @@ class _Mark:
     heard: bool = False
     ahead: int = 0
     held_at: float = _NEVER
+    told_at: float = _NEVER
+    committed: int | None = None
+    oldest_ms: int | None = None
+    newest_ms: int | None = None
+    level_ms: float | None = None
 
     @property
     def behind(self) -> bool:
@@ -89,6 +46,19 @@ class _Mark:
     def still_since(self) -> float:
         """Since when nothing is known to have moved; one that was at the end counts from that news on."""
         return self.since if self.behind else self.heard_at
+
+    def seconds(self, wall_ms: float, fresh: bool) -> float | None:
+        """Age of the first record that is not delivered (s), at most; None if that is not known."""
+        if self.position is None or self.end is None:
+            return None
+        if self.position >= self.end:
+            return 0.0 if fresh else None
+        begin: float | None = self.oldest_ms
+        if begin is None:
+            # It was not read yet, but came after the one before it, and after nothing was left to deliver.
+            earlier = [at for at in (self.newest_ms, self.level_ms) if at is not None and at <= wall_ms]
+            begin = max(earlier, default=None)
+        return None if begin is None else max(wall_ms - begin, 0.0) / 1000
 
 
 class Watchdog:
@@ -105,11 +75,22 @@ class Watchdog:
     Args:
         timeout_ms: Time without progress after which a partition is stalled (ms); 0: never.
         clock: Seconds, monotonic.
+        wall: Seconds since 1970.
+
+    Attributes:
+        fresh_s: How long the end of a log counts as known after it was heard of (s).
     """
 
-    def __init__(self, timeout_ms: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        timeout_ms: int,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
         self.timeout_s = timeout_ms / 1000
+        self.fresh_s = math.inf
         self._clock = clock
+        self._wall = wall
         self._lock = threading.RLock()
         self._stalled: dict[Partition, Stall] = {}
         self._count = 0
@@ -147,9 +128,13 @@ class Watchdog:
     def lag(self) -> list[Lag]:
         """How far the partitions are behind, sorted by topic and partition."""
         with self._lock:
-            return [
-                Lag(*partition, mark.position, mark.end) for partition, mark in sorted(self._marks.items())
-            ]
+            now, wall_ms = self._clock(), self._wall() * 1000
+            found = []
+            for partition, mark in sorted(self._marks.items()):
+                fresh = now - mark.told_at <= self.fresh_s
+                seconds = mark.seconds(wall_ms, fresh)
+                found.append(Lag(*partition, mark.position, mark.end, fresh, seconds, mark.committed))
+            return found
 
     @property
     def error(self) -> StalledError | None:
@@ -228,7 +213,9 @@ class Watchdog:
                 if mark is None:
                     continue
                 behind = mark.behind
-                mark.end, mark.heard_at, mark.heard = end, now, True
+                mark.end, mark.heard_at, mark.heard, mark.told_at = end, now, True, now
+                if not mark.behind:
+                    mark.level_ms = self._wall() * 1000
                 if mark.behind and not behind:
                     self._begin(mark, now)
 
@@ -237,6 +224,20 @@ class Watchdog:
         mark = self._marks.get(partition)
         if mark is not None and (mark.end is None or mark.end < end):
             self.ends({partition: end})
+
+    def commits(self, positions: Iterable[tuple[str, int, int]]) -> None:
+        """These positions are committed."""
+        for topic, partition, offset in positions:
+            mark = self._marks.get((topic, partition))
+            if mark is not None:
+                mark.committed = offset
+
+    def times(self, times: Times) -> None:
+        """What the timestamps of the records tell."""
+        for topic, partition, oldest_ms, newest_ms in times:
+            mark = self._marks.get((topic, partition))
+            if mark is not None:
+                mark.oldest_ms, mark.newest_ms = oldest_ms, newest_ms
 
     def look(self, done: int, in_flight: int, held: Callable[[Partition], bool]) -> None:
         """The loop is alive.

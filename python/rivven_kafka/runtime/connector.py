@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -20,14 +21,18 @@ from rivven_kafka.errors import (
     TimeoutExpired,
 )
 from rivven_kafka.pipeline import SinkPipeline, SourcePipeline
-from rivven_kafka.pipeline.watchdog import Lag, Stall
+from rivven_kafka.pipeline.lag import Lag, Stall
+from rivven_kafka.pipeline.pace import Rate
 from rivven_kafka.runtime.backoff import Refusals, RestartBackoff
+from rivven_kafka.runtime.distribution import Distribution
 from rivven_kafka.runtime.turn import Turn
 
 if TYPE_CHECKING:
     from rivven_kafka.metrics import Direction
 
 log = logging.getLogger(__name__)
+
+_MS = 0.001
 
 
 class State(StrEnum):
@@ -47,6 +52,10 @@ class State(StrEnum):
     STOPPED = "stopped"
     FAILED = "failed"
     """It has given up, or could not stop in order."""
+
+
+_NOTHING = Distribution((), (0,), 0.0)
+_AT_REST = Rate(0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -69,6 +78,16 @@ class ConnectorStatus:
         lag: How far its partitions are behind; empty while it has none.
         suppressed: Records that were not delivered because the other side had them.
         paused: Whether it was told to read nothing, however it stands.
+        answered: Whether the side that is written to has given a sign of life within the last seconds.
+        rate: What was delivered per second in the last ten seconds.
+        last_progress: When records were last delivered; None before the first.
+        rebalances: Assignments of partitions.
+        dead_letters: Records that went to the dead letter topic, by reason.
+        skipped: Records that were left out for good, by reason.
+        token_expiry: When its token or temporary key for Kafka expires (s since 1970); None without one.
+        latency: From the timestamps of records to the acknowledgement of the other side (s).
+        commit_latency: From the begin of commits to their acknowledgement (s).
+        batch_sizes: Records of polls or batches.
     """
 
     name: str
@@ -86,6 +105,28 @@ class ConnectorStatus:
     lag: tuple[Lag, ...] = ()
     suppressed: int = 0
     paused: bool = False
+    answered: bool = False
+    rate: Rate = _AT_REST
+    last_progress: datetime | None = None
+    rebalances: int = 0
+    dead_letters: Mapping[str, int] = field(default_factory=dict)
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    token_expiry: float | None = None
+    latency: Distribution = _NOTHING
+    commit_latency: Distribution = _NOTHING
+    batch_sizes: Distribution = _NOTHING
+
+    @property
+    def caught_up(self) -> bool | None:
+        """Whether nothing is left to deliver of the partitions that it has; None while that is not known.
+
+        It is not known while one of the sides does not answer: what came meanwhile is not heard of.
+        """
+        if any(each.behind for each in self.lag):
+            return False
+        told = self.lag and all(each.records is not None for each in self.lag)
+        goes_on = self.state in (State.RUNNING, State.PAUSED) and self.answered
+        return True if told and goes_on else None
 
     @property
     def healthy(self) -> bool:
@@ -207,7 +248,8 @@ class Connector:
         assigned, waiting = self.pipeline.assigned_since, self.pipeline.waiting
         delivered = self.pipeline.delivered()
         metrics = self.pipeline.metrics.snapshot()
-        watchdog = self.pipeline.watchdog
+        watchdog, observed, rate = self.pipeline.watchdog, self.pipeline.observed, self.pipeline.rate
+        answered, expiry = self.pipeline.answered, self.pipeline.token_expiry
         with self._lock:
             state, since = self._state, self._since
             if state is State.STARTING and assigned is not None:
@@ -232,6 +274,16 @@ class Connector:
                 suppressed=self.pipeline.suppressed(),
                 paused=self.pipeline.paused,
                 lag=tuple(watchdog.lag),
+                answered=answered,
+                rate=rate,
+                last_progress=observed.pace.last_progress,
+                rebalances=observed.rebalances,
+                dead_letters=observed.dead_letters,
+                skipped=observed.skipped,
+                token_expiry=expiry,
+                latency=Distribution.of(observed.latencies, _MS),
+                commit_latency=Distribution.of(observed.commit_latencies, _MS),
+                batch_sizes=Distribution.of(self.pipeline.metrics.batch_sizes),
             )
 
     def _set(self, state: State, *, restart_in_s: float | None = None) -> None:

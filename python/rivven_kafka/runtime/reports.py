@@ -10,14 +10,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Gauge, ProcessCollector
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-from prometheus_client.metrics_core import Metric
-from prometheus_client.registry import Collector
 
 import rivven_kafka
-from rivven_kafka.pipeline.watchdog import Lag, Stall
+from rivven_kafka.pipeline.lag import Lag, Stall
 from rivven_kafka.runtime.connector import ConnectorStatus, State
+from rivven_kafka.runtime.distribution import Distribution
 from rivven_kafka.runtime.runner import Runner
+from rivven_kafka.runtime.series import StatusCollector
 
 Report = dict[str, Any]
 
@@ -69,7 +68,7 @@ class Reports:
         collector = self._runner.collector()
         if collector is not None:
             registry.register(collector)
-        registry.register(_States(self._runner))
+        registry.register(StatusCollector(self._runner.status))
         ProcessCollector(registry=registry)
         labels = {"version": rivven_kafka.__version__, "python": platform.python_version()}
         build = Gauge("rivven_kafka_build_info", "Version of rivven-kafka", labels, registry=registry)
@@ -78,57 +77,6 @@ class Reports:
 
     def _uptime(self) -> float:
         return round(time.monotonic() - self._start, 3)
-
-
-class _States(Collector):
-    """Whether the connectors are running, how often they were restarted, and how far they are behind."""
-
-    def __init__(self, runner: Runner) -> None:
-        self._runner = runner
-
-    def collect(self) -> Iterable[Metric]:
-        labels = ["connector", "direction"]
-        running = GaugeMetricFamily(
-            "rivven_kafka_connector_running", "Whether the connector is running (1) or not (0)", labels=labels
-        )
-        paused = GaugeMetricFamily(
-            "rivven_kafka_connector_paused",
-            "Whether the connector was told to read nothing (1) or not (0)",
-            labels=labels,
-        )
-        restarts = CounterMetricFamily(
-            "rivven_kafka_connector_restarts", "Restarts after an error", labels=labels
-        )
-        stalled = GaugeMetricFamily(
-            "rivven_kafka_connector_stalled_partitions",
-            "Partitions that have records to deliver and make no progress",
-            labels=labels,
-        )
-        stalls = CounterMetricFamily(
-            "rivven_kafka_connector_stalls", "Times a partition was found to make no progress", labels=labels
-        )
-        suppressed = CounterMetricFamily(
-            "rivven_kafka_connector_duplicates_suppressed",
-            "Records not delivered because the other side had them",
-            labels=labels,
-        )
-        lag = GaugeMetricFamily(
-            "rivven_kafka_connector_lag_records",
-            "Offsets between the delivered position of a partition and the end of its log",
-            labels=[*labels, "topic", "partition"],
-        )
-        for status in self._runner.status():
-            values = [status.name, status.direction]
-            running.add_metric(values, status.state is State.RUNNING)
-            paused.add_metric(values, status.paused)
-            restarts.add_metric(values, status.restarts)
-            stalled.add_metric(values, len(status.stalled))
-            stalls.add_metric(values, status.stalls)
-            suppressed.add_metric(values, status.suppressed)
-            for each in status.lag:
-                if each.records is not None:
-                    lag.add_metric([*values, each.topic, str(each.partition)], each.records)
-        return running, paused, restarts, stalled, stalls, suppressed, lag
 
 
 def _healthy(statuses: Iterable[ConnectorStatus]) -> bool:
@@ -166,6 +114,16 @@ def _detail(status: ConnectorStatus) -> Report:
         "since": _time(status.since),
         "next_restart": None if status.next_restart is None else _time(status.next_restart),
         "waiting_for": status.waiting_for,
+        "caught_up": status.caught_up,
+        "last_progress": None if status.last_progress is None else _time(status.last_progress),
+        "rate": {name: round(value, 3) for name, value in status.rate._asdict().items()},
+        "latency": _latency(status.latency),
+        "commit_latency": _latency(status.commit_latency),
+        "rebalances": status.rebalances,
+        "dead_letters": dict(status.dead_letters),
+        "skipped": dict(status.skipped),
+        "duplicates_suppressed": status.suppressed,
+        "token_expiry": _moment(status.token_expiry),
         "lag": _lag(status.lag),
         "metrics": status.metrics.to_dict(),
     }
@@ -182,6 +140,15 @@ def _stall(stall: Stall) -> Report:
     }
 
 
+def _latency(latency: Distribution) -> Report:
+    p50, p99 = latency.quantile(0.5), latency.quantile(0.99)
+    return {
+        "p50_seconds": None if p50 is None else round(p50, 6),
+        "p99_seconds": None if p99 is None else round(p99, 6),
+        "count": latency.count,
+    }
+
+
 def _lag(lag: Sequence[Lag]) -> Report:
     """The total leaves out what is not known; it is None where nothing is."""
     known = [each.records for each in lag if each.records is not None]
@@ -194,6 +161,8 @@ def _lag(lag: Sequence[Lag]) -> Report:
                 "position": each.position,
                 "end": each.end,
                 "records": each.records,
+                "seconds": None if each.seconds is None else round(each.seconds, 3),
+                "committed": each.committed,
             }
             for each in lag
         ],
@@ -217,3 +186,7 @@ def _reason(status: ConnectorStatus) -> str:
 
 def _time(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _moment(seconds: float | None) -> str | None:
+    return None if seconds is None else _time(datetime.fromtimestamp(seconds, UTC))

@@ -91,7 +91,7 @@ impl Batch {
         let mut left = count;
         self.parts.retain_mut(|(ticket, records)| {
             let taken = records.len().min(left);
-            ticket.acknowledge(records.start..records.start + taken);
+            ticket.deliver(records.start..records.start + taken);
             records.start += taken;
             left -= taken;
             records.start < records.end
@@ -102,7 +102,7 @@ impl Batch {
     /// The broker has stored it.
     pub fn acknowledge(&mut self) {
         for (ticket, records) in self.parts.drain(..) {
-            ticket.acknowledge(records);
+            ticket.deliver(records);
         }
     }
 
@@ -172,8 +172,9 @@ impl Batch {
                 }
                 item.taken += 1;
             }
-            Ok(Pushed::Skipped) => {
+            Ok(Pushed::Skipped { filtered }) => {
                 item.taken += 1;
+                add(&shared.stats.records_filtered, u64::from(filtered));
                 add(&shared.stats.records_skipped, 1);
                 item.ticket.acknowledge(index..index + 1);
                 return Ok(true);
@@ -226,9 +227,9 @@ impl Batch {
             encoded = shared.encoder.encode(block, record, item.topic_id.as_deref(), out)?;
             Ok(())
         })?;
-        if encoded == Encoded::Skip {
+        if encoded != Encoded::Value {
             self.frame.pop();
-            return Ok(Pushed::Skipped);
+            return Ok(Pushed::Skipped { filtered: encoded == Encoded::Filtered });
         }
         let size = self.frame.body_len();
         if self.count() > 1 && size > shared.config.max_request_bytes {
@@ -247,6 +248,6 @@ impl Batch {
 /// What became of a record.
 enum Pushed {
     Added,
-    Skipped,
+    Skipped { filtered: bool },
     Full,
 }

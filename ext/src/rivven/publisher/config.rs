@@ -1,8 +1,11 @@
 //! What a publisher is told.
 
+use std::sync::Arc;
+
 use super::exact::Recognition;
 use crate::bad::OnBad;
 use crate::error::{Error, Kind, Result};
+use crate::metrics::Histogram;
 use crate::rivven::arguments::at_least_one;
 use crate::rivven::link::LinkConfig;
 
@@ -41,6 +44,8 @@ pub struct PublisherConfig {
     pub check_log: bool,
     /// Exactly-once delivery: how records are recognised. None: at least once.
     pub recognition: Option<Recognition>,
+    /// Takes how old records are when Rivven has stored them (ms).
+    pub ages: Option<Arc<Histogram>>,
 }
 
 impl PublisherConfig {

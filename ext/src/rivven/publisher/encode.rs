@@ -10,6 +10,8 @@ pub enum Encoded {
     Value,
     /// The record is not to be published; it counts as done.
     Skip,
+    /// The same, because a filter dropped it.
+    Filtered,
 }
 
 /// Writes the Rivven value of a record. The Rivven key is the record's key. Runs on the lanes' threads, right

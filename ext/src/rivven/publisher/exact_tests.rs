@@ -101,6 +101,7 @@ fn publisher_on(
         on_bad: OnBad::Fail,
         check_log: true,
         recognition: Some(recognition),
+        ages: None,
     };
     let publisher = Publisher::new(config, encoder).unwrap();
     publisher.add_route("source", "target", 1, 1, Some(ID)).unwrap();

@@ -38,7 +38,7 @@ use super::retry::Backoff;
 use crate::bad::Bad;
 use crate::error::{Error, Kind, Result};
 use crate::record::Block;
-use crate::tracker::{Ticket, TopicPartition};
+use crate::tracker::{Ticket, Times, TopicPartition};
 
 /// Publishes blocks to Rivven topics, at least once, and tells which source positions are safe to commit.
 ///
@@ -216,6 +216,11 @@ impl Publisher {
         self.shared.tracker.take_positions()
     }
 
+    /// What the timestamps of each source partition tell of its lag.
+    pub fn times(&self) -> Vec<Times> {
+        self.shared.tracker.times()
+    }
+
     /// Sends nothing more of a source partition; its position still moves with what is on the wire.
     pub fn cancel(&self, topic: &str, partition: i32) {
         self.shared.tracker.cancel(topic, partition);
@@ -271,8 +276,8 @@ impl Publisher {
         self.shared.bad.take()
     }
 
-    /// How many skipped records were left out of the lists since the last call.
-    pub fn take_bad_unlisted(&self) -> u64 {
+    /// How many skipped records were left out of the lists since the last call, by cause.
+    pub fn take_bad_unlisted(&self) -> Vec<(&'static str, u64)> {
         self.shared.bad.take_unlisted()
     }
 

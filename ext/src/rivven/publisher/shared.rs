@@ -19,6 +19,8 @@ use crate::tracker::Tracker;
 pub struct Stats {
     pub records_published: AtomicU64,
     pub records_skipped: AtomicU64,
+    /// Of those that were skipped, the ones that a filter dropped.
+    pub records_filtered: AtomicU64,
     pub records_bad: AtomicU64,
     /// Not published, because the destination has them.
     pub records_suppressed: AtomicU64,
@@ -58,9 +60,9 @@ impl Shared {
         Self {
             pool: Pool::new(config.connections),
             exact: config.recognition.map(Exact::new),
+            tracker: Tracker::observed(config.ages.clone()),
             config,
             encoder,
-            tracker: Tracker::new(),
             stats: Stats::default(),
             stop: Arc::new(Stop::new()),
             bad: BadList::default(),
