@@ -4,6 +4,9 @@ mod counters;
 mod prometheus;
 mod python;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use python::read_back;
+
 pub use counters::{Counters, Snapshot, Spec};
 pub use python::{
     KafkaSinkMetrics, KafkaSinkMetricsSnapshot, KafkaSourceMetrics, KafkaSourceMetricsSnapshot,
