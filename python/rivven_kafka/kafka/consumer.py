@@ -22,6 +22,7 @@ from rivven_kafka.errors import AuthenticationError, RivvenKafkaError, UnknownTo
 from rivven_kafka.kafka.admin import describe_topics
 from rivven_kafka.kafka.connect import connected
 from rivven_kafka.kafka.errors import translate
+from rivven_kafka.kafka.offset_answers import Resets, check_committed
 from rivven_kafka.kafka.partition_records import PartitionRecords
 from rivven_kafka.kafka.rebalance import Listener, Position, RebalanceHandler, kafka_offsets
 from rivven_kafka.kafka.topic_ids import topic_id_text
@@ -69,6 +70,8 @@ class BlockConsumer:
         self._lost: set[TopicPartition] = set()
         self._resets: dict[tuple[str, int], int] = {}
         self._note_gaps()
+        if options.get("group_id") is not None:
+            check_committed(self._consumer)
 
     def _note_gaps(self) -> None:
         """Makes it heard when the log does not hold our position any more, as after retention.
@@ -77,6 +80,7 @@ class BlockConsumer:
         """
         subscription, fetcher = self._consumer._subscription, self._consumer._fetcher
         reset, go_on = subscription.request_offset_reset, fetcher._reset_offset_if_needed
+        resets = Resets(lambda error: setattr(fetcher, "_cached_list_offsets_exception", error))
 
         def heard(partition: TopicPartition, strategy: object = None) -> None:
             if strategy is None:
@@ -91,14 +95,17 @@ class BlockConsumer:
                     },
                 )
                 self._lost.add(partition)
+                resets.lost(partition, None if lost is None else int(lost.offset))
             reset(partition, strategy)
 
         def found(partition: TopicPartition, timestamp: object, offset: int) -> None:
             sought = subscription.is_assigned(partition) and subscription.is_offset_reset_needed(partition)
-            go_on(partition, timestamp, offset)
             if not sought:
                 self._lost.discard(partition)
-            elif not subscription.is_offset_reset_needed(partition) and partition in self._lost:
+            if not sought or not resets.usable(partition, offset):
+                return
+            go_on(partition, timestamp, offset)
+            if not subscription.is_offset_reset_needed(partition) and partition in self._lost:
                 self._lost.discard(partition)
                 self._resets[partition.topic, partition.partition] = offset
 
