@@ -20,19 +20,23 @@ use crate::kafka::compression::{compress, decompress, decompress_lz4_magic_0, Co
 use crate::kafka::produce::all_stored;
 use crate::kafka::reader::{BatchReader, ReaderOptions};
 use crate::kafka::writer::{encode_header, BatchWriter};
+use crate::metrics;
 use crate::record::{Block, Record, Span, TimestampType};
+use crate::rivven::scram::Login;
 use crate::rivven::{error_map, wire};
 
 /// What a target gives its input to.
 pub type Target = fn(&[u8]);
 
 /// The targets by name.
-pub const TARGETS: [(&str, Target); 5] = [
+pub const TARGETS: [(&str, Target); 7] = [
     ("record_batches", record_batches),
     ("decompress", decompress_any),
     ("rivven_response", rivven_response),
     ("event_json", event_json),
     ("kafka_response", kafka_response),
+    ("scram_server", scram_server),
+    ("config_json", config_json),
 ];
 
 /// Most bytes that a batch may inflate to here.
@@ -180,6 +184,74 @@ pub fn kafka_response(input: &[u8]) {
     }
 }
 
+/// The nonce of the client in the exchange of RFC 7677.
+const NONCE: &str = "rOprNGfwEbeRWgbNEkqO";
+
+/// The password of that exchange.
+const PASSWORD: &str = "pencil";
+
+/// A server's side of a login: its challenge, and behind a newline its verdict.
+pub fn scram_server(input: &[u8]) {
+    let mut messages = input.splitn(2, |byte| *byte == b'\n');
+    let challenge = messages.next().unwrap_or_default();
+    let login = Login::new("user".into(), PASSWORD.into());
+    let attempt = login.begin_with(NONCE.into());
+    // The rounds that a server may ask for at the least are worked out; more are given up on.
+    let outcome = attempt.answer(challenge, &|| true).and_then(|proof| {
+        assert!(proof.message.len() <= challenge.len() + 64, "{} bytes", proof.message.len());
+        proof.verdict(messages.next().unwrap_or_default())
+    });
+    if let Err(error) = outcome {
+        assert!(matches!(error.kind, Kind::Authentication | Kind::Connect), "{error}");
+        let fine = |char: char| !char.is_control();
+        assert!(error.message.len() < 1000 && error.message.chars().all(fine), "{error}");
+    } else {
+        assert!(input.starts_with(SCRAM_CHALLENGE), "accepted without knowing the password");
+    }
+}
+
+/// The challenge in the exchange of RFC 7677.
+const SCRAM_CHALLENGE: &[u8] =
+    b"r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096";
+
+/// Longest input whose transforms are tried: what they write grows with each step.
+const SHORT: usize = 500;
+
+/// What Python hands over as JSON: the transforms, tried on the event behind a zero byte, and snapshots of metrics.
+pub fn config_json(input: &[u8]) {
+    let mut parts = input.splitn(2, |byte| *byte == 0);
+    let Ok(text) = std::str::from_utf8(parts.next().unwrap_or_default()) else { return };
+    if let Ok(written) = metrics::read_back(text) {
+        assert_eq!(metrics::read_back(&written).as_ref(), Ok(&written));
+    }
+    let event = parts
+        .next()
+        .unwrap_or(br#"{"data":{"a":{"b":1},"a":[]},"metadata":{"kafka_value_encoding":"text"}}"#);
+    for parse in [Transforms::parse, Transforms::for_value] {
+        match parse(text) {
+            Ok(transforms) if input.len() <= SHORT => try_transforms(&transforms, event),
+            Ok(_) => {}
+            Err(error) => {
+                assert!(error.kind == Kind::Config && error.message.starts_with("transforms"), "{error}");
+            }
+        }
+    }
+}
+
+fn try_transforms(transforms: &Transforms, json: &[u8]) {
+    for restore in [false, true] {
+        let mut out = b"before".to_vec();
+        let apply = if restore { Transforms::apply_to_restore } else { Transforms::apply };
+        match apply(transforms, json, &mut out) {
+            Ok(true) if is_json(json) => assert!(is_json(&out[6..]), "transforms break JSON"),
+            Ok(true) => {}
+            Ok(false) => assert_eq!(out, b"before"),
+            Err(error) => assert_eq!(error.kind, Kind::EventFormat),
+        }
+        assert!(out.starts_with(b"before"));
+    }
+}
+
 const CODECS: [Codec; 5] = [Codec::None, Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd];
 
 /// Inputs to begin with, for the target `name`.
@@ -195,7 +267,9 @@ pub fn seeds(name: &str) -> Vec<Vec<u8>> {
         "decompress" => CODECS.map(packed).to_vec(),
         "rivven_response" => responses(),
         "event_json" => events(),
-        _ => vec![stored_answer(1), stored_answer(3)],
+        "kafka_response" => vec![stored_answer(1), stored_answer(3)],
+        "scram_server" => logins(),
+        _ => configurations(),
     }
 }
 
@@ -236,6 +310,34 @@ fn events() -> Vec<Vec<u8>> {
     let binary = br#"{"event_type":"record","stream":"t","data":"/v8=","metadata":{"kafka_value_encoding":"base64","kafka_headers":{"a":"b","c":null}}}"#;
     let others: [&[u8]; 4] = [b"\xff\xfe", b" [[1],[2]] ", b"\"\\ud834\\udd1e\"", b"-1.5E+300"];
     [whole.to_vec(), binary.to_vec()].into_iter().chain(others.map(<[u8]>::to_vec)).collect()
+}
+
+fn logins() -> Vec<Vec<u8>> {
+    let challenge = String::from_utf8_lossy(SCRAM_CHALLENGE);
+    [
+        format!("{challenge}\nv=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="),
+        format!("{challenge},x=more\ne=invalid-proof"),
+        format!("{challenge}9\nv="),
+        "r=another,s=,i=0".to_owned(),
+    ]
+    .map(String::into_bytes)
+    .to_vec()
+}
+
+fn configurations() -> Vec<Vec<u8>> {
+    let steps = r#"[{"type":"rename_field","config":{"from":"data.a\\.b","to":"c"}},{"type":"remove_field","config":{"field":"data.d"}}]"#;
+    let more = r#"[{"type":"add_field","config":{"field":"data.x.y","value":{"z":[1,"\u00e4"]}}},{"type":"filter","config":{"field":"data.k","equals":"v"}}]"#;
+    let snapshot = r#"{"messages_consumed":1,"bytes_consumed":2,"polls":3,"empty_polls":0,"errors":0,"commits":18446744073709551615,"commit_failures":0,"rebalances":0,"min_batch_size":1,"max_batch_size":1,"batch_size_sum":1,"batch_count":1}"#;
+    let event = r#"{"event_type":"record","data":{"a.b":1,"d":[2],"d":null,"k":"v"},"metadata":{}}"#;
+    [
+        steps.to_owned(),
+        format!("{steps}\0{event}"),
+        format!("{more}\0{event}"),
+        snapshot.to_owned(),
+        "[]".to_owned(),
+    ]
+    .map(String::into_bytes)
+    .to_vec()
 }
 
 /// The answer to a Produce request whose batches were all stored, version 9.
@@ -285,6 +387,15 @@ mod tests {
         }
         assert!(seeds("kafka_response").iter().all(|seed| all_stored(seed).is_some()));
         assert!(seeds("rivven_response").iter().all(|seed| wire::decode_response(seed).is_ok()));
+        assert!(configurations()[..3].iter().all(|seed| {
+            let steps = seed.split(|byte| *byte == 0).next().unwrap_or_default();
+            Transforms::for_value(std::str::from_utf8(steps).unwrap()).is_ok()
+        }));
+        assert!(metrics::read_back(std::str::from_utf8(&configurations()[3]).unwrap()).is_ok());
+        let verdict = logins()[0].splitn(2, |byte| *byte == b'\n').nth(1).map(<[u8]>::to_vec).unwrap();
+        let login = Login::new("user".into(), PASSWORD.into());
+        let proof = login.begin_with(NONCE.into()).answer(SCRAM_CHALLENGE, &|| true).unwrap();
+        proof.verdict(&verdict).unwrap();
         assert!(decode_event(&events()[0]).is_ok() && decode_event(&events()[1]).is_ok());
     }
 

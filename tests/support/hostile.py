@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import random
 import struct
 import threading
 import time
 import zlib
+from collections.abc import Callable
 from functools import cache
 from types import TracebackType
 from typing import Any, Self
@@ -179,6 +181,85 @@ def ever_new_brokers() -> Action[KafkaExchange]:
                 partition.leader_id = first + partition.partition_index
 
     return changed(change)
+
+
+# Of Kafka: offsets, in the answers to OffsetFetch and ListOffsets.
+
+
+def committed(change: Callable[[Any], object]) -> Action[KafkaExchange]:
+    """Lets `change` have the only group of an answer about committed offsets."""
+    return changed(lambda decoded: change(decoded.groups[0]))
+
+
+def _committed_offset(offset: int) -> Action[KafkaExchange]:
+    def change(group: Any) -> None:
+        for topic in group.topics:
+            for partition in topic.partitions:
+                partition.committed_offset = offset
+
+    return committed(change)
+
+
+def _other_partitions(group: Any) -> None:
+    for topic in group.topics:
+        for partition in topic.partitions:
+            partition.partition_index += 1
+
+
+def _more_partitions(group: Any) -> None:
+    [topic] = group.topics
+    [partition] = topic.partitions
+    others = [copy.copy(partition) for _ in range(3)]
+    for number, other in enumerate(others, partition.partition_index + 1):
+        other.partition_index, other.committed_offset = number, 10
+    topic.partitions = [partition, *others]
+
+
+def _told_twice(group: Any) -> None:
+    for topic in group.topics:
+        topic.partitions = topic.partitions * 2
+
+
+COMMITTED = {
+    "no partition": (committed(lambda group: setattr(group, "topics", [])), "does not tell of {place}"),
+    "other partitions": (committed(_other_partitions), "does not tell of {place}"),
+    "another group": (committed(lambda group: setattr(group, "group_id", "g")), "does not tell of the group"),
+    "no group": (changed(lambda decoded: setattr(decoded, "groups", [])), "does not tell of the group"),
+    "a partition twice": (committed(_told_twice), "the committed offset of {place} makes no sense"),
+    "a negative offset": (_committed_offset(-5), "the committed offset of {place} makes no sense"),
+}
+"""Lies about committed offsets, and what is said of them."""
+
+more_partitions = committed(_more_partitions)
+"""Tells of partitions that nobody asked about, too."""
+
+
+def countless(_: KafkaExchange, answer: bytes) -> bytes:
+    """A list of groups or topics that claims 2^31 - 1 items, and has none."""
+    return answer[:_HEAD] + _count(2**31 - 1)
+
+
+def _log_offset(offset: int) -> Action[KafkaExchange]:
+    def change(decoded: Any) -> None:
+        for topic in decoded.topics:
+            for partition in topic.partitions:
+                partition.offset = offset
+
+    return changed(change)
+
+
+def _other_topics(decoded: Any) -> None:
+    for topic in decoded.topics:
+        topic.name = "other"
+
+
+LOG_OFFSETS = {
+    "a negative offset": (_log_offset(-7), "Kafka names offset -7 of {place} to go on at"),
+    "an offset beyond the end": (_log_offset(2**62), "{place} to go on at, and does not hold it"),
+    "no partition": (changed(lambda decoded: setattr(decoded, "topics", [])), None),
+    "another topic": (changed(_other_topics), None),
+}
+"""Lies about where logs begin and end, and what is said of them; None: it is asked again."""
 
 
 # Of Kafka: the records of a Fetch answer.

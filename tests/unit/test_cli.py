@@ -69,6 +69,25 @@ def test_validate_warns_of_a_secret_that_others_can_read(file, capsys):
     assert f"config.security.oauth_token: {path} holds the secret itself, and others can read it" in err
 
 
+@pytest.mark.parametrize("command", [["dlq", "list"], ["dlq", "replay"], ["repair"]])
+def test_commands_that_connect_warn_of_what_is_not_safe(file, capsys, command):
+    section = "security: {protocol: SASL_SSL, sasl_mechanism: OAUTHBEARER, oauth_token: hunter2}"
+    path = file(
+        "broker: {bootstrap_servers: [rivven:9092], tls: {enabled: true, insecure: true}}\n"
+        "sources:\n"
+        "  in: {connector: kafka, topic: events, config: {brokers: 'kafka1:9092', topic: orders, "
+        + section
+        + "}}\n"
+    )
+    Path(path).chmod(0o644)
+    # Neither the name nor the option is there: the file is read, and no broker is asked.
+    assert main.main(["-c", path, *command, "--source", "other"]) == 78
+    err = capsys.readouterr().err
+    assert " WARNING broker.tls.insecure: the certificate of Rivven is not checked" in err
+    assert f"oauth_token: {path} holds the secret itself, and others can read it (mode 0644)" in err
+    assert "hunter2" not in err
+
+
 def test_validate_lists_every_problem_and_no_secret(file, capsys):
     path = file(BAD)
     assert main.main(["-c", path, "validate"]) == 78

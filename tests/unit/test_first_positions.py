@@ -18,10 +18,15 @@ class Consumer:
 
     def __init__(self):
         self.positions = {}
+        self.resets = {}
         self.commits = []
 
     def position(self, topic, partition):
         return self.positions.get((topic, partition))
+
+    def take_resets(self):
+        resets, self.resets = self.resets, {}
+        return resets
 
     def commit_async(self, positions, done):
         self.commits.append((positions, done))
@@ -40,6 +45,36 @@ def test_the_start_is_before_what_was_taken():
     first.assigned([("t", 0)])
     first.forget([("t", 0)])
     assert first.take([]) == {}
+
+
+def test_a_new_position_waits_for_what_was_read_before():
+    consumer, in_flight = Consumer(), {}
+    first = FirstPositions(consumer)
+
+    def resets(*blocks):
+        return first.take_resets(blocks, lambda *partition: in_flight.get(partition, 0))
+
+    assert resets() == {}
+    in_flight["t", 1] = 3
+    consumer.resets = {("t", 0): 50, ("t", 1): 60, ("t", 2): 70, ("t", 3): 80, ("t", 4): 90}
+    # What was read before the reset, and what was read after it.
+    first.forget([("t", 4)])
+    assert resets(block(2, 7, 9), block(3, 80, 85)) == {("t", 0): 50, ("t", 4): 90}
+    assert resets() == {("t", 2): 70}
+    in_flight["t", 1] = 0
+    first.forget([("t", 1)])
+    assert resets() == {}
+
+
+def test_a_new_position_of_a_partition_whose_first_is_unknown_is_that_first_one():
+    consumer = Consumer()
+    first = FirstPositions(consumer)
+    first.assigned([("t", 0)])
+    consumer.resets = {("t", 0): 50}
+    assert first.take([]) == {}
+    assert first.take_resets([], lambda *_: 0) == {}
+    consumer.positions["t", 0] = 50
+    assert first.take([]) == {("t", 0): 50}
 
 
 def commits(moved, interval_ms=60_000):
@@ -79,3 +114,14 @@ def test_a_start_never_goes_behind_what_was_delivered():
     assert sorted(kept.positions()) == [Position("t", 0, 8), Position("t", 1, 4)]
     kept.forget([("t", 0), ("t", 1)])
     assert kept.positions() == []
+
+
+def test_a_new_position_takes_the_place_of_what_was_delivered_before_it():
+    moved = [("t", 0, 8)]
+    kept = commits(moved)
+    assert kept.positions() == [Position("t", 0, 8)]
+    moved.append(("t", 0, 9))
+    kept.go_on({("t", 0): 5})
+    assert kept.positions() == [Position("t", 0, 5)]
+    moved.append(("t", 0, 6))
+    assert kept.positions() == [Position("t", 0, 6)]

@@ -46,21 +46,27 @@ fn to_json(specs: &[Spec], snapshot: &Snapshot) -> String {
     format!("{{{}}}", members.join(","))
 }
 
-fn from_json(specs: &[Spec], text: &str) -> PyResult<Snapshot> {
-    let map: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text)
-        .map_err(|error| PyValueError::new_err(format!("not a snapshot: {error}")))?;
+fn from_json(specs: &[Spec], text: &str) -> std::result::Result<Snapshot, String> {
+    let map: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_str(text).map_err(|error| format!("not a snapshot: {error}"))?;
     let get = |name: &str| {
         map.get(name)
             .and_then(serde_json::Value::as_u64)
-            .ok_or_else(|| PyValueError::new_err(format!("not a snapshot: {name} is missing or not a count")))
+            .ok_or_else(|| format!("not a snapshot: {name} is missing or not a count"))
     };
     Ok(Snapshot {
-        values: specs.iter().map(|spec| get(spec.name)).collect::<PyResult<_>>()?,
+        values: specs.iter().map(|spec| get(spec.name)).collect::<std::result::Result<_, _>>()?,
         batch_min: get(BATCH_FIELDS[0])?,
         batch_max: get(BATCH_FIELDS[1])?,
         batch_sum: get(BATCH_FIELDS[2])?,
         batch_count: get(BATCH_FIELDS[3])?,
     })
+}
+
+/// What a snapshot of the source says after it was read from `text`.
+#[cfg(any(test, feature = "fuzzing"))]
+pub fn read_back(text: &str) -> std::result::Result<String, String> {
+    from_json(SOURCE, text).map(|snapshot| to_json(SOURCE, &snapshot))
 }
 
 fn ratio(part: u64, whole: u64, otherwise: f64) -> f64 {
@@ -161,7 +167,7 @@ macro_rules! metrics_classes {
             /// Reads the JSON form.
             #[staticmethod]
             fn from_json(text: &str) -> PyResult<Self> {
-                from_json($specs, text).map(Self)
+                from_json($specs, text).map(Self).map_err(PyValueError::new_err)
             }
 
             /// The documented field names and their values as a JSON object.

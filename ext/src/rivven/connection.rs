@@ -78,7 +78,7 @@ pub struct Connection {
     ahead: Vec<u8>,
     /// Read timeout of the socket.
     read_timeout: Duration,
-    _watch: Option<Watch>,
+    watch: Option<Watch>,
 }
 
 impl Connection {
@@ -113,7 +113,7 @@ impl Connection {
             last_used: Instant::now(),
             ahead: Vec::new(),
             read_timeout: Duration::MAX,
-            _watch: watch,
+            watch,
         };
         connection.quick_ack();
         if let Some(client_id) = &options.client_id {
@@ -133,6 +133,11 @@ impl Connection {
     /// Whether more requests may be sent.
     pub fn usable(&self) -> bool {
         self.usable
+    }
+
+    /// Whether a stop has ended its waits.
+    fn stopped(&self) -> bool {
+        self.watch.as_ref().is_some_and(Watch::stopped)
     }
 
     /// Time since the last answer.

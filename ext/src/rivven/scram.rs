@@ -5,7 +5,8 @@
 //! neither must we.
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use base64::engine::general_purpose::STANDARD;
 use base64::Engine;
@@ -19,6 +20,15 @@ use crate::error::{shown, Error, Kind, Result};
 /// Rounds that a server may ask for. Fewer make the password easy to guess for whoever listens (RFC 7677 asks
 /// for as many), more keep the processor busy: rivvend has 600,000, which take about 0.3 s.
 const ROUNDS: std::ops::RangeInclusive<u32> = 4096..=1_000_000;
+
+/// Rounds between two looks at whether the login is still wanted: about 2 ms.
+const ROUNDS_AT_A_TIME: u32 = 4096;
+
+/// How often those who wait for another's keys look at whether their own login is still wanted.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Keys that are kept: each server of a cluster may have a salt of its own.
+const KEPT: usize = 8;
 
 /// Longest message of a server; those of rivvend have about 150 bytes.
 const LONGEST_MESSAGE: usize = 4096;
@@ -36,7 +46,18 @@ type Key = Zeroizing<[u8; 32]>;
 pub struct Login {
     username: String,
     password: Zeroizing<String>,
-    keys: Mutex<Option<Keys>>,
+    known: Mutex<Known>,
+    /// Told when keys are there, or will not be.
+    done: Condvar,
+}
+
+/// What connections know from each other.
+#[derive(Default)]
+struct Known {
+    /// The newest last.
+    keys: Vec<Keys>,
+    /// Salts and rounds whose keys a connection is working out.
+    busy: Vec<(Vec<u8>, u32)>,
 }
 
 /// What a password becomes under a salt.
@@ -57,7 +78,7 @@ impl fmt::Debug for Login {
 impl Login {
     /// Not tried yet.
     pub fn new(username: String, password: String) -> Self {
-        Self { username, password: Zeroizing::new(password), keys: Mutex::new(None) }
+        Self { username, password: Zeroizing::new(password), known: Mutex::default(), done: Condvar::new() }
     }
 
     /// Whose it is.
@@ -73,27 +94,81 @@ impl Login {
         Ok(self.begin_with(STANDARD.encode(random)))
     }
 
-    fn begin_with(&self, nonce: String) -> Attempt<'_> {
+    /// Begins a login with a nonce that is not random.
+    pub(crate) fn begin_with(&self, nonce: String) -> Attempt<'_> {
         let name = self.username.replace('=', "=3D").replace(',', "=2C");
         Attempt { login: self, bare: format!("n={name},r={nonce}"), nonce }
     }
 
-    fn keys(&self, salt: &[u8], rounds: u32) -> Keys {
-        // Held meanwhile: the other connections want the same.
-        let mut known = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(keys) = known.as_ref().filter(|keys| keys.salt == salt && keys.rounds == rounds) {
-            return keys.clone();
+    /// The keys under `salt`; None once `stopped` says so.
+    ///
+    /// Connections that are asked for the same wait for the first of them. Those of a server that asks each for
+    /// something else do not wait for each other.
+    fn keys(&self, salt: &[u8], rounds: u32, stopped: &dyn Fn() -> bool) -> Option<Keys> {
+        let mut known = self.lock();
+        loop {
+            if let Some(keys) = known.keys.iter().find(|keys| keys.salt == salt && keys.rounds == rounds) {
+                return Some(keys.clone());
+            }
+            if !known.busy.iter().any(|busy| busy.0 == salt && busy.1 == rounds) {
+                break;
+            }
+            if stopped() {
+                return None;
+            }
+            known = self.done.wait_timeout(known, LOOK).unwrap_or_else(PoisonError::into_inner).0;
         }
-        let mut salted = Zeroizing::new([0; 32]);
-        pbkdf2::pbkdf2_hmac::<Sha256>(self.password.as_bytes(), salt, rounds, &mut *salted);
-        let keys = Keys {
+        known.busy.push((salt.to_vec(), rounds));
+        drop(known);
+        let keys = Keys::work_out(self.password.as_bytes(), salt, rounds, stopped);
+        let mut known = self.lock();
+        known.busy.retain(|busy| busy.0 != salt || busy.1 != rounds);
+        if let Some(keys) = &keys {
+            if known.keys.len() >= KEPT {
+                known.keys.remove(0);
+            }
+            known.keys.push(keys.clone());
+        }
+        self.done.notify_all();
+        keys
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Keys {
+    /// None once `stopped` says so.
+    fn work_out(password: &[u8], salt: &[u8], rounds: u32, stopped: &dyn Fn() -> bool) -> Option<Self> {
+        let salted = salted(password, salt, rounds, stopped)?;
+        Some(Self {
             salt: salt.to_vec(),
             rounds,
             client: Zeroizing::new(hmac(&*salted, b"Client Key").finalize().into_bytes().into()),
             server: Zeroizing::new(hmac(&*salted, b"Server Key").finalize().into_bytes().into()),
-        };
-        known.insert(keys).clone()
+        })
     }
+}
+
+/// The first block of PBKDF2 with HMAC-SHA-256 (RFC 8018), which is all that SCRAM wants of it ("Hi" in RFC 5802).
+///
+/// Not the crate's: that cannot be stopped, and takes as long as a server likes.
+fn salted(password: &[u8], salt: &[u8], rounds: u32, stopped: &dyn Fn() -> bool) -> Option<Key> {
+    let keyed = hmac(password, b"");
+    let mut round: [u8; 32] =
+        keyed.clone().chain_update(salt).chain_update([0, 0, 0, 1]).finalize().into_bytes().into();
+    let mut sum = Zeroizing::new(round);
+    for number in 1..rounds {
+        if number % ROUNDS_AT_A_TIME == 0 && stopped() {
+            return None;
+        }
+        round = keyed.clone().chain_update(round).finalize().into_bytes().into();
+        for (to, byte) in sum.iter_mut().zip(round) {
+            *to ^= byte;
+        }
+    }
+    Some(sum)
 }
 
 /// A login that waits for the server's challenge.
@@ -109,11 +184,14 @@ impl Attempt<'_> {
         Bytes::from(format!("{HEADER}{}", self.bare))
     }
 
-    /// The final message of the client, in answer to the first of the server.
-    pub fn answer(&self, challenge: &[u8]) -> Result<Proof> {
+    /// The final message of the client, in answer to the first of the server. The keys may take a while to work out:
+    /// fails once `stopped` says that nobody wants them any more.
+    pub fn answer(&self, challenge: &[u8], stopped: &dyn Fn() -> bool) -> Result<Proof> {
         let text = readable(challenge)?;
         let Challenge { nonce, salt, rounds } = Challenge::read(text, &self.nonce)?;
-        let keys = self.login.keys(&salt, rounds);
+        let Some(keys) = self.login.keys(&salt, rounds, stopped) else {
+            return Err(Error::new(Kind::Connect, "the client is closed"));
+        };
         let without_proof = format!("c={HEADER_BASE64},r={nonce}");
         let signed = format!("{},{text},{without_proof}", self.bare);
         let stored = Sha256::digest(*keys.client);

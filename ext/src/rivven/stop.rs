@@ -88,6 +88,13 @@ pub struct Watch {
     number: usize,
 }
 
+impl Watch {
+    /// Whether the stop was called.
+    pub fn stopped(&self) -> bool {
+        self.stop.stopped()
+    }
+}
+
 impl Drop for Watch {
     fn drop(&mut self) {
         self.stop.lock().sockets.remove(&self.number);

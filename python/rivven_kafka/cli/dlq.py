@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from rivven_kafka.cli import exit_codes
-from rivven_kafka.cli.file import load_connect_file
+from rivven_kafka.cli.file import load_to_connect
 from rivven_kafka.cli.output import print_json, print_table
 from rivven_kafka.errors import ConfigError
 
@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
         ConfigError: The file is wrong, or has no such connector, or it has no dead letter topic.
         RivvenKafkaError: A broker cannot be reached, or refuses; what was sent until then is remembered.
     """
-    config = load_connect_file(args.config)
+    config = load_to_connect(args.config)
     name = args.source if args.source is not None else args.sink
     entry = _entry(args, config, name)
     # Imported here for the sake of commands that only read the file, see `run`.

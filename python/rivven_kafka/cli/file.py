@@ -39,3 +39,13 @@ def load_with_warnings(path: str, before: Callable[[ConnectConfig], None] = lamb
     for warning in warnings:
         _log.warning("%s", warning)
     return loaded
+
+
+def load_to_connect(path: str) -> ConnectConfig:
+    """The same, with a warning too for each way in which connections to Rivven are not safe."""
+    from rivven_kafka.rivven.options import security_warnings
+
+    loaded = load_with_warnings(path)
+    for warning in security_warnings(loaded.broker):
+        _log.warning("%s", warning)
+    return loaded

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from rivven_kafka.cli import exit_codes
-from rivven_kafka.cli.file import load_connect_file
+from rivven_kafka.cli.file import load_to_connect
 from rivven_kafka.cli.output import print_json, print_line, print_table
 from rivven_kafka.errors import ConfigError
 
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
         ConfigError: The file is wrong, has no such source, or its options do not allow the comparison.
         RivvenKafkaError: A broker cannot be reached, the source is running, or the repair is not complete.
     """
-    config = load_connect_file(args.config)
+    config = load_to_connect(args.config)
     entry = config.sources.get(args.source)
     if entry is None:
         names = ", ".join(config.sources) or "none"

@@ -22,6 +22,7 @@ from rivven_kafka.errors import AuthenticationError, RivvenKafkaError, UnknownTo
 from rivven_kafka.kafka.admin import describe_topics
 from rivven_kafka.kafka.connect import connected
 from rivven_kafka.kafka.errors import translate
+from rivven_kafka.kafka.offset_answers import Resets, check_committed
 from rivven_kafka.kafka.partition_records import PartitionRecords
 from rivven_kafka.kafka.rebalance import Listener, Position, RebalanceHandler, kafka_offsets
 from rivven_kafka.kafka.topic_ids import topic_id_text
@@ -66,15 +67,20 @@ class BlockConsumer:
             raise translate(error, f"cannot connect to Kafka at {self._brokers}") from error
         records = type("PartitionRecords", (PartitionRecords,), {"max_batch_bytes": max_batch_bytes})
         self._consumer._fetcher.PartitionRecords = records
-        self._warn_of_gaps()
+        self._lost: set[TopicPartition] = set()
+        self._resets: dict[tuple[str, int], int] = {}
+        self._note_gaps()
+        if options.get("group_id") is not None:
+            check_committed(self._consumer)
 
-    def _warn_of_gaps(self) -> None:
+    def _note_gaps(self) -> None:
         """Makes it heard when the log does not hold our position any more, as after retention.
 
         kafka-python then starts again at `auto_offset_reset`, and says so only at level INFO.
         """
-        subscription = self._consumer._subscription
-        reset = subscription.request_offset_reset
+        subscription, fetcher = self._consumer._subscription, self._consumer._fetcher
+        reset, go_on = subscription.request_offset_reset, fetcher._reset_offset_if_needed
+        resets = Resets(lambda error: setattr(fetcher, "_cached_list_offsets_exception", error))
 
         def heard(partition: TopicPartition, strategy: object = None) -> None:
             if strategy is None:
@@ -88,9 +94,23 @@ class BlockConsumer:
                         "offset": None if lost is None else lost.offset,
                     },
                 )
+                self._lost.add(partition)
+                resets.lost(partition, None if lost is None else int(lost.offset))
             reset(partition, strategy)
 
+        def found(partition: TopicPartition, timestamp: object, offset: int) -> None:
+            sought = subscription.is_assigned(partition) and subscription.is_offset_reset_needed(partition)
+            if not sought:
+                self._lost.discard(partition)
+            if not sought or not resets.usable(partition, offset):
+                return
+            go_on(partition, timestamp, offset)
+            if not subscription.is_offset_reset_needed(partition) and partition in self._lost:
+                self._lost.discard(partition)
+                self._resets[partition.topic, partition.partition] = offset
+
         subscription.request_offset_reset = heard
+        fetcher._reset_offset_if_needed = found
 
     def subscribe(
         self, topics: Sequence[str], handler: RebalanceHandler, *, pattern: str | None = None
@@ -239,6 +259,14 @@ class BlockConsumer:
         state = self._consumer._subscription.assignment.get(TopicPartition(topic, partition))
         position = None if state is None else state.position
         return None if position is None else int(position.offset)
+
+    def take_resets(self) -> dict[tuple[str, int], int]:
+        """Where reading goes on where Kafka did not hold the position any more, since the last call."""
+        resets = {}
+        while self._resets:
+            partition, offset = self._resets.popitem()
+            resets[partition] = offset
+        return resets
 
     def partition_counts(self, topics: Sequence[str] | None = None) -> dict[str, int]:
         """The number of partitions of topics that exist, without Kafka's internal ones.

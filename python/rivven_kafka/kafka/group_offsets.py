@@ -11,6 +11,7 @@ from kafka.structs import OffsetAndMetadata
 
 from rivven_kafka.kafka.connect import connected
 from rivven_kafka.kafka.errors import translate
+from rivven_kafka.kafka.offset_answers import require_told
 
 
 class _StableAdmin(KafkaAdminClient):  # type: ignore[misc]  # kafka-python is untyped
@@ -51,6 +52,8 @@ def committed_offsets(
         raise translate(error, "cannot connect to Kafka") from error
     try:
         found: dict[str, dict[TopicPartition, OffsetAndMetadata]] = client.list_group_offsets(wanted)
+        for group, partitions in wanted.items():
+            require_told(partitions, found.get(group, {}))
     except kafka_errors.KafkaError as error:
         if isinstance(error, kafka_errors.RetriableError):
             return None

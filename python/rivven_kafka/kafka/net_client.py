@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+import random
 import re
 import selectors
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
@@ -27,6 +30,8 @@ from rivven_kafka.kafka.reading import read_in_bulk
 from rivven_kafka.kafka.refusal import reason
 from rivven_kafka.kafka.transport import open_transport
 from rivven_kafka.kafka.usable import require_usable
+
+log = logging.getLogger(__name__)
 
 RECEIVE_BYTES = 100_000_000
 """Most bytes of one answer, where `receive_message_max_bytes` says nothing else."""
@@ -82,7 +87,8 @@ class _Connections(KafkaConnectionManager):  # type: ignore[misc]  # kafka-pytho
 
     kafka-python takes a broker whose port accepts a connection for well, so it tries again at once, thousands
     of times a second, where a proxy stands before a broker that is away. It does so too where a broker sends
-    what is no answer, and it forgets why it was refused.
+    what is no answer, and it forgets why it was refused. Where it has been told of brokers that are none, it
+    never asks again at the addresses that it was given at first, which KIP-899 is about.
 
     Attributes:
         at_once: Whether to raise `NotAtOnceError` after a few attempts, instead of trying until the time to
@@ -94,6 +100,7 @@ class _Connections(KafkaConnectionManager):  # type: ignore[misc]  # kafka-pytho
         self._failed = 0
         self._buffers = Buffers()
         self._refused: dict[Any, tuple[int, AuthenticationError]] = {}
+        self._away_since: float | None = None
         super().__init__(net, **configs)
 
     @property
@@ -107,6 +114,28 @@ class _Connections(KafkaConnectionManager):  # type: ignore[misc]  # kafka-pytho
     def _led_to_it(self, node_id: Any) -> bool:
         led: bool = self.cluster.is_bootstrap(node_id)
         return led
+
+    def least_loaded_node(self) -> Any:
+        """Where to ask what any broker can answer; None if there is nobody to be asked now.
+
+        Once for each `request_timeout_ms` in which there was no connection to any broker of the cluster, that
+        is one of the addresses that led to the cluster.
+        """
+        now = time.monotonic()
+        connections = [self._conns.get(broker.node_id) for broker in self.cluster.brokers()]
+        if any(connection is not None and connection.connected for connection in connections):
+            self._away_since = None
+        elif self._away_since is None:
+            self._away_since = now
+        elif self.bootstrapped and now - self._away_since >= self.config["request_timeout_ms"] / 1000:
+            first = [node.node_id for node in self.cluster.bootstrap_brokers()]
+            usable = [node_id for node_id in first if not self.connection_delay(node_id)]
+            if usable:
+                # Those that it was told of get their turn again: the addresses may be out of date.
+                self._away_since = now
+                log.warning("no broker of the cluster can be reached: asks the bootstrap servers again")
+                return random.choice(usable)
+        return super().least_loaded_node()
 
     def get_connection(self, node_id: Any, *arguments: Any, **options: Any) -> Any:
         """A connection to that broker, made if there is none."""

@@ -10,7 +10,7 @@ import ssl
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from rivven_kafka.errors import ConfigError
+from rivven_kafka.errors import ConfigError, UnusableFileError
 
 
 def require_usable(options: Mapping[str, Any]) -> None:
@@ -20,7 +20,8 @@ def require_usable(options: Mapping[str, Any]) -> None:
         options: Options of kafka-python's clients, see `connection_options`.
 
     Raises:
-        ConfigError: Names the option and the file.
+        UnusableFileError: Names the option and the file.
+        ConfigError: The password of a key is missing or wrong.
     """
     provider = options.get("sasl_oauth_token_provider")
     check = getattr(provider, "require_usable", None)
@@ -44,7 +45,7 @@ def require_certificates(option: str, path: str) -> None:
         path: Its name.
 
     Raises:
-        ConfigError: It does not, or cannot be read.
+        UnusableFileError: It does not, or cannot be read.
     """
     _load(option, path, ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations)
 
@@ -64,7 +65,7 @@ def _require_key(certificate: str, key: str, password: str | None) -> None:
             context.load_cert_chain(certificate, path, answer)
         except ssl.SSLError as error:
             if error.reason == "KEY_VALUES_MISMATCH":
-                raise ConfigError(
+                raise UnusableFileError(
                     f"security.ssl_client_key: got {key!r}: expected the private key of "
                     f"security.ssl_client_cert {certificate!r}"
                 ) from error
@@ -87,6 +88,6 @@ def _load(option: str, path: str, load: Callable[[str], object]) -> None:
         load(path)
     except ssl.SSLError as error:
         reason = error.reason or "it does not hold what it is for"
-        raise ConfigError(f"{option}: got {path!r}: {reason}: expected a PEM file") from error
+        raise UnusableFileError(f"{option}: got {path!r}: {reason}: expected a PEM file") from error
     except OSError as error:
-        raise ConfigError(f"{option}: got {path!r}: {error.strerror}: expected a PEM file") from error
+        raise UnusableFileError(f"{option}: got {path!r}: {error.strerror}: expected a PEM file") from error

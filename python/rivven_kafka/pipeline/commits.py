@@ -60,6 +60,13 @@ class OffsetCommits:
             self._waiting = {**starts, **self._waiting}
             self._next = 0.0
 
+    def go_on(self, starts: Mapping[tuple[str, int], int]) -> None:
+        """Reading goes on at these offsets, and nothing from before them is on its way; commits them soon."""
+        if starts:
+            self.positions()
+            self._waiting |= starts
+            self._next = 0.0
+
     def disown(self, topic: str) -> None:
         """Commits nothing more of a topic: its offsets do not mean what was read any more."""
         self._disowned.add(topic)

@@ -225,6 +225,7 @@ class SourcePipeline(Pipeline):
         self._cover_new(consumer)
         if self._first is not None:
             self._commits.begin(self._guarantee.begin(self._first.take(blocks)))
+            self._commits.go_on(self._first.take_resets(blocks, publisher.in_flight_records))
         records = size = 0
         for block in self._guarantee.admit(blocks):
             records += len(block)

@@ -94,6 +94,31 @@ def test_a_proxy_whose_broker_is_away_is_tried_until_the_time_is_over(options):
         assert slammer.taken > 4
 
 
+def test_brokers_that_are_none_lead_back_to_the_first_addresses(options):
+    with closing(net_client(options)) as client:
+        manager = client._manager
+        manager._bootstrap_future = SimpleNamespace(succeeded=lambda: True)
+        manager.cluster._brokers = {7: SimpleNamespace(node_id=7)}
+        for _ in range(3):
+            assert manager.least_loaded_node() == 7
+            manager._away_since -= options["request_timeout_ms"] / 1000
+            assert manager.least_loaded_node() == "bootstrap-0"
+        # They wait for their turn like any other.
+        manager._away_since -= options["request_timeout_ms"] / 1000
+        manager.update_backoff("bootstrap-0")
+        assert manager.least_loaded_node() == 7
+        # One connection is enough, also to another broker of the cluster; to one that left it is none.
+        manager.reset_backoff("bootstrap-0")
+        connected = SimpleNamespace(connected=True, paused=False, in_flight_requests=[1])
+        manager._conns[9] = connected
+        assert manager.least_loaded_node() == "bootstrap-0"
+        manager.cluster._brokers[9] = SimpleNamespace(node_id=9)
+        manager._away_since -= options["request_timeout_ms"] / 1000
+        assert manager.least_loaded_node() == 7
+        assert manager._away_since is None
+        del manager._conns[9]
+
+
 def test_connections_are_made_as_before():
     ours, theirs = (inspect.signature(kind._connect) for kind in (_Connections, KafkaConnectionManager))
     assert list(ours.parameters) == list(theirs.parameters)

@@ -150,7 +150,6 @@ fn read(index: usize, step: &StepText<'_>) -> Result<Step> {
         "add_field" => {
             let AddText { field, value } = options(index, text)?;
             let path = path(index, "field", &field)?;
-            let texts = texts(&path, value.get());
             // What is written must be readable; each name of the path is a level around the value.
             let levels = MAX_EVENT_DEPTH.saturating_sub(path.all_names().len() as u32);
             if !is_json_of(value.get().as_bytes(), levels) {
@@ -160,6 +159,7 @@ fn read(index: usize, step: &StepText<'_>) -> Result<Step> {
                 );
                 return Err(refused(index, "value", &reason));
             }
+            let texts = texts(&path, value.get());
             Ok(Step::Add { path, texts })
         }
         "filter" => {

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::MAX_EVENT_DEPTH;
+
 /// The member of an event that holds the value.
 pub const DATA: &str = "data";
 
@@ -28,6 +30,12 @@ impl Path {
         names.push(name);
         if names.iter().any(String::is_empty) {
             return Err(format!("got {text:?}: expected names separated by single dots"));
+        }
+        if names.len() > MAX_EVENT_DEPTH as usize {
+            let count = names.len();
+            return Err(format!(
+                "got a path of {count} names: expected at most {MAX_EVENT_DEPTH}, the levels of an event"
+            ));
         }
         Ok(Self { names, above: 0 })
     }

@@ -44,7 +44,7 @@ impl Connection {
                     Response::ScramServerFirst { message } => message,
                     other => return Err(unexpected(&other)),
                 };
-                let proof = attempt.answer(&challenge)?;
+                let proof = attempt.answer(&challenge, &|| self.stopped())?;
                 let response = self.ask(&Request::ScramClientFinal { message: proof.message.clone() })?;
                 match self.accept(response)? {
                     Response::ScramServerFinal { message, expires_in, .. } => {
