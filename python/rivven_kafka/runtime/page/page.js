@@ -22,7 +22,7 @@ function take(report) {
   const good = report.status === "healthy";
   if ($("health").lastElementChild.textContent !== report.status) announce(`The process is ${report.status}`);
   show($("health"), good ? ["good", "good"] : ["bad", "bad"], report.status);
-  put(document.querySelector("title"), `${good ? "" : "(!) "}${report.status} – rivven-kafka`);
+  put(document.querySelector("title"), `${good ? "" : "(!) "}${report.status} - rivven-kafka`);
   put($("process"), `${report.version} · up ${long(now)} · process ${report.pid}`);
   put($("control"), control ? (token ? "The token is known" : "")
     : "No buttons here: they need settings.control.token");
