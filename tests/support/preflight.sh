@@ -44,6 +44,9 @@ usable_rust() {
     [ "${minor:-0}" -ge "$MIN_RUST" ]
 }
 
+# The tests of the live page look at it with one.
+have_browser() { have chromium || have chromium-browser || have google-chrome; }
+
 java_package() {
     if apt-cache show openjdk-17-jre-headless >/dev/null 2>&1; then
         echo openjdk-17-jre-headless
@@ -59,6 +62,7 @@ missing_packages() {
     have make || echo make
     usable_java || java_package
     have mvn || echo maven
+    have_browser || echo chromium
 }
 
 if [ "${1:-}" = --python ]; then
@@ -86,6 +90,7 @@ find_python >/dev/null || need "Python 3.11 or newer with venv and headers" "$(a
 have cc || need "a C compiler" "$(apt gcc libc6-dev)"
 usable_java || need "Java $MIN_JAVA or newer (Kafka's brokers run on it)" "$(apt openjdk-17-jre-headless)"
 have mvn || need "Maven (it fetches Kafka)" "$(apt maven)"
+have_browser || need "Chromium (it shows the live page to its tests)" "$(apt chromium)"
 usable_rust || need "Rust 1.$MIN_RUST or newer" "https://rustup.rs: curl -sSf https://sh.rustup.rs | sh -s -- -y"
 if usable_rust; then
     cargo fmt --version >/dev/null 2>&1 || need rustfmt "rustup component add rustfmt"

@@ -21,7 +21,7 @@ _LOOPBACK = "127.0.0.1"
 _PATH = r"/[A-Za-z0-9._~/-]*"
 # As a bearer token goes into a header (RFC 6750); no shorter than what nobody guesses.
 _TOKEN = r"(?=.{16})[A-Za-z0-9._~+/-]+=*"
-_TAKEN_PATHS = ("/live", "/metrics", "/ready", "/status")
+_TAKEN_PATHS = ("/events", "/live", "/metrics", "/ready", "/status")
 
 
 def _path(value: str) -> str:
@@ -92,7 +92,7 @@ class RetrySettings(Model):
 
 
 class HealthSettings(Model):
-    """The HTTP server for health checks: `path`, `/live`, `/ready`, `/status` and `/metrics`."""
+    """The HTTP server for health checks: `path`, `/live`, `/ready`, `/status`, `/metrics`; a page at `/`."""
 
     enabled: bool = Field(False, description="Serve health checks over HTTP.")
     port: int = Field(8080, ge=1, le=_MAX_PORT, description="Port to listen on.")

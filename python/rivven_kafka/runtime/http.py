@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
@@ -18,7 +19,9 @@ from prometheus_client import make_wsgi_app
 
 from rivven_kafka.config import HealthSettings, MetricsSettings, Settings
 from rivven_kafka.errors import ConfigError
+from rivven_kafka.runtime import page
 from rivven_kafka.runtime.control import Control
+from rivven_kafka.runtime.live import MAX_LISTENERS, Live
 from rivven_kafka.runtime.reports import Report, Reports
 from rivven_kafka.runtime.runner import Runner
 
@@ -37,12 +40,19 @@ _STOP_POLL_S = 0.1
 _Headers = list[tuple[str, str]]
 _Answer = tuple[str, _Headers, bytes]
 
+_PAGE, _EVENTS = "/", "/events"
+_KEEP_OPEN = "rivven_kafka.keep_open"
+"""Where a request has what takes its connection out of those with a deadline."""
+
 _OK = "200 OK"
 _UNAVAILABLE = "503 Service Unavailable"
 
+_ALWAYS = [("Cache-Control", "no-store")]
+_STREAM = [("Content-Type", "text/event-stream; charset=utf-8"), ("X-Accel-Buffering", "no")]
+
 
 class Application:
-    """Answers `/metrics`, `/live`, `/ready`, `/status` and the path of the health check.
+    """Answers `/`, `/events`, `/metrics`, `/live`, `/ready`, `/status` and the path of the health check.
 
     Args:
         reports: What to tell.
@@ -53,21 +63,34 @@ class Application:
     def __init__(self, reports: Reports, health_path: str, control: Control) -> None:
         self._control = control
         self._metrics: WSGIApplication = make_wsgi_app(reports.registry())
+        self._live = Live(reports.status)
+        self._page = page.load()
         self._pages: dict[str, Callable[[], tuple[bool, Report]]] = {
             "/live": lambda: (True, {"status": "alive"}),
             "/ready": reports.ready,
             "/status": lambda: (True, reports.status()),
             health_path: reports.health,
         }
+        self._paths = {_PAGE, _EVENTS, "/metrics", *self._pages}
+
+    def close(self) -> None:
+        """Ends what goes on by itself."""
+        self._live.close()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answers one request."""
+        if (environ["PATH_INFO"], environ["REQUEST_METHOD"]) == (_EVENTS, "GET"):
+            listener = self._live.listen()
+            if listener is not None:
+                environ.get(_KEEP_OPEN, lambda: None)()
+                start_response(_OK, [*_STREAM, *_ALWAYS])
+                return listener
         try:
             status, headers, body = self._answer(environ)
         except Exception:
             log.exception("cannot answer %s", environ.get("PATH_INFO"))
             status, headers, body = _json("500 Internal Server Error", {"error": "see the log"})
-        start_response(status, [*headers, ("Content-Length", str(len(body))), ("Cache-Control", "no-store")])
+        start_response(status, [*headers, ("Content-Length", str(len(body))), *_ALWAYS])
         return [b"" if environ["REQUEST_METHOD"] == "HEAD" else body]
 
     def _answer(self, environ: WSGIEnvironment) -> _Answer:
@@ -76,14 +99,20 @@ class Application:
             status, report, headers = self._control.answer(environ)
             status, kind, body = _json(status, report)
             return status, [*kind, *headers], body
-        if path != "/metrics" and path not in self._pages:
-            paths = sorted(["/metrics", *self._pages])
-            return _json("404 Not Found", {"error": f"no such path; there are {', '.join(paths)}"})
+        if path not in self._paths:
+            paths = ", ".join(sorted(self._paths))
+            return _json("404 Not Found", {"error": f"no such path; there are {paths}"})
         if method not in ("GET", "HEAD"):
             status, headers, body = _json("405 Method Not Allowed", {"error": "expected GET or HEAD"})
             return status, [*headers, ("Allow", "GET, HEAD")], body
         if path == "/metrics":
             return _call(self._metrics, {**environ, "REQUEST_METHOD": "GET"})
+        if path == _EVENTS:
+            if method == "HEAD":
+                return _OK, _STREAM, b""
+            return _json(_UNAVAILABLE, {"error": "too many listen already; there is /status"})
+        if path == _PAGE and path not in self._pages:
+            return _OK, *self._page
         good, report = self._pages[path]()
         return _json(_OK if good else _UNAVAILABLE, report)
 
@@ -113,6 +142,25 @@ class _Handler(WSGIRequestHandler):
     def log_message(self, format: str, *args: object) -> None:
         """Tells of requests only in debug messages: probes come every few seconds."""
         log.debug("%s " + format, self.client_address[0], *args)  # noqa: G003 - the format is the caller's
+
+    def get_environ(self) -> WSGIEnvironment:
+        """Adds what keeps the connection open."""
+        server: _Server = self.server  # type: ignore[assignment]
+        return {**super().get_environ(), _KEEP_OPEN: partial(server.keep_open, self.connection)}
+
+    def get_stderr(self) -> Any:
+        """Where wsgiref tells of connections that broke, which `Application` cannot: not into our log."""
+        return _DebugLog()
+
+
+class _DebugLog:
+    """A file whose text goes into debug messages."""
+
+    def write(self, text: str) -> None:
+        log.debug("%s", text.rstrip())
+
+    def flush(self) -> None:
+        pass
 
 
 class _Server(socketserver.ThreadingMixIn, WSGIServer):
@@ -147,7 +195,7 @@ class _Server(socketserver.ThreadingMixIn, WSGIServer):
             if len(self._deadlines) >= _MAX_REQUESTS:
                 self._end_oldest()
             # Those that were told to end may not have done so yet.
-            full = self._threads_running >= 2 * _MAX_REQUESTS
+            full = self._threads_running >= 2 * _MAX_REQUESTS + MAX_LISTENERS
             if not full:
                 self._deadlines[request] = time.monotonic() + _CLIENT_TIMEOUT_S
                 self._threads_running += 1
@@ -174,6 +222,17 @@ class _Server(socketserver.ThreadingMixIn, WSGIServer):
         with self._lock:
             while self._deadlines and next(iter(self._deadlines.values())) <= now:
                 self._end_oldest()
+
+    def keep_open(self, request: socket.socket) -> None:
+        """Lets a connection go on past its deadline: its request has come, and nothing more is read from it.
+
+        Each message has to be taken within the time of a whole request, also by a host that has vanished.
+        """
+        with self._lock:
+            self._deadlines.pop(request, None)
+        # It may have ended by itself.
+        with suppress(OSError):
+            request.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(_CLIENT_TIMEOUT_S * 1000))
 
     def _end_oldest(self) -> None:
         request: Any = next(iter(self._deadlines))
@@ -203,7 +262,8 @@ def serve(settings: Settings, runner: Runner) -> Iterator[list[str]]:
         ConfigError: A port is taken, or a host is not one of this machine's.
     """
     control = Control(runner, settings.control.token)
-    application = Application(Reports(runner), settings.health.path, control)
+    reports = Reports(runner, control=settings.control.token is not None)
+    application = Application(reports, settings.health.path, control)
     wanted: dict[int, tuple[str, HealthSettings | MetricsSettings]] = {}
     for name, section in (("health", settings.health), ("metrics", settings.metrics)):
         if section.enabled:
@@ -218,6 +278,8 @@ def serve(settings: Settings, runner: Runner) -> Iterator[list[str]]:
             )
             thread.start()
             stack.callback(server.shutdown)
+            # First of all: otherwise they would go on until the process ends.
+            stack.callback(application.close)
             host = f"[{section.host}]" if ":" in section.host else section.host
             urls.append(f"http://{host}:{section.port}")
         yield urls

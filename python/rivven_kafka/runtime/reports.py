@@ -29,10 +29,12 @@ class Reports:
 
     Args:
         runner: The connectors.
+        control: Whether they can be paused, resumed and restarted over HTTP.
     """
 
-    def __init__(self, runner: Runner) -> None:
+    def __init__(self, runner: Runner, *, control: bool = False) -> None:
         self._runner = runner
+        self._control = control
         self._started = datetime.now(UTC)
         self._start = time.monotonic()
 
@@ -59,6 +61,7 @@ class Reports:
             "pid": os.getpid(),
             "started": _time(self._started),
             "uptime_seconds": self._uptime(),
+            "control": self._control,
             **_by_direction(statuses, _detail),
         }
 

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import pytest
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
-from rivven_kafka.runtime import http
+from rivven_kafka.runtime import http, live
 from rivven_kafka.runtime.control import Control
 
 TOKEN = "control-token-0123456789"
@@ -119,3 +119,67 @@ def test_idle_connections_are_few_and_keep_nobody_out(server, monkeypatch):
         assert [answer(client) for client in idle[:16]] == [b""] * 16
         assert threading.active_count() - before <= 2 * 4
     wait_until(lambda: (server._threads_running, server._deadlines) == (0, {}))
+
+
+def listen(server, stack):
+    client = stack.enter_context(connect(server))
+    client.sendall(b"GET /events HTTP/1.1\r\n\r\n")
+    text = b""
+    while b"\r\n\r\n" not in text:
+        text += client.recv(65536)
+    head, _, rest = text.partition(b"\r\n\r\n")
+    return client, head, rest
+
+
+def test_who_listens_has_no_deadline_and_takes_no_place_of_others(server, monkeypatch):
+    monkeypatch.setattr(live, "EVERY_S", 0.1)
+    monkeypatch.setattr(http, "_MAX_REQUESTS", 2)
+    application = server.get_app()
+    with ExitStack() as stack:
+        listeners = []
+        for _ in range(live.MAX_LISTENERS):
+            client, head, _ = listen(server, stack)
+            assert head.startswith(b"HTTP/1.0 200 ")
+            assert b"text/event-stream" in head
+            listeners.append(client)
+        assert server._deadlines == {}
+        # Three times as long as others have.
+        ends = time.monotonic() + 1.5
+        heard = [b"" for _ in listeners]
+        while time.monotonic() < ends:
+            heard = [text + client.recv(65536) for text, client in zip(heard, listeners, strict=True)]
+        assert min(text.count(b"data: {}\n\n") for text in heard) > 5
+        client, head, rest = listen(server, stack)
+        assert head.startswith(b"HTTP/1.0 503 ")
+        assert b"/status" in rest + answer(client)
+        with connect(server) as probe:
+            probe.sendall(b"GET /live HTTP/1.1\r\n\r\n")
+            assert answer(probe).split()[1] == b"200"
+        listeners.pop().close()
+        wait_until(lambda: application._live.listeners == live.MAX_LISTENERS - 1)
+        assert listen(server, stack)[1].startswith(b"HTTP/1.0 200 ")
+        # The end of the process does not wait for them.
+        application.close()
+        for client in listeners:
+            answer(client)
+        wait_until(lambda: server._threads_running == 0)
+    assert application._live.listeners == 0
+
+
+def test_a_listener_that_takes_nothing_is_let_go(server, monkeypatch, capfd):
+    monkeypatch.setattr(live, "EVERY_S", 0.01)
+    monkeypatch.setattr(server.get_app()._live, "_report", lambda: {"much": "x" * (1 << 20)})
+    with connect(server) as client:
+        client.sendall(b"GET /events HTTP/1.1\r\n\r\n")
+        wait_until(lambda: server.get_app()._live.listeners == 1)
+        wait_until(lambda: server.get_app()._live.listeners == 0)
+    wait_until(lambda: server._threads_running == 0)
+    assert capfd.readouterr().err == ""
+
+
+def test_asking_for_the_head_of_the_stream_does_not_listen(server):
+    with connect(server) as client:
+        client.sendall(b"HEAD /events HTTP/1.1\r\n\r\n")
+        head, _, body = answer(client).partition(b"\r\n\r\n")
+    assert b"text/event-stream" in head
+    assert (body, server.get_app()._live.listeners) == (b"", 0)
