@@ -45,6 +45,8 @@ mod _native {
     #[pymodule_export]
     use crate::bridge::sink_encoder::{OutgoingBatch, SinkEncoder};
     #[pymodule_export]
+    use crate::bridge::survey::Survey;
+    #[pymodule_export]
     use crate::bridge::transform::python::apply_transforms;
     #[pymodule_export]
     use crate::rivven::client::RivvenClient;

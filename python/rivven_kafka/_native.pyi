@@ -23,6 +23,7 @@ __all__ = [
     "RivvenClient",
     "RivvenSecurity",
     "SinkEncoder",
+    "Survey",
     "__profile__",
     "all_batches_stored",
     "apply_transforms",
@@ -389,6 +390,29 @@ class PositionIndex:
     @property
     def foreign(self) -> int:
         """Records of the Rivven topic that are of none of the Kafka topics."""
+
+@final
+class Survey:
+    """What Kafka records hold, and what a source with given options would make of them."""
+
+    def __new__(
+        cls,
+        destination: str,
+        *,
+        value_format: str = "event",
+        on_tombstone: str = "fail",
+        transforms: str = "[]",
+        include_headers: bool = True,
+        include_key: bool = True,
+        topic_id: str | None = None,
+        max_request_bytes: int = ...,
+    ) -> Self: ...
+    def add(self, block: RecordBlock) -> None:
+        """Looks at all records of a block of Kafka."""
+    def totals(self) -> dict[str, int]:
+        """What was found, in records unless the name tells otherwise."""
+    def examples(self) -> dict[str, list[tuple[str, int, int, str]]]:
+        """The first records of each trouble: topic, partition, offset, and what is the matter."""
 
 def apply_transforms(transforms: str, event: bytes, *, value_format: str = "event") -> bytes | None:
     """What becomes of one event (raw: of one value); None if a filter drops it."""

@@ -13,4 +13,5 @@ pub mod position_index;
 pub mod produce;
 pub mod publisher;
 pub mod sink_encoder;
+pub mod survey;
 pub mod transform;

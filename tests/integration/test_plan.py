@@ -1,0 +1,344 @@
+"""`rivven-kafka plan`: what it finds in real topics, that it writes nothing, and what it says at the end."""
+
+import json
+import time
+import uuid
+from contextlib import closing
+
+import pytest
+import yaml
+from kafka import KafkaAdminClient, KafkaProducer
+from rivven_kafka._native import RivvenClient
+from rivven_kafka.config import ConnectConfig
+from rivven_kafka.plan import SampleOptions, plan_source
+
+from tests.integration.connector_kit import NOW, QUICK, filled, rows_of, through_rivven
+from tests.integration.test_cli_commands import command
+from tests.support.connector import source_file
+from tests.support.topics import Row, TopicWriter, create_topic, fill
+
+pytestmark = pytest.mark.integration
+
+
+class Planned:
+    """The plan of one source, as the JSON has it."""
+
+    def __init__(self, source):
+        self.source = source
+        self.topics = {topic["topic"]: topic for topic in source["topics"]}
+        self.verdict = source["verdict"]
+        self.exact = self.verdict["exact"]
+        self.reasons = self.verdict["reasons"]
+        self.estimate = source["estimate"]
+
+    def found(self, topic=None):
+        """Severities by code."""
+        return {f["code"]: f["severity"] for f in self.source["findings"] if f["topic"] == topic}
+
+    def finding(self, code, topic=None):
+        [finding] = [f for f in self.source["findings"] if (f["code"], f["topic"]) == (code, topic)]
+        return finding
+
+
+def file_of(kafka, rivven, topics, destination, entry, config):
+    document = source_file(kafka.bootstrap, rivven.bootstrap, "", destination, "plan", **QUICK, **config)
+    source = document["sources"]["in"]
+    source["config"] = {**source["config"], "topic": None, "topics": list(topics)}
+    source.update(entry or {})
+    return document
+
+
+@pytest.fixture
+def plan(kafka, rivven):
+    """A function that plans a source with some options."""
+
+    def run(topics, *, destination="{topic}", entry=None, full=False, probe_write=False, accept=(), **config):
+        document = file_of(kafka, rivven, topics, destination, entry, config)
+        loaded = ConnectConfig.model_validate(document)
+        found = plan_source(
+            "in",
+            loaded.sources["in"],
+            loaded.broker,
+            loaded.settings,
+            sample=SampleOptions(full=full),
+            probe_write=probe_write,
+            accept=accept,
+        )
+        return Planned(json.loads(json.dumps(found.to_dict())))
+
+    return run
+
+
+def with_rivven(rivven):
+    return closing(RivvenClient([rivven.bootstrap]))
+
+
+def everything(kafka, rivven):
+    """What a plan could change: topics and groups with their offsets, on both sides."""
+    with closing(KafkaAdminClient(bootstrap_servers=kafka.bootstrap)) as admin:
+        groups = [group["group_id"] for group in admin.list_groups()]
+        committed = admin.list_group_offsets(dict.fromkeys(groups)) if groups else {}
+        topics = sorted(topic["name"] for topic in admin.describe_topics())
+    with with_rivven(rivven) as client:
+        held = {
+            name: [client.offset_bounds(name, number) for number in range(client.partition_count(name))]
+            for name in client.topics()
+        }
+    return topics, committed, held
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compacted(kafka):
+    """A topic that Kafka compacts by and by: its cleaner comes by every 15 s, while other tests run."""
+    name = f"compacted-{uuid.uuid4().hex[:8]}"
+    soon = {"segment.ms": 100, "min.cleanable.dirty.ratio": 0.01, "max.compaction.lag.ms": 100}
+    create_topic(kafka.bootstrap, name, 1, **{"cleanup.policy": "compact", **soon})
+    with TopicWriter(kafka.bootstrap, name, 1) as writer:
+        writer.write(0, [Row(NOW, b"k%d" % (n % 5), b"%d" % n, []) for n in range(200)])
+        writer.flush()
+        # A segment that is written to is never compacted: another one begins.
+        time.sleep(0.2)
+        writer.write(0, [Row(int(time.time() * 1000), b"last", b"1", [])])
+    return name
+
+
+def test_a_plain_topic_survives_whole_and_nothing_is_written(kafka, rivven, topic_name, plan):
+    name = filled(kafka, topic_name(), 30, 12)
+    before = everything(kafka, rivven)
+    planned = plan([name])
+    assert everything(kafka, rivven) == before
+    assert planned.verdict == {"exact": True, "certain": True, "reasons": [], "remedies": []}
+    topic = planned.topics[name]
+    assert (topic["partitions"], topic["records"], topic["records_exact"], topic["to_copy"]) == (
+        2,
+        42,
+        True,
+        42,
+    )
+    assert (topic["destination"], topic["destination_partitions"]) == (name, 2)
+    assert topic["destination_exists"] is False
+    assert topic["size_bytes"] > 42 * 20
+    assert topic["content"]["with_headers"] == topic["content"]["json_values"] == 42
+    assert topic["records_per_second"] == [42 / 3600, 42 / 86400]
+    assert planned.found(name) == {"new_topic": "info", "configs": "info"}
+    assert planned.found() == {"delivery": "warning"}
+    assert planned.estimate["records"] == 42
+
+
+def test_tombstones_headers_and_timestamps_survive_in_events_and_not_raw(kafka, rivven, topic_name, plan):
+    name = topic_name()
+    create_topic(kafka.bootstrap, name, 1)
+    rows = [Row(NOW, b"a", b"text", []), Row(NOW, b"\xff", None, [("h", None), ("h", b"\xff")])]
+    fill(kafka.bootstrap, name, {0: [*rows, Row(NOW, None, b"\x00\xff", []), Row(NOW, b"b", b"", [])]})
+    planned = plan([name])
+    assert planned.exact
+    found = planned.found(name)
+    assert (found["tombstones"], found["binary"]) == ("exact", "exact")
+    content = planned.topics[name]["content"]
+    counted = ("tombstones", "binary_values", "text_values", "empty_values", "binary_keys", "without_key")
+    assert [content[each] for each in counted] == [1] * 6
+
+    planned = plan([name], include_headers=False)
+    assert planned.reasons == ["headers"]
+    assert planned.verdict["remedies"] == ["include_headers: true"]
+
+    for option, severity in (("fail", "blocks"), ("skip", "lossy"), ("empty", "lossy")):
+        planned = plan([name], value_format="raw", on_tombstone=option)
+        assert not planned.exact
+        found = planned.found(name)
+        assert (found["tombstones"], found["timestamps"]) == (severity, "lossy")
+        assert ("headers" in found) is (option == "empty"), "they are lost with a record that is published"
+        assert "values" not in found
+
+    accept = ("tombstones", "timestamps", "headers")
+    planned = plan([name], accept=accept, value_format="raw", on_tombstone="empty")
+    assert planned.exact
+    assert planned.finding("tombstones", name)["accepted"] is True
+
+
+def test_what_transforms_do_is_seen_in_the_records(kafka, rivven, topic_name, plan):
+    name = filled(kafka, topic_name(), 10)
+    keep = {"type": "filter", "config": {"field": "data.n", "equals": "3"}}
+    change = {"type": "rename_field", "config": {"from": "data.n", "to": "m"}}
+    planned = plan([name], entry={"transforms": [keep]})
+    assert planned.reasons == ["filtered"]
+    assert planned.finding("filtered", name)["records"] == 9
+    planned = plan([name], entry={"transforms": [change]})
+    assert planned.reasons == ["values"]
+
+
+def test_records_that_are_too_large_are_measured_as_they_would_be_published(kafka, rivven, topic_name, plan):
+    name = topic_name()
+    create_topic(kafka.bootstrap, name, 1, **{"max.message.bytes": 12 << 20})
+    size = 9 << 20
+    with TopicWriter(
+        kafka.bootstrap, name, 1, batch_size_bytes=12 << 20, max_request_size=12 << 20
+    ) as writer:
+        # As text it fits; in base64 it takes 12 MiB.
+        writer.write(0, [Row(NOW, None, b"x" * size, []), Row(NOW, None, b"\xff" * size, [])])
+    planned = plan([name], request_timeout_ms=60_000)
+    assert planned.reasons == ["too_large"]
+    found = planned.found(name)
+    assert (found["too_large"], found["large"]) == ("blocks", "exact")
+    assert f"at {name}:0:1, it takes a request of" in planned.finding("too_large", name)["message"]
+    assert "max.message.bytes=12582912" in planned.finding("configs", name)["message"]
+    planned = plan([name], accept=["timestamps"], value_format="raw")
+    assert planned.exact
+    planned = plan([name], on_error="skip")
+    assert planned.found(name)["too_large"] == "lossy"
+
+
+def test_transactions_are_told_apart_from_their_ends(kafka, rivven, topic_name, plan):
+    name = topic_name()
+    create_topic(kafka.bootstrap, name, 1)
+    options = {"bootstrap_servers": kafka.bootstrap, "metrics_enabled": False, "acks": "all"}
+    with closing(KafkaProducer(**options, transactional_id=name)) as producer:
+        producer.init_transactions()
+        for index, abort in enumerate((False, True, False)):
+            producer.begin_transaction()
+            for number in range(10 + index):
+                producer.send(name, b"%d" % number)
+            producer.flush(30)
+            producer.abort_transaction() if abort else producer.commit_transaction()
+        planned = plan([name])
+        assert planned.reasons == ["aborted"]
+        assert planned.finding("aborted", name)["records"] == 11
+        assert planned.verdict["remedies"] == ["isolation_level: read_committed"]
+        assert planned.topics[name]["records"] == 33
+        assert planned.topics[name]["content"]["gaps"] == 3
+        planned = plan([name], isolation_level="read_committed")
+        assert planned.exact
+        found = planned.found(name)
+        assert (found["aborted"], found["transactions"]) == ("exact", "exact")
+        assert planned.topics[name]["records"] == 22
+
+        producer.begin_transaction()
+        producer.send(name, b"open").get(30)
+        for level, severity in (("read_uncommitted", "warning"), ("read_committed", "info")):
+            planned = plan([name], isolation_level=level)
+            assert planned.found(name)["open_transaction"] == severity
+            assert planned.verdict["certain"] is True
+        producer.abort_transaction()
+
+
+def test_places_that_rivven_or_the_source_refuse(kafka, rivven, topic_name, plan):
+    small, new, bad = topic_name(), topic_name(), f"_{topic_name()}"
+    for name in (small, new, bad):
+        create_topic(kafka.bootstrap, name, 2)
+    with with_rivven(rivven) as client:
+        client.create_topic(small, 1)
+    planned = plan([small, new, bad])
+    assert sorted(planned.reasons) == ["name", "partitions"]
+    assert planned.found(small)["partitions"] == planned.found(bad)["name"] == "blocks"
+    assert planned.found(new)["new_topic"] == "info"
+    assert [planned.topics[name]["destination_partitions"] for name in (small, new, bad)] == [1, 2, None]
+
+    prefix = topic_name()
+    assert plan([small, new, bad], destination=f"{prefix}{{topic}}").exact
+    planned = plan([new], entry={"topic_config": {"auto_create": False}})
+    assert planned.reasons == ["missing"]
+    planned = plan([new, small], destination=prefix)
+    assert (planned.exact, planned.finding("collision")["severity"]) == (True, "info")
+    planned = plan([new, small], destination=prefix, value_format="raw")
+    assert planned.finding("collision")["severity"] == "lossy"
+    planned = plan([new, f"{new}-away"])
+    assert (planned.exact, planned.found()["check"]) == (False, "blocks")
+    assert list(planned.topics) == [new]
+
+
+def test_what_rivven_holds_already(kafka, rivven, topic_name, plan):
+    name = filled(kafka, topic_name(), 10)
+    through_rivven(kafka, rivven, name, name, 10)
+    planned = plan([name])
+    assert planned.reasons == ["holds_records"]
+    assert planned.finding("groups", name)["message"].startswith("1 consumer group with offsets here (r-")
+    assert plan([name], delivery_guarantee="exactly_once").exact
+    # The group that has filled it goes on where it is.
+    planned = plan([name], consumer_group=f"r-{name}")
+    assert planned.exact
+    assert (planned.topics[name]["records"], planned.topics[name]["to_copy"]) == (10, 0)
+    planned = plan([name], consumer_group=f"r-{name}", destination=topic_name())
+    assert planned.reasons == ["committed"]
+    with with_rivven(rivven) as client:
+        client.publish(name, 0, [(None, b"hello")])
+    planned = plan([name], delivery_guarantee="exactly_once")
+    assert (planned.reasons, planned.finding("foreign", name)["records"]) == (["foreign"], 1)
+
+
+def test_a_large_topic_is_sampled_in_bounded_time_and_in_full_on_demand(kafka, rivven, topic_name, plan):
+    name = filled(kafka, topic_name(), 20_000, 100)
+    planned = plan([name])
+    assert (planned.exact, planned.verdict["certain"]) == (True, False)
+    topic = planned.topics[name]
+    assert (topic["sampled"], topic["records"], topic["records_exact"]) == (6_100, 20_100, False)
+    assert planned.found(name)["sampled"] == "info"
+    planned = plan([name], full=True)
+    assert planned.verdict["certain"] is True
+    assert planned.topics[name]["sampled"] == 20_100
+
+
+def test_the_estimate_is_near_a_real_copy(kafka, rivven, topic_name, plan):
+    name, count = topic_name(), 20_000
+    create_topic(kafka.bootstrap, name, 8)
+    fill(kafka.bootstrap, name, {n: rows_of(n, range(count // 8)) for n in range(8)})
+    options = {"ordering": "key", "connections": 64}
+    before = everything(kafka, rivven)
+    by_model, by_probe = plan([name], **options), plan([name], probe_write=True, **options)
+    assert everything(kafka, rivven) == before, "the topic of the probe is gone"
+    assert (by_model.estimate["measured"], by_probe.estimate["measured"]) == (False, True)
+    assert by_model.estimate["connections"] == 64
+    begin = time.monotonic()
+    through_rivven(kafka, rivven, name, f"{name}-copy", count, **options)
+    taken = time.monotonic() - begin
+    for estimate in (by_model.estimate, by_probe.estimate):
+        short, long = estimate["seconds"]
+        assert short / 3 < taken < long * 3, (taken, estimate)
+
+
+def test_the_table_says_what_matters(kafka, rivven, topic_name, tmp_path):
+    name = filled(kafka, topic_name(), 5)
+    document = source_file(kafka.bootstrap, rivven.bootstrap, name, name, "plan", **QUICK, value_format="raw")
+    path = tmp_path / "connect.yaml"
+    path.write_text(yaml.safe_dump(document))
+    code, out, err = command("-c", path, "plan")
+    assert (code, err) == (1, "")
+    assert out.startswith("source in (raw)\nTOPIC ")
+    assert "exact: no, because of headers, timestamps\n  headers: value_format: event\n" in out
+    assert "estimate: 5 records, " in out
+    assert command("-c", path, "plan", "--source", "out")[0] == 78
+
+
+def test_brokers_that_are_away_are_findings(kafka, rivven, topic_name, tmp_path):
+    name = filled(kafka, topic_name(), 5)
+    path = tmp_path / "connect.yaml"
+
+    def planned(document):
+        path.write_text(yaml.safe_dump(document))
+        code, out, err = command("-c", path, "plan", "--format", "json", "--sample-seconds", "3")
+        assert (code, err) == (1, "")
+        document = json.loads(out)
+        assert document["exact"] is False
+        [source] = document["sources"]
+        return Planned(source)
+
+    document = source_file(kafka.bootstrap, "127.0.0.1:1", name, name, "plan", **QUICK)
+    found = planned(document)
+    assert found.reasons == ["check"]
+    assert found.topics[name]["destination_exists"] is None
+    assert found.topics[name]["records"] == 5
+    options = {**QUICK, "request_timeout_ms": 2000}
+    document = source_file("127.0.0.1:1", rivven.bootstrap, name, name, "plan", **options)
+    found = planned(document)
+    assert (found.reasons, found.topics) == (["check"], {})
+
+
+def test_a_compacted_topic_is_counted_by_what_is_left(compacted, plan):
+    deadline = time.monotonic() + 60
+    while (planned := plan([compacted])).topics[compacted]["records"] > 100:
+        assert time.monotonic() < deadline, "Kafka does not compact"
+        time.sleep(0.5)
+    topic = planned.topics[compacted]
+    assert planned.exact
+    assert topic["records"] + topic["content"]["gaps"] == topic["offsets"] == 201
+    assert planned.found(compacted)["compacted"] == "exact"
+    assert topic["configs"]["cleanup.policy"] == "compact"
