@@ -37,6 +37,8 @@ mod _native {
     #[pymodule_export]
     use crate::bridge::event_python::encode_events;
     #[pymodule_export]
+    use crate::bridge::offset_map::{OffsetMap, RawPairs};
+    #[pymodule_export]
     use crate::bridge::position_index::PositionIndex;
     #[pymodule_export]
     use crate::bridge::produce::{all_batches_stored, produce_request};

@@ -16,9 +16,11 @@ __all__ = [
     "KafkaSinkMetricsSnapshot",
     "KafkaSourceMetrics",
     "KafkaSourceMetricsSnapshot",
+    "OffsetMap",
     "OutgoingBatch",
     "PositionIndex",
     "Publisher",
+    "RawPairs",
     "RecordBlock",
     "RivvenClient",
     "RivvenSecurity",
@@ -413,6 +415,55 @@ class Survey:
         """What was found, in records unless the name tells otherwise."""
     def examples(self) -> dict[str, list[tuple[str, int, int, str]]]:
         """The first records of each trouble: topic, partition, offset, and what is the matter."""
+
+@final
+class OffsetMap:
+    """Which Kafka records lie where in one Rivven partition."""
+
+    def __new__(cls, topics: Mapping[str, str | None], start: int = 0) -> Self: ...
+    def feed(self, block: RecordBlock) -> None:
+        """Notes what a block of the Rivven partition holds, as events."""
+    def add(self, topic: str, partition: int, kafka: int, rivven: int) -> None:
+        """Notes one record, by its Kafka topic, partition and offset and its Rivven offset."""
+    def read_from(self, topic: str, partition: int, offset: int) -> tuple[int, int, int] | None:
+        """Where to read on in Rivven: its offset, the Kafka offset there, how many records come again."""
+    def below(self, topic: str, partition: int, kafka: int, rivven: int) -> int:
+        """How many records of a Kafka partition before `kafka` lie at or behind a Rivven offset."""
+    def kafka_from(self, topic: str, partition: int, offset: int) -> tuple[int, int] | None:
+        """Where to read on in Kafka, and how many records come again."""
+    def at(self, offset: int) -> tuple[int, str, int, int] | None:
+        """The first record of Kafka at or behind a Rivven offset: Rivven offset, topic, partition, offset."""
+    def next(self, topic: str, partition: int, offset: int) -> int | None:
+        """The lowest Kafka offset from `offset` on that a record has, None if there is none."""
+    def unbroken_to(self, topic: str, partition: int, offset: int) -> int:
+        """The first Kafka offset from `offset` on that no record has."""
+    def bounds(self, topic: str, partition: int) -> tuple[int, int] | None:
+        """The lowest and the highest Kafka offset of a partition, None if there is no record of it."""
+    @property
+    def places(self) -> list[tuple[str, int]]:
+        """The Kafka partitions that it holds records of, sorted."""
+    @property
+    def records(self) -> int:
+        """How many records were fed."""
+    @property
+    def foreign(self) -> int:
+        """How many of them come from none of the Kafka topics."""
+    @property
+    def next_offset(self) -> int:
+        """The offset behind the last record that was fed."""
+
+@final
+class RawPairs:
+    """Pairs the raw values of a Rivven partition with the records of the Kafka partition that fills it."""
+
+    def __new__(cls, destination: str, *, on_tombstone: str = "fail", transforms: str = "[]") -> Self: ...
+    def feed(self, block: RecordBlock) -> None:
+        """Notes what a block of the Rivven partition holds."""
+    def pair(self, block: RecordBlock, map: OffsetMap) -> tuple[int, int] | None:
+        """Adds the pairs of a block of Kafka to `map`; Rivven and Kafka offset of the first unequal two."""
+    @property
+    def left(self) -> int:
+        """How many records of Rivven have no like yet."""
 
 def apply_transforms(transforms: str, event: bytes, *, value_format: str = "event") -> bytes | None:
     """What becomes of one event (raw: of one value); None if a filter drops it."""

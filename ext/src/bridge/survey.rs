@@ -214,7 +214,7 @@ impl Survey {
             }
             return;
         }
-        if encoded == Encoded::Skip {
+        if encoded != Encoded::Value {
             totals.left_out += 1;
             return;
         }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from typing import Any
 
 from rivven_kafka._native import RecordBlock
@@ -23,7 +23,7 @@ def read_between(
     bounds: Mapping[Place, tuple[int, int]],
     timeout_s: float,
     max_batch_bytes: int,
-) -> Iterator[RecordBlock]:
+) -> Generator[RecordBlock, None, None]:
     """The records of partitions from one offset to another (exclusive); in order within each partition.
 
     Args:

@@ -75,8 +75,16 @@ class LogReader:
             return None
         return OffsetRange(topic, partition, offset, offset)
 
-    def read(self, topic: str, partition: int, take: Callable[[RecordBlock], None]) -> list[OffsetRange]:
+    def read(
+        self, topic: str, partition: int, take: Callable[[RecordBlock], None], start: int | None = None
+    ) -> list[OffsetRange]:
         """Hands every record that can be read to `take`.
+
+        Args:
+            topic: Rivven topic.
+            partition: Its partition.
+            take: Gets the blocks, in order.
+            start: Where to begin; at the first record if None.
 
         Returns:
             What cannot be read: answers start behind the offset that was asked for, or hold nothing.
@@ -85,6 +93,7 @@ class LogReader:
             ConnectError: Rivven cannot be reached any more.
         """
         offset, end = self._client.offset_bounds(topic, partition)
+        offset = offset if start is None else max(offset, start)
         unreadable: list[OffsetRange] = []
 
         def skip(start: int, to: int) -> None:

@@ -1,0 +1,156 @@
+"""What a translation of offsets and a migration of groups have found."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Status(StrEnum):
+    """How good a position is.
+
+    Attributes:
+        EXACT: Nothing is skipped, and nothing comes again.
+        READ_AGAIN: Nothing is skipped; some records that were read come again.
+        MISSING: The next record that Kafka has is not in Rivven; the answer is where the one behind it lies.
+        NOT_COPIED: The position lies behind what was copied; what lies between comes again when it is.
+        NOTHING: There is no record of Kafka at the place or behind it.
+    """
+
+    EXACT = "exact"
+    READ_AGAIN = "read again"
+    MISSING = "missing in Rivven"
+    NOT_COPIED = "not copied yet"
+    NOTHING = "nothing there"
+
+
+class Method(StrEnum):
+    """How a position was found.
+
+    Attributes:
+        SCAN: The whole Rivven partition was read.
+        SEARCH: It was searched, and read from there to its end, which has proven the answer.
+        PAIRED: The whole of both partitions was read, and their records paired (raw values).
+        READ: The record was read, and tells.
+    """
+
+    SCAN = "scan"
+    SEARCH = "search"
+    PAIRED = "paired"
+    READ = "read"
+
+
+@dataclass(frozen=True)
+class Translation:
+    """A place of one side, and where it is on the other.
+
+    Attributes:
+        asked: The place, as `topic:partition@offset` or with a time.
+        kafka_topic: Kafka topic; None if nothing of Kafka is there.
+        kafka_partition: Its partition.
+        kafka_offset: From Kafka: the offset that is meant, the next to read. From Rivven: that of the record.
+        rivven_topic: Rivven topic.
+        rivven_partition: Its partition.
+        rivven_offset: From Kafka: where to read on. From Rivven: where the record lies, here or behind.
+        next_kafka_offset: Kafka offset of the first record that is read from there, None at the end.
+        status: How good it is.
+        again: Records before the Kafka offset that come again.
+        method: How it was found.
+    """
+
+    asked: str
+    kafka_topic: str | None
+    kafka_partition: int | None
+    kafka_offset: int | None
+    rivven_topic: str
+    rivven_partition: int
+    rivven_offset: int
+    next_kafka_offset: int | None
+    status: Status
+    again: int
+    method: Method
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same in the types of JSON."""
+        return asdict(self)
+
+
+class Move(StrEnum):
+    """What becomes of the position of a group in a Rivven partition.
+
+    Attributes:
+        MOVE: It is to be written.
+        MOVED: It was written.
+        SAME: Rivven has it already.
+        KEPT: Rivven has a later one, which stays.
+        NOT_COPIED: The group is ahead of what was copied: later.
+        MISSING: The next record of the group is not in Rivven.
+        ACTIVE: The group has members in Kafka, and its offsets move on.
+        BAD_NAME: Rivven does not take the name of the group.
+    """
+
+    MOVE = "to move"
+    MOVED = "moved"
+    SAME = "same"
+    KEPT = "would rewind, kept"
+    NOT_COPIED = "not copied yet"
+    MISSING = "missing in Rivven"
+    ACTIVE = "has active members"
+    BAD_NAME = "name not allowed in Rivven"
+
+
+@dataclass
+class GroupPosition:
+    """The position of a group in one Rivven partition.
+
+    Attributes:
+        group: The Kafka group.
+        to_group: The Rivven group.
+        kafka: The committed offsets it is made of, as (topic, partition, offset).
+        rivven_topic: Rivven topic.
+        rivven_partition: Its partition.
+        now: What the Rivven group has committed; None if nothing.
+        offset: The position that means the same as the Kafka offsets.
+        status: How good that is.
+        again: Records that the group has read in Kafka and that come again.
+        move: What becomes of it.
+    """
+
+    group: str
+    to_group: str
+    kafka: list[tuple[str, int, int]]
+    rivven_topic: str
+    rivven_partition: int
+    now: int | None
+    offset: int
+    status: Status
+    again: int
+    move: Move
+
+
+@dataclass
+class Migration:
+    """What has become of the groups.
+
+    Attributes:
+        source: Name of the source.
+        positions: One for each group and Rivven partition.
+        applied: Whether anything was to be written.
+        notes: What to know about it.
+    """
+
+    source: str
+    positions: list[GroupPosition] = field(default_factory=list)
+    applied: bool = False
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def left(self) -> int:
+        """Positions that are still to be moved."""
+        done = {Move.MOVED, Move.SAME, Move.KEPT}
+        return sum(position.move not in done for position in self.positions)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report in the types of JSON."""
+        return asdict(self)

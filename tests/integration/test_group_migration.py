@@ -1,0 +1,166 @@
+"""`rivven-kafka groups migrate`: consumers go on in Rivven where they stopped in Kafka."""
+
+import json
+from contextlib import closing
+
+import pytest
+import yaml
+from kafka import KafkaConsumer
+from rivven_kafka._native import RivvenClient
+from rivven_kafka.errors import ConfigError
+
+from tests.integration.connector_kit import filled, rows_of
+from tests.integration.offset_kit import Copy, in_process
+from tests.support.connector import wait_until
+from tests.support.topics import fill
+
+pytestmark = pytest.mark.integration
+
+
+def consume(copy, group, count):
+    """A Kafka consumer that reads so many records, commits and leaves; returns what it has read."""
+    options = {"bootstrap_servers": copy.kafka, "group_id": group, "enable_auto_commit": False}
+    options |= {"auto_offset_reset": "earliest", "metrics_enabled": False, "session_timeout_ms": 6000}
+    read = []
+    with closing(KafkaConsumer(copy.origin, **options, max_poll_records=count)) as consumer:
+        while len(read) < count:
+            for records in consumer.poll(timeout_ms=500, max_records=count - len(read)).values():
+                read += [(record.partition, record.offset) for record in records]
+        consumer.commit()
+    return read
+
+
+def read_on(copy, group):
+    """What a reader of that group gets in Rivven, as Kafka partitions and offsets."""
+    held = copy.copied()
+    found = []
+    for partition, log in held.items():
+        start = copy.in_rivven(group, partition)
+        found += [at[1:] for at in log[start or 0 :]]
+    return found
+
+
+def test_a_reader_goes_on_exactly_where_the_consumer_stopped(kafka, rivven, topic_name, tmp_path, capsys):
+    command = in_process(capsys)
+    copy = Copy(kafka.bootstrap, rivven.bootstrap, filled(kafka, topic_name(), 40, 30))
+    copy.run(70)
+    # Doubled records in front: the same number means nothing.
+    copy.commit(copy.group, {0: 15})
+    copy.run(25)
+    group = f"app-{copy.origin}"
+    read = consume(copy, group, 33)
+    path = tmp_path / "connect.yaml"
+    path.write_text(yaml.safe_dump(copy.document))
+    migrate = ("-c", path, "groups", "migrate", "--source", "in", "--group", group)
+
+    code, out, err = command(*migrate, "--format", "json")
+    assert (code, err) == (3, "")
+    report = json.loads(out)
+    assert [(at["move"], at["status"], at["now"]) for at in report["positions"]] == [
+        ("to move", "exact", None)
+    ] * 2
+    assert copy.in_rivven(group, 0) is copy.in_rivven(group, 1) is None, "a dry run writes nothing"
+
+    code, out, err = command(*migrate, "--apply")
+    assert (code, err) == (0, "")
+    assert out.count("  moved\n") == 2
+    everything = {(partition, offset) for partition, count in ((0, 40), (1, 30)) for offset in range(count)}
+    assert sorted(read_on(copy, group)) == sorted(everything - set(read)), "once each, and none that was read"
+
+    code, out, err = command(*migrate, "--apply")
+    assert (code, err) == (0, "")
+    assert out.count("  same\n") == 2
+
+    # The consumer has gone on in Kafka meanwhile, and once more to the end.
+    read += consume(copy, group, 20)
+    assert command(*migrate, "--apply")[0] == 0
+    assert sorted(read_on(copy, group)) == sorted(everything - set(read))
+    consume(copy, group, 17)
+    assert command(*migrate, "--apply")[0] == 0
+    assert read_on(copy, group) == []
+
+
+def test_no_position_is_ever_set_back(kafka, rivven, topic_name):
+    copy = Copy(kafka.bootstrap, rivven.bootstrap, filled(kafka, topic_name(), 20))
+    copy.run(20)
+    copy.commit("g-back", {0: 8})
+    with closing(RivvenClient([copy.rivven])) as client:
+        client.commit_offsets("g-back", [(copy.topic, 0, 12)])
+    for _ in range(2):
+        assert copy.migrate("g-back", apply=True) == [("g-back", 0, 12, 8, "exact", "would rewind, kept")]
+        assert copy.in_rivven("g-back", 0) == 12
+    copy.commit("g-back", {0: 13})
+    assert copy.migrate("g-back", apply=True) == [("g-back", 0, 12, 13, "exact", "moved")]
+    assert copy.in_rivven("g-back", 0) == 13
+
+
+def test_who_is_ahead_of_the_copy_waits_for_it(kafka, rivven, topic_name):
+    copy = Copy(kafka.bootstrap, rivven.bootstrap, filled(kafka, topic_name(), 20))
+    copy.run(20)
+    fill(kafka.bootstrap, copy.origin, {0: rows_of(0, range(20, 30))})
+    copy.commit("g-ahead", {0: 25})
+    waiting = ("g-ahead", 0, None, 20, "not copied yet", "not copied yet")
+    assert copy.migrate("g-ahead", apply=True) == [waiting]
+    assert copy.in_rivven("g-ahead", 0) is None
+    assert copy.migrate("g-ahead", apply=True, partial=True) == [(*waiting[:5], "moved")]
+    copy.run(10)
+    assert copy.migrate("g-ahead", apply=True) == [("g-ahead", 0, 20, 25, "exact", "moved")]
+
+
+def test_groups_that_read_on_are_left_alone(kafka, rivven, topic_name):
+    copy = Copy(kafka.bootstrap, rivven.bootstrap, filled(kafka, topic_name(), 10))
+    copy.run(10)
+    group = f"live-{copy.origin}"
+    consume(copy, group, 4)
+    options = {"bootstrap_servers": kafka.bootstrap, "group_id": group, "metrics_enabled": False}
+    with closing(KafkaConsumer(copy.origin, **options, enable_auto_commit=False)) as consumer:
+        wait_until(lambda: bool(consumer.poll(timeout_ms=100) or consumer.assignment()), 30)
+        assert copy.migrate(group, apply=True) == [(group, 0, None, 4, "exact", "has active members")]
+        assert copy.in_rivven(group, 0) is None
+        moved = copy.migrate(group, apply=True, allow_active=True)
+        assert moved == [(group, 0, None, 4, "exact", "moved")]
+    assert copy.migrate(group, apply=True) == [(group, 0, 4, 4, "exact", "same")]
+
+
+def test_by_key_each_rivven_partition_has_what_none_of_kafkas_misses(kafka, rivven, topic_name):
+    copy = Copy(
+        kafka.bootstrap,
+        rivven.bootstrap,
+        filled(kafka, topic_name(), 50, 50),
+        partitioning="key",
+        ordering="key",
+    )
+    copy.document["sources"]["in"]["topic_config"] = {"partitions": 3}
+    copy.run(100)
+    copy.commit("g-key", {0: 30, 1: 10})
+    moved = copy.migrate("g-key", apply=True)
+    assert [at[5] for at in moved] == ["moved"] * 3
+    ahead = {(0, offset) for offset in range(30, 50)} | {(1, offset) for offset in range(10, 50)}
+    assert set(read_on(copy, "g-key")) >= ahead
+    for _, partition, _, new, _, _ in moved:
+        log = copy.copied()[partition]
+        assert log[new][1:] in ahead, "no lower than it has to be"
+    # It has never committed in one of them: nothing of that counts as read.
+    copy.commit("g-half", {0: 50})
+    copy.migrate("g-half", apply=True)
+    assert {at for at in read_on(copy, "g-half") if at[0] == 1} == {(1, offset) for offset in range(50)}
+
+
+def test_which_groups_and_under_which_names(kafka, rivven, topic_name):
+    copy = Copy(kafka.bootstrap, rivven.bootstrap, filled(kafka, topic_name(), 5))
+    copy.run(5)
+    for group in ("one", "two", "has space"):
+        copy.commit(f"{group} {copy.origin}" if " " in group else f"{group}-{copy.origin}", {0: 2})
+    copy.commit(f"rivven-kafka:x:{copy.origin}", {0: 2})
+    one, two, spaced = f"one-{copy.origin}", f"two-{copy.origin}", f"has space {copy.origin}"
+    found = {at[0]: at[5] for at in copy.migrate(apply=True, to_group="r-{group}")}
+    assert found == {one: "moved", two: "moved", spaced: "name not allowed in Rivven"}
+    assert copy.in_rivven(f"r-{one}", 0) == 2
+    assert copy.migrate(spaced, apply=True, to_group=f"space-{copy.origin}")[0][5] == "moved"
+    with pytest.raises(ConfigError, match=r"^to_group: got 'x' for 2 groups: expected \{group\} in it"):
+        copy.migrate(one, two, to_group="x")
+    with pytest.raises(ConfigError, match=f"^groups: got '{copy.group}', which belongs to a connector"):
+        copy.migrate(copy.group)
+    with pytest.raises(ConfigError, match="the group of a sink"):
+        copy.migrate(one, reserved=[one])
+    assert copy.migrate("nobody") == []
