@@ -22,6 +22,7 @@ from rivven_kafka.cli import (
     spec,
     status,
     validate,
+    verify,
     version,
 )
 from rivven_kafka.errors import ConfigError, RivvenKafkaError
@@ -47,6 +48,7 @@ COMMANDS: tuple[Command, ...] = (
     check,
     discover,
     repair,
+    verify,
     dlq,
     validate,
     spec,
