@@ -18,3 +18,4 @@ pub mod publisher;
 pub mod sink_encoder;
 pub mod survey;
 pub mod transform;
+pub mod verify;

@@ -25,6 +25,7 @@ from rivven_kafka.cli import (
     spec,
     status,
     validate,
+    verify,
     version,
 )
 from rivven_kafka.errors import ConfigError, RivvenKafkaError
@@ -51,6 +52,7 @@ COMMANDS: tuple[Command, ...] = (
     discover,
     plan,
     repair,
+    verify,
     dlq,
     offsets,
     groups,
