@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 
 from rivven_kafka._native import Publisher, RecordBlock
 from rivven_kafka.config import SourceEntry
@@ -22,15 +23,22 @@ class SourceWatch:
         consumer: Where records come from.
         publisher: Where they go.
         entry: The source's section.
+        limit: Takes from offsets, by partition, what is beyond the source's interest.
     """
 
     def __init__(
-        self, watchdog: Watchdog, consumer: BlockConsumer, publisher: Publisher, entry: SourceEntry
+        self,
+        watchdog: Watchdog,
+        consumer: BlockConsumer,
+        publisher: Publisher,
+        entry: SourceEntry,
+        limit: Callable[[Mapping[Partition, int]], Mapping[Partition, int]] = lambda offsets: offsets,
     ) -> None:
         self._watchdog = watchdog
         self._consumer = consumer
         self._publisher = publisher
         self._entry = entry
+        self._limit = limit
         self._ends = LogEnds(consumer, entry.config.request_timeout_ms)
         quarter_s = watchdog.timeout_s / 4
         self._ask_every_s = min(quarter_s, _LONGEST_ASK_S) if quarter_s else _LONGEST_ASK_S
@@ -42,7 +50,7 @@ class SourceWatch:
         partition = (block.topic, block.partition)
         if block.first_offset is not None:
             self._watchdog.starts(partition, block.first_offset)
-        self._watchdog.reaches(partition, block.next_offset)
+        self._watchdog.reaches(partition, self._limit({partition: block.next_offset})[partition])
 
     def look(self, delivered: int, paused: bool) -> None:
         """Tells how far everything is.
@@ -64,13 +72,14 @@ class SourceWatch:
             position = self._consumer.position(*partition)
             if position is None:
                 continue
+            position = self._limit({partition: position})[partition]
             if not self._watchdog.knows_start(partition):
                 # Nothing was taken yet, or it would be known.
                 self._watchdog.starts(partition, position)
             elif known is not None and position > known:
                 # Kafka has deleted what was not read yet, or aborted it; no block tells of that.
                 self._watchdog.moved([(*partition, position)])
-        self._watchdog.ends(self._ends.news())
+        self._watchdog.ends(self._limit(self._ends.news()))
         self._watchdog.ends(
             {
                 (lag.topic, lag.partition): lag.end

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from rivven_kafka.config import ConnectConfig, SinkEntry, SourceEntry
 from rivven_kafka.kafka.msk import require_aws
 from rivven_kafka.pipeline import SinkPipeline, SourcePipeline
+from rivven_kafka.pipeline.watchdog import Partition
 from rivven_kafka.rivven.options import security_warnings
 from rivven_kafka.runtime.backoff import RestartBackoff
 from rivven_kafka.runtime.connector import Connector, ConnectorStatus
@@ -32,21 +34,30 @@ class Runner:
     Args:
         config: The configuration; disabled connectors are left out.
         backoff: When to start a failed connector again.
+        until: Where sources end, by their names: see `SourcePipeline`. The others never do.
 
     Raises:
         ConfigError: Credentials of AWS are to be used that this machine does not know.
     """
 
-    def __init__(self, config: ConnectConfig, backoff: RestartBackoff | None = None) -> None:
+    def __init__(
+        self,
+        config: ConnectConfig,
+        backoff: RestartBackoff | None = None,
+        until: Mapping[str, Mapping[Partition, int]] | None = None,
+    ) -> None:
         backoff = backoff or RestartBackoff()
         broker, settings = config.broker, config.settings
         entries: list[SourceEntry | SinkEntry] = [*config.enabled_sources.values()]
         for each in [*entries, *config.enabled_sinks.values()]:
             require_aws(each.config.security)
         self._warnings = tuple(security_warnings(broker))
+        ends = until or {}
         self._connectors = [
             Connector(
-                SourcePipeline(name, entry, broker, settings), entry.config.shutdown_timeout_ms, backoff
+                SourcePipeline(name, entry, broker, settings, until=ends.get(name)),
+                entry.config.shutdown_timeout_ms,
+                backoff,
             )
             for name, entry in config.enabled_sources.items()
         ] + [
