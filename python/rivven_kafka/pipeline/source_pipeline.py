@@ -63,6 +63,10 @@ class SourcePipeline(Pipeline):
         metrics: Counters to use; new ones if None.
         until: Where to end, by Kafka topic and partition: the offset behind the last record to copy. The run
             ends when all before that is committed; the process needs all partitions for itself. None: never.
+
+    Attributes:
+        complete: Whether a run has come to the ends.
+        taken: What was read of each partition, where there are ends.
     """
 
     def __init__(
@@ -83,6 +87,7 @@ class SourcePipeline(Pipeline):
         self._broker = broker
         self._settings = settings
         self._ends = until
+        self.complete = False
         self.taken: dict[Partition, Taken] = {}
         self._topic_ids: dict[str, str | None] = {}
         self._publisher: Publisher | None = None
@@ -121,6 +126,7 @@ class SourcePipeline(Pipeline):
             self._open(consumer, arguments)
             while not stop.is_set() and not self._until.done:
                 self._step(consumer)
+            complete = self._until.done
             drained = self._drain(consumer)
         except BaseException:
             # Positions stay intact: what was delivered and not committed is sent again by the next run.
@@ -130,6 +136,7 @@ class SourcePipeline(Pipeline):
             self._close(consumer)
         if not drained:
             raise TimeoutExpired("Rivven has not answered within shutdown_timeout_ms; the rest is sent again")
+        self.complete = complete
 
     def delivered(self) -> int:
         """Records that Rivven has acknowledged, in all runs."""
@@ -175,7 +182,7 @@ class SourcePipeline(Pipeline):
         moved = self.watchdog.noting(lambda: until.limit_moved(take_positions()))
         self._commits = OffsetCommits(moved, self._guarantee.position, interval_ms, self.metrics)
         self._first = FirstPositions(consumer) if config.start_offset is StartOffset.LATEST else None
-        self._watch = SourceWatch(self.watchdog, consumer, self._publisher, self._entry, until.limit)
+        self._watch = SourceWatch(self.watchdog, consumer, self._publisher, self._entry, until)
         self._destinations = Destinations(
             self._client,
             self._entry,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
 
 from rivven_kafka._native import Publisher, RecordBlock
 from rivven_kafka.config import SourceEntry
 from rivven_kafka.kafka import BlockConsumer
 from rivven_kafka.kafka.log_ends import LogEnds
+from rivven_kafka.pipeline.until import Until
 from rivven_kafka.pipeline.watchdog import Partition, Watchdog
 
 # Also the lag is read from the ends of logs, so they are never much older than this.
@@ -23,7 +23,7 @@ class SourceWatch:
         consumer: Where records come from.
         publisher: Where they go.
         entry: The source's section.
-        limit: Takes from offsets, by partition, what is beyond the source's interest.
+        until: Where the source ends.
     """
 
     def __init__(
@@ -32,13 +32,13 @@ class SourceWatch:
         consumer: BlockConsumer,
         publisher: Publisher,
         entry: SourceEntry,
-        limit: Callable[[Mapping[Partition, int]], Mapping[Partition, int]] = lambda offsets: offsets,
+        until: Until,
     ) -> None:
         self._watchdog = watchdog
         self._consumer = consumer
         self._publisher = publisher
         self._entry = entry
-        self._limit = limit
+        self._until = until
         self._ends = LogEnds(consumer, entry.config.request_timeout_ms)
         quarter_s = watchdog.timeout_s / 4
         self._ask_every_s = min(quarter_s, _LONGEST_ASK_S) if quarter_s else _LONGEST_ASK_S
@@ -50,7 +50,7 @@ class SourceWatch:
         partition = (block.topic, block.partition)
         if block.first_offset is not None:
             self._watchdog.starts(partition, block.first_offset)
-        self._watchdog.reaches(partition, self._limit({partition: block.next_offset})[partition])
+        self._watchdog.reaches(partition, self._until.limit({partition: block.next_offset})[partition])
 
     def look(self, delivered: int, paused: bool) -> None:
         """Tells how far everything is.
@@ -72,14 +72,14 @@ class SourceWatch:
             position = self._consumer.position(*partition)
             if position is None:
                 continue
-            position = self._limit({partition: position})[partition]
+            position = self._until.limit({partition: position})[partition]
             if not self._watchdog.knows_start(partition):
                 # Nothing was taken yet, or it would be known.
                 self._watchdog.starts(partition, position)
             elif known is not None and position > known:
                 # Kafka has deleted what was not read yet, or aborted it; no block tells of that.
                 self._watchdog.moved([(*partition, position)])
-        self._watchdog.ends(self._limit(self._ends.news()))
+        self._watchdog.ends(self._until.ends(self._ends.news()))
         self._watchdog.ends(
             {
                 (lag.topic, lag.partition): lag.end

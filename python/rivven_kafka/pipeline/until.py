@@ -113,6 +113,11 @@ class Until:
             return offsets
         return {each: min(offset, ends.get(each, 0)) for each, offset in offsets.items()}
 
+    def ends(self, heard: Mapping[Partition, int]) -> Mapping[Partition, int]:
+        """What counts as the ends of logs that were heard of; also of one that has become shorter."""
+        ends = self._ends
+        return heard if ends is None else {each: ends.get(each, 0) for each in heard}
+
     def limit_moved(self, moved: list[tuple[str, int, int]]) -> list[tuple[str, int, int]]:
         """The same for positions as the publisher tells them."""
         if self._ends is None:
