@@ -82,6 +82,7 @@ class Copying:
         self._look(runner)
         for name, report in self._reports.items():
             report.settle(*self._outcome(runner, name))
+            self._display.event("progress", **self._progress[name].to_dict())
             self._display.event("copy", source=name, outcome=str(report.outcome), error=report.error)
         return runner
 
@@ -121,7 +122,7 @@ class Copying:
                 for each in pipeline.watchdog.lag
                 if each.position is not None
             }
-            progress.update(now, positions, dict(pipeline.taken))
+            progress.update(now, positions, dict(pipeline.copied))
 
     def _draw(self) -> None:
         most = max(self._display.height // len(self._progress), 2)

@@ -97,9 +97,11 @@ class Display:
 
     def _size(self) -> os.terminal_size:
         try:
-            return os.get_terminal_size(self._stream.fileno())
+            columns, lines = os.get_terminal_size(self._stream.fileno())
         except (OSError, ValueError):
-            return os.terminal_size((120, 24))
+            columns = lines = 0
+        # Some terminals say that they have no size.
+        return os.terminal_size((columns or 100, lines or 24))
 
 
 class _Above:

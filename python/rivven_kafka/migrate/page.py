@@ -98,7 +98,7 @@ def _facts(report: Report) -> str:
         ("Options", ", ".join(f"{name}: {value}" for name, value in report.options.items())),
         ("Snapshot of the ends", report.snapshot),
         ("Copied by", report.finished or "not complete"),
-        ("Records read", f"{report.records:,}"),
+        ("Records copied", f"{report.records:,}"),
         ("Size", f"{_mb(report.size_bytes)} MB"),
         ("Time to copy", f"{duration(seconds)} in {report.processes} processes"),
         ("Rate", rate),

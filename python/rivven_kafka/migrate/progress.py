@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from rivven_kafka.migrate.meter import Meter
-from rivven_kafka.migrate.report import PartitionCopy, Report, TopicCopy
-from rivven_kafka.pipeline.until import Taken
+from rivven_kafka.migrate.report import Report, TopicCopy
+from rivven_kafka.pipeline.until import Copied
 
-_BAR = 20
+_BAR = 16
 _NAME = 32
 _MB = 1_000_000
 
@@ -23,7 +23,7 @@ class Progress:
 
     def __init__(self, report: Report) -> None:
         self.report = report
-        # What earlier processes have read.
+        # By earlier processes.
         self._before = {
             (topic.topic, each.partition): (each.records, each.size_bytes)
             for topic, each in report.partitions()
@@ -35,23 +35,23 @@ class Progress:
         self,
         now_s: float,
         positions: Mapping[tuple[str, int], int],
-        taken: Mapping[tuple[str, int], Taken],
+        copied: Mapping[tuple[str, int], Copied],
     ) -> None:
         """Notes how far the source has come.
 
         Args:
             now_s: The time (s, by a clock that never goes back).
             positions: Everything before them is in Rivven.
-            taken: What this process has read.
+            copied: What this process has brought to Rivven.
         """
         report = self.report
         report.reach(positions)
         for topic, each in report.partitions():
             place = topic.topic, each.partition
-            read = taken.get(place)
-            if read is not None:
+            found = copied.get(place)
+            if found is not None:
                 records, size_bytes = self._before[place]
-                each.records, each.size_bytes = records + read.records, size_bytes + read.size_bytes
+                each.records, each.size_bytes = records + found.records, size_bytes + found.size_bytes
         for topic in report.topics:
             self._meters[topic.topic].add(now_s, topic.done, topic.records, topic.size_bytes)
         self._all.add(now_s, report.done, report.records, report.size_bytes)
@@ -64,11 +64,12 @@ class Progress:
         """
         topics = sorted(self.report.topics, key=lambda each: each.done >= each.total)
         shown = topics if len(topics) < most else topics[: max(most - 2, 0)]
-        lines = [_line(each.topic, each, self._meters[each.topic]) for each in shown]
+        width = min(max(map(len, (each.topic for each in shown)), default=0), _NAME)
+        lines = [_line(each.topic, width, each, self._meters[each.topic]) for each in shown]
         if len(shown) < len(topics):
             lines.append(f"{len(topics) - len(shown)} more topics")
         if len(topics) > 1:
-            lines.append(_line("all", self.report, self._all))
+            lines.append(_line("all", width, self.report, self._all))
         return lines
 
     def to_dict(self) -> dict[str, Any]:
@@ -88,18 +89,18 @@ class Progress:
         }
 
 
-def _line(name: str, part: TopicCopy | PartitionCopy | Report, meter: Meter) -> str:
+def _line(name: str, width: int, part: TopicCopy | Report, meter: Meter) -> str:
+    """What matters most comes first: a narrow terminal cuts the rest."""
     rates = meter.rates()
     share = part.done / part.total if part.total else 1.0
     full = int(share * _BAR)
-    bar = "#" * full + "." * (_BAR - full)
     left = part.total - part.done
-    name = name if len(name) <= _NAME else f"{name[: _NAME - 3]}..."
+    name = name if len(name) <= width else f"{name[: max(width - 3, 0)]}..."[:width]
     time = "done" if left <= 0 else f"ETA {duration(meter.eta_s(left))}"
     return (
-        # Nothing is complete before it is: 99.96 % is not 100.0 %.
-        f"{name:<{_NAME}} [{bar}] {int(share * 1000) / 10:5.1f}%  {part.done:,}/{part.total:,}  "
-        f"{rates.records:,.0f} records/s  {rates.size_bytes / _MB:.1f} MB/s  {time}"
+        # Rounded down: 99.96 % is not 100.0 %.
+        f"{name:<{width}} [{'#' * full}{'.' * (_BAR - full)}] {_percent(part):5.1f}%  {time:<11}  "
+        f"{rates.records:,.0f} records/s  {rates.size_bytes / _MB:.1f} MB/s  {part.done:,}/{part.total:,}"
     )
 
 
@@ -108,13 +109,17 @@ def _numbers(part: TopicCopy | Report, meter: Meter) -> dict[str, Any]:
     return {
         "done": part.done,
         "total": part.total,
-        "percent": int(part.done / part.total * 1000) / 10 if part.total else 100.0,
+        "percent": _percent(part),
         "records": part.records,
         "bytes": part.size_bytes,
         "records_per_second": round(rates.records, 1),
         "bytes_per_second": round(rates.size_bytes, 1),
         "eta_seconds": None if eta is None else round(eta, 1),
     }
+
+
+def _percent(part: TopicCopy | Report) -> float:
+    return part.done * 1000 // part.total / 10 if part.total else 100.0
 
 
 def duration(seconds: float | None) -> str:

@@ -43,8 +43,8 @@ class PartitionCopy:
         start: Where the migration began: what the group had committed, or the first record.
         end: The end of the log at the snapshot: the offset behind the last record to copy.
         position: Everything before it is in Rivven, as far as is known.
-        records: Records that were read, by all processes; after a crash some are read again.
-        size_bytes: Their size (bytes).
+        records: Records that all processes have brought to Rivven; a killed one leaves some uncounted.
+        size_bytes: Their size in Kafka (bytes).
     """
 
     partition: int
@@ -97,12 +97,12 @@ class TopicCopy:
 
     @property
     def records(self) -> int:
-        """Records that were read."""
+        """Records that were brought to Rivven."""
         return sum(each.records for each in self.partitions)
 
     @property
     def size_bytes(self) -> int:
-        """Their size (bytes)."""
+        """Their size in Kafka (bytes)."""
         return sum(each.size_bytes for each in self.partitions)
 
 
@@ -173,12 +173,12 @@ class Report:
 
     @property
     def records(self) -> int:
-        """Records that were read."""
+        """Records that were brought to Rivven."""
         return sum(topic.records for topic in self.topics)
 
     @property
     def size_bytes(self) -> int:
-        """Their size (bytes)."""
+        """Their size in Kafka (bytes)."""
         return sum(topic.size_bytes for topic in self.topics)
 
     def reach(self, positions: Mapping[tuple[str, int], int]) -> None:

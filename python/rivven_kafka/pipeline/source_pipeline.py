@@ -32,7 +32,7 @@ from rivven_kafka.pipeline.progress import Progress
 from rivven_kafka.pipeline.publisher_options import publisher_options
 from rivven_kafka.pipeline.rate_limit import RateLimit
 from rivven_kafka.pipeline.source_watch import SourceWatch
-from rivven_kafka.pipeline.until import Taken, Until
+from rivven_kafka.pipeline.until import Copied, Until
 from rivven_kafka.pipeline.watchdog import Partition
 from rivven_kafka.rivven.options import client_arguments
 from rivven_kafka.source import consumer_options, find_topics
@@ -66,7 +66,7 @@ class SourcePipeline(Pipeline):
 
     Attributes:
         complete: Whether a run has come to the ends.
-        taken: What was read of each partition, where there are ends.
+        copied: What is known to be in Rivven of each partition, where there are ends.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class SourcePipeline(Pipeline):
         self._settings = settings
         self._ends = until
         self.complete = False
-        self.taken: dict[Partition, Taken] = {}
+        self.copied: dict[Partition, Copied] = {}
         self._topic_ids: dict[str, str | None] = {}
         self._publisher: Publisher | None = None
         self._delivered_before = self._suppressed_before = 0
@@ -172,7 +172,7 @@ class SourcePipeline(Pipeline):
         self._guarantee = self._make_guarantee(consumer, self._publisher)
         until = self._until = Until(
             self._ends,
-            self.taken,
+            self.copied,
             consumer,
             self._publisher,
             consumer_options(config, self.name),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,12 +26,12 @@ _FOREIGN_AFTER_S = 10.0
 
 
 @dataclass
-class Taken:
-    """What was read of a partition, by all runs of a pipeline.
+class Copied:
+    """What is known to be in Rivven of a partition, from all runs of a pipeline.
 
     Attributes:
-        records: Records that were handed on to be published.
-        size_bytes: Their size (bytes).
+        records: Records that Rivven has acknowledged, or had already.
+        size_bytes: Their size in Kafka, without the overhead of batches (bytes).
     """
 
     records: int = 0
@@ -52,7 +53,7 @@ class Until:
     Args:
         ends: Where to end, by Kafka topic and partition; partitions that are not listed are left alone. None:
             nowhere, and nothing here has any effect.
-        taken: Counts what is read.
+        copied: Counts what arrives.
         consumer: Reads.
         publisher: Publishes.
         options: Options of the consumer, to ask Kafka with.
@@ -62,14 +63,14 @@ class Until:
     def __init__(
         self,
         ends: Mapping[Partition, int] | None,
-        taken: dict[Partition, Taken],
+        copied: dict[Partition, Copied],
         consumer: BlockConsumer,
         publisher: Publisher,
         options: Mapping[str, Any],
         group: str,
     ) -> None:
         self._ends = ends
-        self._taken = taken
+        self._copied = copied
         self._consumer = consumer
         self._publisher = publisher
         self._options = options
@@ -78,6 +79,8 @@ class Until:
         self._assigned: set[Partition] = set()
         self._assigned_at: float | None = None
         self._waits: dict[Partition, _Wait] = {}
+        # Of each block that was read, in order: the position behind it, its records and their size.
+        self._read: dict[Partition, deque[tuple[int, int, int]]] = {}
 
     @property
     def done(self) -> bool:
@@ -100,9 +103,8 @@ class Until:
             # Without records it still carries a position, but not if the end cut them all away.
             if not len(within) and (len(block) or block.next_offset > end):
                 continue
-            taken = self._taken.setdefault(place, Taken())
-            taken.records += len(within)
-            taken.size_bytes += within.size_bytes
+            behind = min(within.next_offset, end)
+            self._read.setdefault(place, deque()).append((behind, len(within), within.size_bytes))
             kept.append(within)
         return kept
 
@@ -123,6 +125,8 @@ class Until:
         if self._ends is None:
             return moved
         found = self.limit({(topic, partition): offset for topic, partition, offset in moved})
+        for partition, offset in found.items():
+            self._count(partition, offset)
         return [(*partition, offset) for partition, offset in found.items()]
 
     def look(self, *, waiting: bool) -> list[tuple[str, int, int]]:
@@ -154,6 +158,7 @@ class Until:
                 position = self._probe(partition, position, end)
             if position >= end:
                 found.append((*partition, end))
+                self._count(partition, end)
                 self._waits.pop(partition, None)
         self._done.update((topic, number) for topic, number, _ in found)
         self.hold()
@@ -169,11 +174,21 @@ class Until:
         partitions = set(partitions)
         self._assigned -= partitions
         self._done -= partitions
+        for each in partitions:
+            self._read.pop(each, None)
 
     def assigned(self, partitions: Sequence[Partition]) -> None:
         """The partitions are ours."""
         self._assigned.update(partitions)
         self._assigned_at = time.monotonic()
+
+    def _count(self, partition: Partition, position: int) -> None:
+        read = self._read.get(partition)
+        copied = self._copied.setdefault(partition, Copied())
+        while read and read[0][0] <= position:
+            _, records, size_bytes = read.popleft()
+            copied.records += records
+            copied.size_bytes += size_bytes
 
     def _require_all(self) -> None:
         assert self._ends is not None
