@@ -1,21 +1,14 @@
 """`rivven-kafka verify`: every single record that is not as Kafka has it is found, and named."""
 
-import hashlib
-import json
-import struct
 from contextlib import closing
 
 import pytest
-import yaml
 from rivven_kafka._native import RivvenClient
 from rivven_kafka.config import ConnectConfig
 from rivven_kafka.verify import verify_source
 
 from tests.integration.connector_kit import QUICK, filled, through_rivven
-from tests.integration.pipelines import rivven_records
-from tests.integration.test_cli_commands import command
 from tests.support.connector import source_file
-from tests.support.topics import read_topic
 
 pytestmark = pytest.mark.integration
 

@@ -85,6 +85,11 @@ class Admin:
         """The `host:port` that the brokers of the cluster advertise."""
         return sorted(_address(broker) for broker in self._client._manager.cluster.brokers())
 
+    def cluster_id(self) -> str | None:
+        """The id of the cluster, None where the brokers give none."""
+        found = self._client._manager.cluster.cluster_id
+        return None if found is None else str(found)
+
     def topics(self, names: Iterable[str] | None = None) -> tuple[dict[str, TopicDescription], list[str]]:
         """Topics of the cluster, from one metadata request.
 

@@ -254,6 +254,22 @@ class BlockConsumer:
         """Fetches again."""
         self._consumer.resume(*self._consumer.paused())
 
+    def hold(self, partitions: Iterable[tuple[str, int]]) -> None:
+        """Stops fetching these, of those that are assigned, and drops what has come of them."""
+        fetcher, assigned = self._consumer._fetcher, self._consumer.assignment()
+        held = [tp for each in partitions if (tp := TopicPartition(*each)) in assigned]
+        self._consumer.pause(*held)
+        for tp in held:
+            fetcher._paused_completed_fetches.pop(tp, None)
+            records = fetcher._paused_partition_records.pop(tp, None)
+            if records:
+                records.drain()
+
+    def high_watermark(self, topic: str, partition: int) -> int | None:
+        """The end of the log as the last fetched answer told it; None before one. Does not ask Kafka."""
+        state = self._consumer._subscription.assignment.get(TopicPartition(topic, partition))
+        return None if state is None else state.highwater
+
     def position(self, topic: str, partition: int) -> int | None:
         """The next offset to take; None while it is not known. Does not ask Kafka."""
         state = self._consumer._subscription.assignment.get(TopicPartition(topic, partition))

@@ -67,6 +67,13 @@ class OffsetCommits:
             self._waiting |= starts
             self._next = 0.0
 
+    def reach(self, topic: str, partition: int, offset: int) -> None:
+        """Everything before this offset is delivered, though no record tells so; commits it soon."""
+        # What moved before must not come after it.
+        self.positions()
+        self._waiting[topic, partition] = offset
+        self._next = 0.0
+
     def disown(self, topic: str) -> None:
         """Commits nothing more of a topic: its offsets do not mean what was read any more."""
         self._disowned.add(topic)

@@ -120,6 +120,10 @@ class ExactlyOnce(Guarantee):
             self._held[topic, partition] = offset
         return self._position(topic, partition, offset, held=True)
 
+    def may_commit(self, partition: Partition) -> bool:
+        """Only once it was prepared: what is committed has to name anchors."""
+        return partition in self._held
+
     def start_over(self, topic: str) -> None:
         """Nothing to do: what is committed tells the id of the topic that it is about."""
 

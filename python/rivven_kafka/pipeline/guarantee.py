@@ -38,6 +38,10 @@ class Guarantee(ABC):
         """What to commit for a partition that is delivered up to `offset`."""
 
     @abstractmethod
+    def may_commit(self, partition: Partition) -> bool:
+        """Whether a position can be committed although nothing of the partition was published."""
+
+    @abstractmethod
     def start_over(self, topic: str) -> None:
         """The topic was deleted and created again: what was committed for it means nothing any more."""
 
@@ -81,6 +85,10 @@ class AtLeastOnce(Guarantee):
     def position(self, topic: str, partition: int, offset: int) -> Position:
         """The offset alone."""
         return Position(topic, partition, offset)
+
+    def may_commit(self, partition: Partition) -> bool:
+        """It can."""
+        return True
 
     def start_over(self, topic: str) -> None:
         """Commits the beginnings of its partitions: records of the new topic may be before the positions."""

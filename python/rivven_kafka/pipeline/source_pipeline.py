@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rivven_kafka._native import KafkaSourceMetrics, Publisher, RecordBlock, RivvenClient
@@ -18,7 +18,7 @@ from rivven_kafka.config import (
     SourceEntry,
     StartOffset,
 )
-from rivven_kafka.errors import TimeoutExpired, UnknownTopicError
+from rivven_kafka.errors import ConfigError, TimeoutExpired, UnknownTopicError
 from rivven_kafka.kafka import BlockConsumer, Position
 from rivven_kafka.pipeline.bad_records import SourceBadRecords, on_bad
 from rivven_kafka.pipeline.base import Pipeline
@@ -35,6 +35,7 @@ from rivven_kafka.pipeline.publisher_options import publisher_options
 from rivven_kafka.pipeline.pulse import FRESH_S, RivvenPulse
 from rivven_kafka.pipeline.rate_limit import RateLimit
 from rivven_kafka.pipeline.source_watch import SourceWatch
+from rivven_kafka.pipeline.until import Copied, Until
 from rivven_kafka.rivven.options import client_arguments
 from rivven_kafka.source import consumer_options, find_topics
 
@@ -50,7 +51,7 @@ _REFRESH_EVERY_S = 10.0
 
 
 class SourcePipeline(Pipeline):
-    """Runs one source until it is told to stop or cannot go on.
+    """Runs one source until it is told to stop, is complete, or cannot go on.
 
     Delivery guarantee: at least once. A Kafka offset is committed only when Rivven has acknowledged every
     record before it; after a crash, the records acknowledged since the last commit and those in flight are
@@ -62,6 +63,12 @@ class SourcePipeline(Pipeline):
         broker: How to reach Rivven.
         settings: Settings that hold for all connectors.
         metrics: Counters to use; new ones if None.
+        until: Where to end, by Kafka topic and partition: the offset behind the last record to copy. The run
+            ends when all before that is committed; the process needs all partitions for itself. None: never.
+
+    Attributes:
+        complete: Whether a run has come to the ends.
+        copied: What is known to be in Rivven of each partition, where there are ends.
     """
 
     def __init__(
@@ -71,6 +78,8 @@ class SourcePipeline(Pipeline):
         broker: BrokerConfig,
         settings: Settings,
         metrics: KafkaSourceMetrics | None = None,
+        *,
+        until: Mapping[Partition, int] | None = None,
     ) -> None:
         stall_timeout_ms = entry.config.effective_stall_timeout_ms(broker.request_timeout_ms)
         super().__init__(name, entry.config.security, stall_timeout_ms, entry.config.shutdown_timeout_ms)
@@ -79,6 +88,10 @@ class SourcePipeline(Pipeline):
         self._config: KafkaSourceConfig = entry.config
         self._broker = broker
         self._settings = settings
+        self._ends = until
+        self.complete = False
+        self.copied: dict[Partition, Copied] = {}
+        self._topic_ids: dict[str, str | None] = {}
         self._publisher: Publisher | None = None
         self._done = Published(self.observed)
         self._pulse: RivvenPulse | None = None
@@ -95,7 +108,8 @@ class SourcePipeline(Pipeline):
         self._published = Progress(self._broker.request_timeout_ms)
         self._coordinated = Progress(self._config.session_timeout_ms)
         self._next_look = self._next_refresh = 0.0
-        self._topic_ids: dict[str, str | None] = {}
+        # An end is one of the topics that there were at first.
+        self._topic_ids = {} if self._ends is None else self._topic_ids
         self._paused = False
         self._consumer: BlockConsumer | None = None
         self._first: FirstPositions | None = None
@@ -113,8 +127,9 @@ class SourcePipeline(Pipeline):
         try:
             self._consumer = consumer
             self._open(consumer, arguments)
-            while not stop.is_set():
+            while not stop.is_set() and not self._until.done:
                 self._step(consumer)
+            complete = self._until.done
             drained = self._drain(consumer)
         except BaseException:
             # Positions stay intact: what was delivered and not committed is sent again by the next run.
@@ -124,6 +139,7 @@ class SourcePipeline(Pipeline):
             self._close(consumer)
         if not drained:
             raise TimeoutExpired("Rivven has not answered within shutdown_timeout_ms; the rest is sent again")
+        self.complete = complete
 
     def delivered(self) -> int:
         """Records that Rivven has acknowledged, in all runs."""
@@ -146,6 +162,8 @@ class SourcePipeline(Pipeline):
     def _open(self, consumer: BlockConsumer, arguments: dict[str, Any]) -> None:
         config = self._config
         topics = find_topics(consumer, config)
+        if self._ends is not None:
+            topics = {topic: topics[topic] for topic in topics if (topic, 0) in self._ends}
         if not topics:
             log.warning("no Kafka %s yet", config.topics_text, extra={"connector": self.name})
         self._client = RivvenClient(**arguments)
@@ -164,12 +182,21 @@ class SourcePipeline(Pipeline):
         self._pulse = RivvenPulse(arguments, self.name)
         interval_ms = config.auto_commit_interval_ms if config.enable_auto_commit else 0
         self._guarantee = self._make_guarantee(consumer, self._publisher)
-        moved = self.watchdog.noting(self._publisher.take_positions)
+        until = self._until = Until(
+            self._ends,
+            self.copied,
+            consumer,
+            self._publisher,
+            consumer_options(config, self.name),
+            config.consumer_group,
+        )
+        take_positions = self._publisher.take_positions
+        moved = self.watchdog.noting(lambda: until.limit_moved(take_positions()))
         self._commits = OffsetCommits(
             moved, self._guarantee.position, interval_ms, self.metrics, self._note_commit
         )
         self._first = FirstPositions(consumer) if config.start_offset is StartOffset.LATEST else None
-        self._watch = SourceWatch(self.watchdog, consumer, self._publisher, self._entry)
+        self._watch = SourceWatch(self.watchdog, consumer, self._publisher, self._entry, until)
         self._destinations = Destinations(
             self._client,
             self._entry,
@@ -186,7 +213,7 @@ class SourcePipeline(Pipeline):
         )
         consumer.subscribe(list(topics), self, pattern=config.topic_pattern)
         self._destinations.add(topics)
-        self._topic_ids = {topic: consumer.topic_id(topic) for topic in topics}
+        self._topic_ids = {topic: consumer.topic_id(topic) for topic in topics} | self._topic_ids
 
     def _make_guarantee(self, consumer: BlockConsumer, publisher: Publisher) -> Guarantee:
         if self._config.delivery_guarantee is DeliveryGuarantee.AT_LEAST_ONCE:
@@ -206,13 +233,13 @@ class SourcePipeline(Pipeline):
             return
         # Where too much is in flight, that was waited for already.
         timeout_ms = 0 if self._paused and not self.paused else self._config.empty_poll_delay_ms
-        blocks = consumer.poll(timeout_ms, allowed)
+        blocks = self._until.cut(consumer.poll(timeout_ms, allowed))
         until = time.monotonic() + _TAKE_FOR_S
         self._publish(consumer, self._publisher, blocks)
         # A poll serves the group, which takes longer than all else that is done for its few hundred records.
         while blocks and not self._is_full(self._publisher) and time.monotonic() < until:
             allowed = self._rate.allowed(self._most_records(self._publisher))
-            blocks = consumer.take(allowed) if allowed else []
+            blocks = self._until.cut(consumer.take(allowed)) if allowed else []
             if blocks:
                 self._publish(consumer, self._publisher, blocks)
         with self.watchdog.doing("Rivven does not take a dead letter"):
@@ -240,7 +267,11 @@ class SourcePipeline(Pipeline):
         """Finds ways for topics, or partitions, that have appeared since the start."""
         new, self._new = self._new, ()
         topics = sorted(
-            {topic for topic, partition in new if not self._destinations.covers(topic, partition)}
+            {
+                topic
+                for topic, partition in new
+                if self._until.covers((topic, partition)) and not self._destinations.covers(topic, partition)
+            }
         )
         if topics:
             self._destinations.add(consumer.partition_counts(topics))
@@ -266,6 +297,10 @@ class SourcePipeline(Pipeline):
         self._set_waiting(reason)
         self._commits.positions()
         self._done.count_left_out()
+        for topic, partition, end in self._until.look(waiting=self._paused):
+            if self._guarantee.may_commit((topic, partition)):
+                self._commits.reach(topic, partition, end)
+            self.watchdog.moved([(topic, partition, end)])
         self._watch.look(self.delivered(), self._paused)
         if self.paused and not publisher.in_flight_records():
             self.watchdog.rest()
@@ -283,6 +318,7 @@ class SourcePipeline(Pipeline):
 
         Raises:
             UnknownTopicError: There is one. Nothing more is committed for it.
+            ConfigError: The same, and there are ends to copy up to.
         """
         for topic in topics:
             found = consumer.topic_id(topic)
@@ -291,7 +327,9 @@ class SourcePipeline(Pipeline):
             if found not in (None, known):
                 self._commits.disown(topic)
                 self._guarantee.start_over(topic)
-                raise UnknownTopicError(f"Kafka topic {topic!r} was deleted and created again", topic=topic)
+                # Another run may begin anew, but an end means nothing in another topic.
+                kind = UnknownTopicError if self._ends is None else ConfigError
+                raise kind(f"Kafka topic {topic!r} was deleted and created again", topic=topic)
 
     def _most_records(self, publisher: Publisher) -> int:
         """How many records may be taken at a time; at least one, since a paused consumer returns none."""
@@ -311,6 +349,7 @@ class SourcePipeline(Pipeline):
             self._paused = True
         elif self._paused and not self._is_full(publisher, self._config.max_in_flight_bytes // 2):
             consumer.resume()
+            self._until.hold()
             self._paused = False
         elif self._paused:
             publisher.wait(self._config.empty_poll_delay_ms)
@@ -363,6 +402,7 @@ class SourcePipeline(Pipeline):
         if self._first is not None:
             self._first.forget(partitions)
         self._guarantee.forget(partitions, lost=lost)
+        self._until.forget(partitions)
         log.info("%s partitions %s", "lost" if lost else "released", sorted(p for _, p in partitions))
 
     def assigned(self, partitions: Sequence[tuple[str, int]]) -> None:
@@ -372,6 +412,7 @@ class SourcePipeline(Pipeline):
             # Before the poll under way fetches from them.
             self._consumer.pause()
         self._guarantee.assigned(partitions)
+        self._until.assigned(partitions)
         if self._first is not None:
             self._first.assigned(partitions)
         self._new = [*self._new, *partitions]

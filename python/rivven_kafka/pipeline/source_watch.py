@@ -9,6 +9,7 @@ from rivven_kafka.config import SourceEntry
 from rivven_kafka.kafka import BlockConsumer
 from rivven_kafka.kafka.log_ends import LogEnds
 from rivven_kafka.pipeline.lag import FRESH, Partition
+from rivven_kafka.pipeline.until import Until
 from rivven_kafka.pipeline.watchdog import Watchdog
 
 # Also the lag is read from the ends of logs, so they are never much older than this.
@@ -23,15 +24,22 @@ class SourceWatch:
         consumer: Where records come from.
         publisher: Where they go.
         entry: The source's section.
+        until: Where the source ends.
     """
 
     def __init__(
-        self, watchdog: Watchdog, consumer: BlockConsumer, publisher: Publisher, entry: SourceEntry
+        self,
+        watchdog: Watchdog,
+        consumer: BlockConsumer,
+        publisher: Publisher,
+        entry: SourceEntry,
+        until: Until,
     ) -> None:
         self._watchdog = watchdog
         self._consumer = consumer
         self._publisher = publisher
         self._entry = entry
+        self._until = until
         self._ends = LogEnds(consumer, entry.config.request_timeout_ms)
         quarter_s = watchdog.timeout_s / 4
         self._ask_every_s = min(quarter_s, _LONGEST_ASK_S) if quarter_s else _LONGEST_ASK_S
@@ -44,7 +52,7 @@ class SourceWatch:
         partition = (block.topic, block.partition)
         if block.first_offset is not None:
             self._watchdog.starts(partition, block.first_offset)
-        self._watchdog.reaches(partition, block.next_offset)
+        self._watchdog.reaches(partition, self._until.limit({partition: block.next_offset})[partition])
 
     def look(self, delivered: int, paused: bool) -> None:
         """Tells how far everything is.
@@ -66,13 +74,14 @@ class SourceWatch:
             position = self._consumer.position(*partition)
             if position is None:
                 continue
+            position = self._until.limit({partition: position})[partition]
             if not self._watchdog.knows_start(partition):
                 # Nothing was taken yet, or it would be known.
                 self._watchdog.starts(partition, position)
             elif known is not None and position > known:
                 # Kafka has deleted what was not read yet, or aborted it; no block tells of that.
                 self._watchdog.moved([(*partition, position)])
-        self._watchdog.ends(self._ends.news())
+        self._watchdog.ends(self._until.ends(self._ends.news()))
         self._watchdog.ends(
             {
                 (lag.topic, lag.partition): lag.end

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from rivven_kafka.config import ConnectConfig, SourceEntry
 from rivven_kafka.errors import ConfigError
 from rivven_kafka.kafka.msk import require_aws
 from rivven_kafka.pipeline import SinkPipeline, SourcePipeline
+from rivven_kafka.pipeline.lag import Partition
 from rivven_kafka.rivven.options import security_warnings
 from rivven_kafka.runtime.backoff import RestartBackoff
 from rivven_kafka.runtime.changes import Changes, Key, changes, entries
@@ -44,13 +46,20 @@ class Runner:
     Args:
         config: The configuration; disabled connectors are left out.
         backoff: When to start a failed connector again.
+        until: Where sources end, by their names: see `SourcePipeline`. The others never do.
 
     Raises:
         ConfigError: Credentials of AWS are to be used that this machine does not know.
     """
 
-    def __init__(self, config: ConnectConfig, backoff: RestartBackoff | None = None) -> None:
+    def __init__(
+        self,
+        config: ConnectConfig,
+        backoff: RestartBackoff | None = None,
+        until: Mapping[str, Mapping[Partition, int]] | None = None,
+    ) -> None:
         self._backoff = backoff or RestartBackoff()
+        self._ends = until or {}
         self._config = config
         # Set by `run`; each connector has a turn within it.
         self._stop = threading.Event()
@@ -68,7 +77,8 @@ class Runner:
             known = (
                 before.pipeline.metrics if before and isinstance(before.pipeline, SourcePipeline) else None
             )
-            pipeline = SourcePipeline(name, entry, config.broker, config.settings, known)
+            ends = self._ends.get(name)
+            pipeline = SourcePipeline(name, entry, config.broker, config.settings, known, until=ends)
         else:
             counted = (
                 before.pipeline.metrics if before and isinstance(before.pipeline, SinkPipeline) else None

@@ -1,0 +1,58 @@
+"""Whether a live link keeps up with Kafka."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rivven_kafka.pipeline.lag import Lag
+
+_BEHIND_AFTER_S = 60.0
+
+
+class CatchingUp:
+    """Compares the positions of a source with ends of logs that were seen before.
+
+    Under load there is always a record that was written a moment ago, so the lag may never be 0. What counts
+    is that everything Kafka held at one moment is in Rivven, not long after.
+    """
+
+    def __init__(self) -> None:
+        self.caught_up: bool | None = None
+        """None before the first time."""
+        self._mark: dict[tuple[str, int], int] | None = None
+        self._marked_s = 0.0
+
+    def look(self, now_s: float, lag: Sequence[Lag]) -> bool | None:
+        """Notes how far the partitions are.
+
+        Args:
+            now_s: The time (s, by a clock that never goes back).
+            lag: Of all partitions of the source; empty while it has none.
+
+        Returns:
+            True when it has caught up just now, False when it has fallen behind, None if nothing has changed.
+        """
+        known = {(each.topic, each.partition): each for each in lag}
+        complete = bool(known) and all(
+            each.end is not None and each.position is not None for each in known.values()
+        )
+        if self._mark is None and complete:
+            self._mark = {place: each.end or 0 for place, each in known.items()}
+            self._marked_s = now_s
+        if complete and self._mark is not None:
+            passed = all(
+                (each := known.get(place)) is None or (each.position or 0) >= end
+                for place, end in self._mark.items()
+            )
+            if passed:
+                late = now_s - self._marked_s >= _BEHIND_AFTER_S
+                self._mark = None
+                return None if late and self.caught_up is None else self._change(not late)
+        behind = self._mark is not None and now_s - self._marked_s >= _BEHIND_AFTER_S
+        return self._change(False) if behind and self.caught_up else None
+
+    def _change(self, caught_up: bool) -> bool | None:
+        if self.caught_up is caught_up:
+            return None
+        self.caught_up = caught_up
+        return caught_up
