@@ -63,11 +63,14 @@ class Held(Pipeline):
     """Is in a call to Rivven that only ends when the connection is closed; later it opens another one."""
 
     def __init__(self, calls, stall_timeout_ms):
-        super().__init__("out", stall_timeout_ms, 10)
+        super().__init__("out", SecurityConfig(), stall_timeout_ms, 10)
         self.metrics = KafkaSinkMetrics()
         self._calls = calls
 
     def delivered(self):
+        return 0
+
+    def delivered_bytes(self):
         return 0
 
     def _run(self, stop):

@@ -1,6 +1,8 @@
 """Bearer tokens: from a file, and from an endpoint that is asked as rarely as possible."""
 
+import base64
 import gc
+import json
 import threading
 import time
 
@@ -9,6 +11,7 @@ from rivven_kafka.config import SecurityConfig
 from rivven_kafka.errors import ConnectError
 from rivven_kafka.kafka.renewal import EndpointToken
 from rivven_kafka.kafka.token_endpoint import Token, TokenEndpoint
+from rivven_kafka.kafka.token_expiry import bearer_expiry, token_expiry
 from rivven_kafka.kafka.tokens import FileToken, token_provider
 
 from tests.support.connector import wait_until
@@ -161,3 +164,58 @@ def test_a_file_without_a_token(tmp_path, content):
     with pytest.raises(ConnectError, match=r"^security\.oauth\.token_file: got '.*expected a file") as caught:
         provider.token()
     assert "auth" not in str(caught.value).replace("oauth", "")
+
+
+def web_token(claims):
+    part = base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=").decode()
+    return f"e30.{part}.c2lnbmF0dXJl"
+
+
+def security(**options):
+    return SecurityConfig(protocol="SASL_SSL", sasl_mechanism="OAUTHBEARER", **options)
+
+
+@pytest.mark.parametrize(
+    "claims", [{}, [], {"exp": "soon"}, {"exp": None}, {"exp": True}, {"exp": -1}, {"exp": 1e300}]
+)
+def test_a_token_that_does_not_tell_when_it_expires(claims):
+    assert bearer_expiry(web_token(claims)) is None
+
+
+@pytest.mark.parametrize("token", ["opaque", "a.b.c", "..", "a.%.c", "e30.W10.x"])
+def test_what_is_no_web_token_tells_nothing(token):
+    assert bearer_expiry(token) is None
+
+
+def test_the_expiry_of_a_token_that_was_given():
+    token = web_token({"exp": 1_900_000_000, "sub": "me"})
+    assert token_expiry(security(oauth_token=token)) == 1_900_000_000
+
+
+def test_the_expiry_of_the_token_in_a_file(tmp_path):
+    path = tmp_path / "token"
+    given = security(oauth={"token_file": str(path)})
+    assert token_expiry(given) is None, "there is no file"
+    path.write_text(web_token({"exp": 17.5}))
+    assert token_expiry(given) == 17.5
+
+
+def test_the_expiry_of_a_token_of_an_endpoint():
+    provider = EndpointToken(Endpoint(60))
+    assert provider.expires is None
+    before = time.time()
+    provider.token()
+    assert before + 60 <= provider.expires <= time.time() + 60
+    endless = EndpointToken(Endpoint(0))
+    endless.token()
+    assert endless.expires is None
+
+
+def test_the_expiry_is_asked_by_the_section():
+    given = security(oauth=ENDPOINT)
+    assert token_expiry(given) is None, "nobody has logged in"
+    provider = token_provider(given)
+    provider._endpoint = Endpoint(60)
+    provider.token()
+    assert time.time() + 50 < token_expiry(given) <= time.time() + 60
+    assert token_expiry(SecurityConfig()) is None

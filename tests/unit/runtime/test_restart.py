@@ -5,7 +5,7 @@ import time
 
 import pytest
 from rivven_kafka._native import KafkaSinkMetrics
-from rivven_kafka.config import ConnectConfig
+from rivven_kafka.config import ConnectConfig, SecurityConfig
 from rivven_kafka.errors import AuthenticationError, ConfigError, ConnectError
 from rivven_kafka.pipeline.base import Pipeline
 from rivven_kafka.runtime.backoff import RestartBackoff
@@ -20,7 +20,7 @@ class Work(Pipeline):
     """A pipeline that ends each run as it is told; None: it runs until it is stopped."""
 
     def __init__(self, *ends):
-        super().__init__("work", 0, 1000)
+        super().__init__("work", SecurityConfig(), 0, 1000)
         self.metrics = KafkaSinkMetrics()
         self.ends = list(ends)
         self.runs = 0
@@ -28,6 +28,9 @@ class Work(Pipeline):
         self.drained.set()
 
     def delivered(self):
+        return 0
+
+    def delivered_bytes(self):
         return 0
 
     def _stall_reason(self, partition):
