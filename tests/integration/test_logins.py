@@ -16,8 +16,11 @@ from rivven_kafka import KafkaSink, KafkaSource, SourceEvent
 from rivven_kafka.config import SecurityConfig
 from rivven_kafka.errors import AuthenticationError
 from rivven_kafka.kafka import connection_options
+from rivven_kafka.kafka.login import log_in
 from rivven_kafka.kafka.net_client import net_client
 
+from tests.support import hostile
+from tests.support.kafka_tap import ApiKey, KafkaTap
 from tests.support.login_kafka import KEY_PASSWORD, LoginKafka, unsigned_token
 from tests.support.socks5 import Socks5
 from tests.support.token_issuer import CLIENT, SCOPE, SECRET
@@ -335,3 +338,74 @@ def test_handshakes_that_fail_leave_no_socket(broker):
                 client._manager.run(client._manager._build_transport, node)
             errors.append(caught.value)
         assert len(list(Path("/proc/self/fd").iterdir())) <= before
+
+
+HANDSHAKE, STEP = ApiKey.SaslHandshake, ApiKey.SaslAuthenticate
+LIES = {
+    "countless mechanisms": (
+        HANDSHAKE,
+        hostile.mechanisms([f"M{n}" for n in range(90_000)]),
+        "does not offer",
+    ),
+    "a handshake of another request": (HANDSHAKE, hostile.other_id(0), "answers in another protocol"),
+    "a step of another request": (STEP, hostile.other_id(0), "answers in another protocol"),
+    "rounds without end": (STEP, hostile.rounds(10**9), "too large"),
+    "no rounds": (STEP, hostile.rounds(0), "does not answer as Kafka does"),
+    "another nonce": (STEP, hostile.challenge(b"r=other,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096"), "nonce"),
+    "no challenge": (STEP, hostile.challenge(b""), "does not answer as Kafka does"),
+    "a challenge that is no text": (STEP, hostile.challenge(b"\xff\xfe"), "does not answer as Kafka does"),
+    "a challenge of megabytes": (STEP, hostile.challenge(b"r=" + b"x" * 8_000_000), "nonce"),
+    "a refusal of megabytes": (
+        STEP,
+        hostile.refusal("x" * 8_000_000),
+        "does not accept the credentials: xxx",
+    ),
+    "a refusal of lines": (STEP, hostile.refusal("x\n2026 INFO forged"), r"credentials: x\n2026"),
+}
+
+
+def log_in_to(address, security):
+    options = connection_options(
+        [address], SecurityConfig(**security), client_id="c", request_timeout_ms=1_500
+    )
+    begin = time.monotonic()
+    login = log_in(options, [address], 1_500)[address]
+    assert time.monotonic() - begin < 4
+    return login.error
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_broker_that_lies_in_a_login(broker, lie, caplog):
+    """It is found out in time, and its words fill neither the error nor the log."""
+    api, action, said = LIES[lie]
+    security = {"protocol": "SASL_PLAINTEXT", **by_password("SCRAM-SHA-256")}
+    with KafkaTap(int(broker.plain_login.rpartition(":")[2])) as tap, tap.fault(api, action) as fault:
+        text = str(log_in_to(tap.address, security))
+    assert fault.hits
+    assert said in text
+    assert len(text) < 2_000
+    assert sum(len(record.getMessage()) for record in caplog.records) < 20_000
+    assert PASSWORD not in text + caplog.text
+
+
+def test_a_login_without_a_last_step(broker):
+    security = {"protocol": "SASL_PLAINTEXT", **bearer(oauth_token=unsigned_token(USER))}
+    with closing(hostile.EndlessLogin(broker.plain_login)) as endless:
+        assert "no answer within 1500 ms" in str(log_in_to(endless.address, security))
+        steps = endless.steps
+        assert steps > 2
+        time.sleep(0.2)
+        assert endless.steps == steps
+
+
+@pytest.mark.parametrize("lifetime_ms", [-5, 1, 2**63 - 1])
+def test_a_session_whose_length_makes_no_sense(broker, lifetime_ms):
+    """It is neither renewed without a pause, nor is it the end of the login."""
+    security = {"protocol": "SASL_PLAINTEXT", **by_password("PLAIN")}
+    options = {"topic": TOPIC, "start_offset": "earliest", "consumer_group": f"g-{uuid.uuid4()}"}
+    lie = hostile.challenge(b"", session_lifetime_ms=lifetime_ms)
+    with KafkaTap(int(broker.plain_login.rpartition(":")[2])) as tap, tap.fault(STEP, lie) as fault:
+        with KafkaSource(brokers=tap.address, security=security, **options).read() as events:
+            assert next(events).value == b"there"
+            time.sleep(1)
+        assert 1 <= len(fault.hits) <= 3

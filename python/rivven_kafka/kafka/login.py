@@ -151,6 +151,9 @@ class _Connection(KafkaConnection):  # type: ignore[misc]  # kafka-python is unt
     async def _sasl_authenticate(self, timeout_at: float | None = None) -> None:
         try:
             await super()._sasl_authenticate(timeout_at)
+        except kafka_errors.BrokerResponseError as error:
+            self.refusal = refusal.brief(error)
+            raise self.refusal from None
         except BaseException as error:
             self.refusal = error
             raise

@@ -27,7 +27,7 @@ from rivven_kafka.config.kafka_options import CONSUMER, PRODUCER
 from rivven_kafka.errors import AuthenticationError, ConfigError, RivvenKafkaError
 from rivven_kafka.kafka.buffers import Buffers
 from rivven_kafka.kafka.reading import read_in_bulk
-from rivven_kafka.kafka.refusal import reason
+from rivven_kafka.kafka.refusal import brief, reason
 from rivven_kafka.kafka.transport import open_transport
 from rivven_kafka.kafka.usable import require_usable
 
@@ -208,7 +208,7 @@ def _keep_refusal(conn: Any) -> list[BaseException]:
             if doubt is not None and isinstance(error, SaslAuthenticationFailedError):
                 # It may have been revoked, or be of yesterday's keys.
                 doubt()
-            raise
+            raise brief(error) from None
         except RivvenKafkaError as error:
             # There is no token. For what is under way it is the end of a connection, as any other.
             kept.append(error)

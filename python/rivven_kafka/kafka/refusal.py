@@ -60,6 +60,13 @@ def root(error: BaseException) -> BaseException:
     return error
 
 
+def brief(error: kafka_errors.BrokerResponseError) -> kafka_errors.BrokerResponseError:
+    """The same refusal, or one with the beginning of its words if they are many: kafka-python logs them."""
+    text = str(error).removeprefix(f"[Error {error.errno}] ").removeprefix(f"{type(error).__name__}: ")
+    short = plain(text)
+    return error if short == text else type(error)(short)
+
+
 def closed(error: BaseException) -> bool:
     """Whether the other side ended the connection, or answered in another protocol, and gave no reason."""
     match root(error):

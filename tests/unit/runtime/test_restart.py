@@ -6,7 +6,7 @@ import time
 import pytest
 from rivven_kafka._native import KafkaSinkMetrics
 from rivven_kafka.config import ConnectConfig, SecurityConfig
-from rivven_kafka.errors import AuthenticationError, ConfigError, ConnectError
+from rivven_kafka.errors import AuthenticationError, ConfigError, ConnectError, UnusableFileError
 from rivven_kafka.pipeline.base import Pipeline
 from rivven_kafka.runtime.backoff import RestartBackoff
 from rivven_kafka.runtime.connector import Connector, State
@@ -23,6 +23,7 @@ class Work(Pipeline):
         super().__init__("work", SecurityConfig(), 0, 1000)
         self.metrics = KafkaSinkMetrics()
         self.ends = list(ends)
+        self.fails = []
         self.runs = 0
         self.drained = threading.Event()
         self.drained.set()
@@ -42,6 +43,8 @@ class Work(Pipeline):
         if end is not None:
             raise end
         self._set_assigned(True)
+        if self.fails:
+            raise self.fails.pop(0)
         stop.wait()
         assert self.drained.wait(10)
 
@@ -55,8 +58,9 @@ def started():
     stop = threading.Event()
     made = []
 
-    def start(*ends, backoff=NEVER):
+    def start(*ends, fails=(), backoff=NEVER):
         connector = Connector(Work(*ends), 1000, backoff)
+        connector.pipeline.fails += fails
         made.append(connector)
         connector.start(stop)
         return connector, stop
@@ -137,6 +141,32 @@ def test_refusals_count_one_after_the_other_only(started):
     ends = [AuthenticationError("no"), ConnectError("away")] * 20
     connector, _ = started(*ends, backoff=RestartBackoff(0.01, 0.01, refused_for_s=0.05))
     reach(connector, State.RUNNING, 41)
+
+
+def test_a_file_that_is_half_written_is_read_again_by_who_was_admitted_before(started):
+    ends = [None, ConnectError("away"), UnusableFileError("cut"), UnusableFileError("cut")]
+    connector, _ = started(*ends, fails=[ConnectError("lost")], backoff=RestartBackoff(0.01, 0.01))
+    reach(connector, State.RUNNING, 5)
+
+
+def test_a_file_that_stays_unusable_is_given_up(started):
+    ends = [None, *(UnusableFileError("cut") for _ in range(1000))]
+    backoff = RestartBackoff(0.01, 0.01, refused_for_s=0.2)
+    connector, _ = started(*ends, fails=[ConnectError("lost")], backoff=backoff)
+    deadline = time.monotonic() + 10
+    while connector.status().state is not State.FAILED:
+        assert time.monotonic() < deadline, connector.status()
+    assert 2 < connector.pipeline.runs < 100
+
+
+def test_a_file_that_never_was_of_use_is_given_up_at_once(started):
+    connector, _ = started(UnusableFileError("no PEM"), backoff=RestartBackoff(0.01, 0.01))
+    reach(connector, State.FAILED, 1)
+    # Neither does having been admitted make a mistake one that passes.
+    connector, _ = started(
+        None, ConfigError("bad"), fails=[ConnectError("lost")], backoff=RestartBackoff(0.01, 0.01)
+    )
+    reach(connector, State.FAILED, 2)
 
 
 @pytest.mark.parametrize("paused", [False, True])
