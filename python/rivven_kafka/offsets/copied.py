@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from rivven_kafka._native import OffsetMap, RawPairs, RivvenClient
 from rivven_kafka.config import (
@@ -20,7 +21,13 @@ from rivven_kafka.config import (
     transforms_json,
 )
 from rivven_kafka.config.transforms import Filter, changing
-from rivven_kafka.errors import ConfigError, LogDamagedError, RivvenKafkaError, UnknownTopicError
+from rivven_kafka.errors import (
+    ConfigError,
+    LogDamagedError,
+    RetriableBrokerError,
+    RivvenKafkaError,
+    UnknownTopicError,
+)
 from rivven_kafka.kafka import BlockConsumer, admin_options
 from rivven_kafka.kafka.group_state import PartitionState, partition_states, topic_ids
 from rivven_kafka.offsets.report import Method
@@ -31,6 +38,8 @@ from rivven_kafka.reading.rivven_log import LogReader
 from rivven_kafka.rivven.options import client_arguments
 from rivven_kafka.source import consumer_options, find_topics
 
+T = TypeVar("T")
+
 KafkaPlace = tuple[str, int]
 """Kafka topic and partition."""
 
@@ -38,6 +47,8 @@ _SEARCHED = 50_000
 """Records from which a Rivven partition is searched rather than read in whole (0.1 s)."""
 _PROBE = 100
 """Records that one step of a search reads."""
+_PATIENCE_S = 10.0
+_PAUSE_S = 0.2
 _TAIL = 1_000
 """Least records at the end of a log that a search reads."""
 
@@ -95,10 +106,23 @@ class CopiedLogs:
     def ask_kafka(self) -> None:
         """Asks anew how the Kafka partitions stand, and how far the source has come."""
         config = self._entry.config
-        self.states = partition_states(
-            self.admin, config.consumer_group, self.topics, str(config.isolation_level)
+        self.states = self.patiently(
+            lambda: partition_states(
+                self.admin, config.consumer_group, self.topics, str(config.isolation_level)
+            )
         )
         self._ids = topic_ids(self.admin, self.topics)
+
+    def patiently(self, ask: Callable[[], T]) -> T:
+        """Asks again while a coordinator is moving, or a transaction is about to end, for some seconds."""
+        deadline = time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                return ask()
+            except RetriableBrokerError:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(_PAUSE_S)
 
     def destinations(self, place: KafkaPlace) -> list[tuple[str, int]]:
         """The Rivven partitions that the records of a Kafka partition are in.

@@ -75,7 +75,7 @@ def migrate_groups(
     with CopiedLogs(name, entry, broker, settings, progress) as logs:
         found = [
             group
-            for group in consumer_groups(logs.admin, logs.topics, groups)
+            for group in logs.patiently(lambda: consumer_groups(logs.admin, logs.topics, groups))
             if group.name not in own and not group.name.startswith(OWN_GROUPS)
         ]
         # What the groups have read by now and the source has copied is in Rivven.
