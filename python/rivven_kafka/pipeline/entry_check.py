@@ -218,7 +218,7 @@ def _check_origins(
         if count is not None:
             _require_counterparts(entry, name, count, cluster)
             found.append(f"Rivven topic {name!r} has {_partitions(count)}")
-        elif any(_fills(source, name) for source in sources):
+        elif any(fills(source, name) for source in sources):
             found.append(f"Rivven topic {name!r} will be created by a source")
         elif settings.topic.require_topic_exists:
             missing.append(f"Rivven topic {name!r} does not exist")
@@ -229,7 +229,7 @@ def _check_origins(
     return "; ".join(found)
 
 
-def _fills(source: SourceEntry, name: str) -> bool:
+def fills(source: SourceEntry, name: str) -> bool:
     """Whether a Kafka topic that the source may read goes to the Rivven topic of that name."""
     if source.config.topic_names:
         return name in map(source.destination, source.config.topic_names)

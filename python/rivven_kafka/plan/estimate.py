@@ -13,8 +13,11 @@ _MIB = 1024 * 1024
 _LEAST_MS, _MOST_MS = 1.65, 2.0
 """What a record costs on a connection by itself: rivvend syncs each one to disk (docs/performance.md)."""
 
-_LEAST_SHARED_MS, _MOST_SHARED_MS = 0.02, 0.085
-"""What it costs more for each connection that writes at the same time, to different partitions and to one."""
+_LEAST_SHARED_MS, _MOST_SHARED_MS = 0.02, 0.08
+"""What it costs more for each further connection that writes at the same time."""
+
+_SAME_PARTITION_MS = 0.035
+"""What it costs besides, at least, where all of them write to one partition; less with several."""
 
 _LEAST_BYTE_MS, _MOST_BYTE_MS = 5e-6, 25e-6
 """The same for each byte of the record."""
@@ -67,19 +70,14 @@ def estimate(entry: SourceEntry, loads: Sequence[Load], measured: Measured) -> E
     size = volume / records if records else 0.0
     config = entry.config
     lanes = _lanes(entry, loads)
-    most_records = max(
-        1,
-        min(
-            config.max_batch_records,
-            int(config.max_request_size / size) if size else config.max_batch_records,
-        ),
-    )
-    wait_ms = (measured.round_trip_ms or 0.0) / most_records
+    batch = min(config.max_batch_records, config.max_request_size / size) if size else 1.0
+    wait_ms = (measured.round_trip_ms or 0.0) / max(1.0, batch)
     connections = max(1, min(config.connections, sum(len(each) for each in lanes)))
     limits = _limits(entry, size, measured)
     probe = measured.published_per_second
     if probe is None:
-        slow, fast = (_rate(connections, size, wait_ms, slow=slow) for slow in (True, False))
+        partitions = sum(load.destination_partitions for load in loads)
+        slow, fast = (_rate(connections, size, wait_ms, partitions, slow=slow) for slow in (True, False))
     else:
         slow, fast = probe * _MEASURED_LOW, probe * _MEASURED_HIGH
     bound_by = f"{connections} connection{'' if connections == 1 else 's'} to Rivven"
@@ -109,10 +107,11 @@ def estimate(entry: SourceEntry, loads: Sequence[Load], measured: Measured) -> E
     )
 
 
-def _rate(connections: int, size: float, wait_ms: float, *, slow: bool) -> float:
-    """Records per second that rivvend takes over so many connections."""
+def _rate(connections: int, size: float, wait_ms: float, partitions: int = 1, *, slow: bool) -> float:
+    """Records per second that rivvend takes over so many connections to so many partitions."""
     alone = _MOST_MS if slow else _LEAST_MS
-    shared = _MOST_SHARED_MS if slow else _LEAST_SHARED_MS
+    crowded = _SAME_PARTITION_MS / partitions if connections > partitions else 0.0
+    shared = _MOST_SHARED_MS if slow else _LEAST_SHARED_MS + crowded
     byte = _MOST_BYTE_MS if slow else _LEAST_BYTE_MS
     milliseconds = alone + wait_ms + (connections - 1) * shared + connections * size * byte
     return 1000 * connections / milliseconds

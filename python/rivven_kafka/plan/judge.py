@@ -231,7 +231,7 @@ def _transactions(entry: SourceEntry, facts: TopicFacts, sample: TopicSample) ->
 
 
 def _settings(facts: TopicFacts) -> Iterator[Finding]:
-    """Options of the topic. A Rivven topic has none but its number of partitions."""
+    """Options of the topic. Rivven topics are made with a number of partitions and nothing else."""
     if facts.configs is None:
         text = "the user may not see the options of the topic (DESCRIBE_CONFIGS)"
         yield Finding("configs_unknown", Severity.INFO, text, facts.name)
@@ -241,7 +241,7 @@ def _settings(facts: TopicFacts) -> Iterator[Finding]:
         if not config.default and config.value and name not in _WITHOUT_MEANING
     ]
     if given:
-        text = f"Rivven has nothing like these options: {', '.join(given)}"
+        text = f"the Rivven topic would have none of these options: {', '.join(given)}"
         yield Finding("configs", Severity.INFO, text, facts.name)
     if (replicas := max((each.replicas for each in facts.partitions), default=0)) > 1:
         text = f"{replicas} replicas: rivvend cannot be asked for any"

@@ -24,7 +24,7 @@ from rivven_kafka.errors import RivvenKafkaError
 from rivven_kafka.kafka import BlockConsumer, admin_options
 from rivven_kafka.kafka.inventory import TopicFacts, take_inventory
 from rivven_kafka.pipeline.destination import by_destination
-from rivven_kafka.pipeline.entry_check import check_source_entry
+from rivven_kafka.pipeline.entry_check import check_source_entry, fills
 from rivven_kafka.plan.destination import Destination, judge_destination, look_at
 from rivven_kafka.plan.estimate import Load, Measured, estimate
 from rivven_kafka.plan.judge import judge_records, judge_source, judge_topic
@@ -36,8 +36,8 @@ from rivven_kafka.source import consumer_options, find_topics
 
 _HOUR_S, _DAY_S = 3_600, 86_400
 
-_JUDGED_HERE = ("topic", "rivven_topic")
-"""Checks whose subject gets findings of its own; that of the topics, where some were found."""
+_NO_KAFKA = ("config:", "connectivity:", "authentication:")
+"""How findings begin that leave nothing to look at."""
 
 
 def plan_source(
@@ -92,9 +92,10 @@ class _Planning:
         self._client: RivvenClient | None = None
 
     def run(self, options: SampleOptions, *, probe_write: bool, accept: Collection[str]) -> SourcePlan:
-        findings = [*self._check(), *judge_source(self._entry)]
+        findings = self._check()
         try:
-            findings += self._look(options, probe_write=probe_write)
+            if not any(finding.message.startswith(_NO_KAFKA) for finding in findings):
+                findings += [*judge_source(self._entry), *self._look(options, probe_write=probe_write)]
         except RivvenKafkaError as error:
             # Most often one of the checks has failed, and says so better.
             if not any(finding.severity is Severity.BLOCKS for finding in findings):
@@ -163,17 +164,10 @@ class _Planning:
         self._client = self._reach()
         found = {}
         for name, topics in by_destination(self._entry, counts).items():
-            found[name] = Destination(name, topics, tuple(self._fillers(name)))
+            others = (other for other, entry in self._others.items() if fills(entry, name))
+            found[name] = Destination(name, topics, tuple(others))
             look_at(self._client, self._entry, self._settings.topic, found[name], ids)
         return found
-
-    def _fillers(self, destination: str) -> list[str]:
-        """Other sources of the file that fill the same Rivven topic, as far as the file tells."""
-        return [
-            name
-            for name, other in self._others.items()
-            if destination in {other.destination(topic) for topic in other.config.topic_names or ("",)}
-        ]
 
     def _reach(self) -> RivvenClient | None:
         retry = self._settings.retry.model_copy(update={"max_retries": 0})

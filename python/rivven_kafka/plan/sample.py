@@ -19,6 +19,9 @@ _KEPT_RECORDS = 20_000
 _LEAST_SECONDS = 0.3
 """Shorter measurements tell nothing about a rate."""
 
+_MEASURE_SECONDS = 2.0
+"""Longest time to read on where the sample was too small for that."""
+
 Stretch = tuple[int, int]
 """First offset, and end."""
 
@@ -162,6 +165,7 @@ class _Sampling:
     def run(self) -> Sample:
         for bounds in self._rounds():
             self._read_round(bounds)
+        self._measure()
         self._look_for_aborted()
         for name, topic in self._sample.topics.items():
             topic.counts = self._surveys[name].totals()
@@ -197,6 +201,20 @@ class _Sampling:
             # Between the two others.
             for middle in [start + most + (end - start - 3 * most) // 2]
         }
+
+    def _measure(self) -> None:
+        """Reads on behind the beginnings, where the sample was too small to tell a rate."""
+        if self._options.full or self._read_s >= _LEAST_SECONDS:
+            return
+        self._deadline = min(self._deadline, time.monotonic() + _MEASURE_SECONDS)
+        most = self._options.stretch
+        self._read_round(
+            {
+                place: (start + most, start + most + (end - start - 3 * most) // 2)
+                for place, (start, end) in self._spans.items()
+                if end - start > 3 * most + 1
+            }
+        )
 
     def _read_round(self, bounds: Mapping[Place, Stretch]) -> None:
         # A topic with a record that cannot be read takes nothing away from the others.
