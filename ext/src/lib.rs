@@ -46,6 +46,10 @@ mod _native {
     #[pymodule_export]
     use crate::bridge::transform::python::apply_transforms;
     #[pymodule_export]
+    use crate::bridge::verify::python::VerifyIndex;
+    #[pymodule_export]
+    use crate::bridge::verify::raw_python::RawComparison;
+    #[pymodule_export]
     use crate::rivven::client::RivvenClient;
     #[pymodule_export]
     use crate::rivven::fetcher::PyFetcher;

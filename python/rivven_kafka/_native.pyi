@@ -19,10 +19,12 @@ __all__ = [
     "OutgoingBatch",
     "PositionIndex",
     "Publisher",
+    "RawComparison",
     "RecordBlock",
     "RivvenClient",
     "RivvenSecurity",
     "SinkEncoder",
+    "VerifyIndex",
     "__profile__",
     "all_batches_stored",
     "apply_transforms",
@@ -383,6 +385,89 @@ class PositionIndex:
     @property
     def foreign(self) -> int:
         """Records of the Rivven topic that are of none of the Kafka topics."""
+
+@final
+class VerifyIndex:
+    """Compares the events of a Rivven topic with the Kafka partitions that they come from."""
+
+    SEGMENT: int
+    def __new__(
+        cls,
+        destination: str,
+        ranges: Sequence[tuple[str, int, int, int, bool]],
+        topic_ids: Mapping[str, str | None],
+        *,
+        ordering: str = "partition",
+        transforms: str = "[]",
+        include_headers: bool = True,
+        include_key: bool = True,
+    ) -> Self: ...
+    def feed_kafka(self, block: RecordBlock) -> None:
+        """Takes a block of Kafka."""
+    def feed_rivven(self, block: RecordBlock) -> None:
+        """Takes a block of the Rivven topic."""
+    def counts(self, topic: str, partition: int) -> dict[str, int]:
+        """Counts of a Kafka partition, in records."""
+    def digests(self, topic: str, partition: int) -> tuple[str, str]:
+        """The digests of a Kafka partition: of its records, and of the first copies of its events."""
+    def differing(self, topic: str, partition: int) -> list[int]:
+        """The numbers of the segments (offset // SEGMENT) whose digests differ, in order."""
+    def stretches(self, topic: str, partition: int, segment: int) -> list[tuple[int, int, int]]:
+        """Where the events of a segment lie: (Rivven partition, lowest offset, highest offset)."""
+    def lowest(self, topic: str, partition: int) -> tuple[int | None, int | None]:
+        """The lowest Kafka offset that Rivven lacks, and the lowest that only Rivven has."""
+    def first_doubled(self, topic: str, partition: int) -> tuple[int, int, int] | None:
+        """The copy with the lowest Kafka offset: (Kafka offset, Rivven partition, Rivven offset)."""
+    def first_out_of_order(self, topic: str, partition: int) -> tuple[tuple[int, int, int], int] | None:
+        """The lowest event that stands behind a later one, and the offset of that one."""
+    @property
+    def foreign(self) -> int:
+        """Records of the Rivven topic that are no events of these topics."""
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes that are kept of all partitions; the order of keys takes more."""
+    def kafka_digests(self, block: RecordBlock) -> list[tuple[int, int, str]]:
+        """(index, offset, digest) of each record of a Kafka block that the source publishes."""
+    def rivven_digests(self, block: RecordBlock, topic: str, partition: int) -> list[tuple[int, int, str]]:
+        """(index, Kafka offset, digest) of each event of a Kafka partition in a Rivven block."""
+    def expected(
+        self, block: RecordBlock, index: int
+    ) -> tuple[int | None, int, bytes | None, bytes | None, list[tuple[bytes, bytes | None]], str | None]:
+        """A record of a Kafka block as its event should tell it."""
+    def stored(
+        self, block: RecordBlock, index: int
+    ) -> tuple[int | None, int, bytes | None, bytes | None, list[tuple[bytes, bytes | None]], str | None]:
+        """A record of a Rivven block as its event tells it, last the field that contradicts the others."""
+
+@final
+class RawComparison:
+    """Compares a Kafka partition with the Rivven partition that is filled with raw values from it."""
+
+    def __new__(
+        cls,
+        destination: str,
+        end: int,
+        *,
+        skip: int | None = 0,
+        on_tombstone: str = "fail",
+        transforms: str = "[]",
+    ) -> Self: ...
+    def feed_kafka(self, block: RecordBlock) -> None:
+        """Takes a block of Kafka."""
+    def feed_rivven(self, block: RecordBlock) -> None:
+        """Takes a block of Rivven."""
+    def finish_kafka(self) -> None:
+        """Nothing more comes from Kafka."""
+    def finish_rivven(self) -> None:
+        """Nothing more comes from Rivven."""
+    def waiting(self) -> tuple[int, int]:
+        """How many records of Kafka and of Rivven wait for the other side."""
+    def counts(self) -> dict[str, int]:
+        """Counts in records: records_kafka, records_rivven, left_out, bad."""
+    def digests(self) -> tuple[str, str]:
+        """The digests of Kafka and of Rivven."""
+    def first(self) -> tuple[str, int | None, int | None] | None:
+        """The first difference: what it is, and the Kafka and Rivven offsets where it is."""
 
 def apply_transforms(transforms: str, event: bytes, *, value_format: str = "event") -> bytes | None:
     """What becomes of one event (raw: of one value); None if a filter drops it."""

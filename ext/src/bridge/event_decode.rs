@@ -33,6 +33,23 @@ pub struct Event<'a> {
     pub headers: Vec<Header<'a>>,
     /// Milliseconds since the epoch, if the event carries Kafka's timestamp.
     pub timestamp: Option<i64>,
+    /// What the event says besides, which nothing is restored from.
+    pub notes: Notes<'a>,
+}
+
+/// Fields of `metadata` as JSON text of any type: other tools may write them otherwise.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Notes<'a> {
+    /// `kafka_timestamp_type`: `"log_append_time"` where the broker set the timestamp.
+    pub timestamp_type: Option<&'a str>,
+    /// `kafka_topic_id`.
+    pub topic_id: Option<&'a str>,
+    /// `kafka_key`: the key as text, with what is not UTF-8 replaced.
+    pub key: Option<&'a str>,
+    /// `kafka_partition`.
+    pub partition: Option<&'a str>,
+    /// `kafka_offset`.
+    pub offset: Option<&'a str>,
 }
 
 /// Reads an event. Fails with `Kind::EventFormat` when `json` is not one.
@@ -55,6 +72,13 @@ pub fn decode_event(json: &[u8]) -> Result<Event<'_>> {
         value,
         headers,
         timestamp: metadata.kafka_timestamp,
+        notes: Notes {
+            timestamp_type: metadata.kafka_timestamp_type.map(RawValue::get),
+            topic_id: metadata.kafka_topic_id.map(RawValue::get),
+            key: metadata.kafka_key.map(RawValue::get),
+            partition: metadata.kafka_partition.map(RawValue::get),
+            offset: metadata.kafka_offset.map(RawValue::get),
+        },
     })
 }
 
@@ -84,6 +108,16 @@ struct Metadata<'a> {
     kafka_header_list: Option<Vec<(Text<'a>, Option<Text<'a>>)>>,
     #[serde(default)]
     kafka_timestamp: Option<i64>,
+    #[serde(default, borrow)]
+    kafka_timestamp_type: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    kafka_topic_id: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    kafka_key: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    kafka_partition: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    kafka_offset: Option<&'a RawValue>,
     #[serde(default, borrow)]
     kafka_value_encoding: Option<Cow<'a, str>>,
     #[serde(default, borrow)]

@@ -193,7 +193,7 @@ fn map_is_enough(headers: &[(&[u8], Option<&[u8]>)]) -> bool {
 }
 
 /// What upstream makes of bytes.
-fn lossy(bytes: &[u8]) -> Cow<'_, str> {
+pub(super) fn lossy(bytes: &[u8]) -> Cow<'_, str> {
     simdutf8::basic::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
 }
 

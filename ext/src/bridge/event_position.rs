@@ -37,7 +37,7 @@ pub fn event_position(value: &[u8]) -> Option<EventPosition<'_>> {
 }
 
 /// `topic:partition:offset`.
-fn parse(position: Cow<'_, str>) -> Option<(Cow<'_, str>, i32, i64)> {
+pub(super) fn parse(position: Cow<'_, str>) -> Option<(Cow<'_, str>, i32, i64)> {
     let (rest, offset) = position.rsplit_once(':')?;
     let (topic, partition) = rest.rsplit_once(':')?;
     if topic.is_empty() || topic.contains(':') {
@@ -59,7 +59,7 @@ fn number(text: &str) -> Option<i64> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
-fn parse_id(json: &[u8]) -> Option<&str> {
+pub(super) fn parse_id(json: &[u8]) -> Option<&str> {
     let Cow::Borrowed(id) = string_text(json)? else { return None };
     let base64url = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     (id.len() == TOPIC_ID_LEN && id.bytes().all(base64url)).then_some(id)

@@ -6,17 +6,17 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use pyo3::prelude::*;
 
 use super::event_position::event_position;
+use super::fate::{Fate, Judge};
 use super::publisher::encoder_for;
 use crate::bridge::event_encode::EventOptions;
 use crate::error::{Error, Kind, Result};
 use crate::kafka::py::RecordBlock;
 use crate::record::{Block, Record};
-use crate::rivven::publisher::{Encoded, ValueEncoder, LARGEST_REQUEST};
 use crate::rivven::wire::PublishFrame;
 
 /// Bits of one piece of a bitmap, which is made when the first of them is set.
@@ -111,7 +111,7 @@ impl Index {
 }
 
 /// Older events carry no id.
-fn same_topic(now: Option<&str>, then: Option<&str>) -> bool {
+pub(super) fn same_topic(now: Option<&str>, then: Option<&str>) -> bool {
     match (now, then) {
         (Some(now), Some(then)) => now == then,
         _ => true,
@@ -129,13 +129,6 @@ fn digest(states: &[RandomState; 2], key: Option<&[u8]>, value: &[u8]) -> [u64; 
     })
 }
 
-/// What the source does with a record.
-enum Fate {
-    Published,
-    LeftOut,
-    Bad,
-}
-
 /// Which records of a source's Kafka topics its Rivven topic holds.
 ///
 /// `feed` it all blocks of the Rivven topic, then `compare` the blocks of Kafka, in order and each once.
@@ -146,9 +139,7 @@ enum Fate {
 #[pyclass(frozen, module = "rivven_kafka._native")]
 pub struct PositionIndex {
     index: Mutex<Index>,
-    encoder: Arc<dyn ValueEncoder>,
-    /// Name of the Rivven topic, which takes its place in every request.
-    destination: String,
+    judge: Judge,
 }
 
 /// Missing records, their ranges of offsets, and how many are present, left out and bad.
@@ -180,7 +171,7 @@ impl PositionIndex {
         let options = EventOptions { include_headers, include_key };
         let encoder = encoder_for(value_format, on_tombstone, transforms, options)?;
         let index = Mutex::new(Index { held, topics, foreign: 0 });
-        Ok(Self { index, encoder, destination })
+        Ok(Self { index, judge: Judge::new(encoder, destination) })
     }
 
     /// Notes what a block of the Rivven topic holds.
@@ -250,7 +241,7 @@ impl PositionIndex {
                     continue;
                 }
             }
-            match self.fate(block, record, &mut frame, &mut value) {
+            match self.judge.fate(block, record, &mut frame, &mut value) {
                 Fate::LeftOut => left_out += 1,
                 Fate::Bad => bad += 1,
                 Fate::Published if index.takes(block, record, &value) => present += 1,
@@ -266,25 +257,6 @@ impl PositionIndex {
         }
         let missing = Block { records: missing.into(), ..block.clone() };
         (RecordBlock(missing), ranges, present, left_out, bad)
-    }
-
-    /// What the publisher would do; `value` is then what it would publish.
-    fn fate(&self, block: &Block, record: &Record, frame: &mut PublishFrame, value: &mut Vec<u8>) -> Fate {
-        frame.reset(&self.destination, block.partition.unsigned_abs());
-        let mut encoded = Encoded::Value;
-        let pushed = frame.push(block.key(record), |out| {
-            let start = out.len();
-            encoded = self.encoder.encode(block, record, None, out)?;
-            value.clear();
-            value.extend_from_slice(&out[start..]);
-            Ok(())
-        });
-        match (pushed, encoded) {
-            (Err(_), _) => Fate::Bad,
-            (Ok(()), Encoded::Skip) => Fate::LeftOut,
-            (Ok(()), Encoded::Value) if frame.body_len() > LARGEST_REQUEST => Fate::Bad,
-            (Ok(()), Encoded::Value) => Fate::Published,
-        }
     }
 }
 

@@ -23,6 +23,7 @@ from rivven_kafka.cli import (
     spec,
     status,
     validate,
+    verify,
     version,
 )
 from rivven_kafka.errors import ConfigError, RivvenKafkaError
@@ -49,6 +50,7 @@ COMMANDS: tuple[Command, ...] = (
     discover,
     migrate,
     repair,
+    verify,
     dlq,
     validate,
     spec,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import logging
-import sys
 from typing import TYPE_CHECKING
 
 from rivven_kafka.cli import exit_codes
 from rivven_kafka.cli.file import load_connect_file
 from rivven_kafka.cli.output import print_json, print_line, print_table
+from rivven_kafka.cli.progress import Progress
 from rivven_kafka.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     # Imported here for the sake of commands that only read the file, see `run`.
     from rivven_kafka.repair import repair_source
 
-    progress = _Progress()
+    progress = Progress()
     try:
         report = repair_source(
             args.source, entry, config.broker, config.settings, apply=args.apply, progress=progress.show
@@ -78,23 +78,6 @@ def run(args: argparse.Namespace) -> int:
         _print(report)
     left = report.undecided or (report.missing and report.published is None)
     return exit_codes.DIFFERENCES if left else exit_codes.OK
-
-
-class _Progress:
-    """One line on a terminal, written over again and again; nothing elsewhere."""
-
-    def __init__(self) -> None:
-        self._shown = sys.stderr.isatty()
-
-    def show(self, text: str) -> None:
-        if self._shown:
-            sys.stderr.write(f"\r\x1b[K{text}")
-            sys.stderr.flush()
-
-    def end(self) -> None:
-        if self._shown:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
 
 
 def _print(report: Report) -> None:

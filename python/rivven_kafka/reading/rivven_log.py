@@ -49,6 +49,15 @@ class LogReader:
         """How many partitions a topic has, None if it does not exist."""
         return self._client.partition_count(topic)
 
+    def bounds(self, topic: str, partition: int) -> tuple[int, int]:
+        """The first offset of a partition, and the offset that its next record will get."""
+        return self._client.offset_bounds(topic, partition)
+
+    def record(self, topic: str, partition: int, offset: int) -> RecordBlock | None:
+        """A block that begins with the record at an offset, None if there is none that can be read."""
+        block = self._client.fetch(topic, partition, offset, 1)
+        return block if block.first_offset == offset else None
+
     def require_sound(self, topic: str, partition: int) -> None:
         """Makes sure that what is written next can be read.
 
@@ -75,8 +84,22 @@ class LogReader:
             return None
         return OffsetRange(topic, partition, offset, offset)
 
-    def read(self, topic: str, partition: int, take: Callable[[RecordBlock], None]) -> list[OffsetRange]:
+    def read(
+        self,
+        topic: str,
+        partition: int,
+        take: Callable[[RecordBlock], None],
+        start: int | None = None,
+        end: int | None = None,
+    ) -> list[OffsetRange]:
         """Hands every record that can be read to `take`.
+
+        Args:
+            topic: Rivven topic.
+            partition: Its partition.
+            take: Gets the blocks, in order.
+            start: Where to begin; at the first record if None.
+            end: Where to stop; the last block may reach beyond it. At the present end if None.
 
         Returns:
             What cannot be read: answers start behind the offset that was asked for, or hold nothing.
@@ -84,7 +107,9 @@ class LogReader:
         Raises:
             ConnectError: Rivven cannot be reached any more.
         """
-        offset, end = self._client.offset_bounds(topic, partition)
+        offset, present_end = self._client.offset_bounds(topic, partition)
+        offset = offset if start is None else max(offset, start)
+        end = present_end if end is None else min(end, present_end)
         unreadable: list[OffsetRange] = []
 
         def skip(start: int, to: int) -> None:

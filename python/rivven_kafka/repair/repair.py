@@ -2,39 +2,35 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 
-from rivven_kafka._native import PositionIndex, apply_transforms
+from rivven_kafka._native import PositionIndex
 from rivven_kafka.config import (
     BrokerConfig,
     DeliveryGuarantee,
     OnTombstone,
-    Partitioning,
     Settings,
     SourceEntry,
     StartOffset,
     ValueFormat,
     transforms_json,
 )
-from rivven_kafka.errors import ConfigError, DeliveryError, RetriableBrokerError, RivvenKafkaError
+from rivven_kafka.errors import DeliveryError, RetriableBrokerError, RivvenKafkaError
 from rivven_kafka.kafka import BlockConsumer, admin_options
 from rivven_kafka.kafka.group_offsets import committed_offsets, write_committed
 from rivven_kafka.kafka.group_state import PartitionState, member_count, partition_states, topic_ids
 from rivven_kafka.pipeline.anchors import Commitment
 from rivven_kafka.pipeline.destination import by_destination
 from rivven_kafka.pipeline.publisher_options import require_shared
+from rivven_kafka.reading.comparable import require_pairs, require_positions
 from rivven_kafka.reading.kafka_log import Place, cut, read_between
 from rivven_kafka.reading.rivven_log import LogReader
 from rivven_kafka.repair.publishing import MissingRecords
 from rivven_kafka.repair.report import PartitionReport, Report
 from rivven_kafka.rivven.options import client_arguments
 from rivven_kafka.source import consumer_options, find_topics
-
-_SAMPLE = '{"event_type":"record","data":{},"metadata":{"position":"t:0:0"}}'
-"""What the transforms must leave of an event."""
 
 
 def repair_source(
@@ -90,13 +86,13 @@ class _Repair:
 
     def run(self, *, apply: bool) -> Report:
         entry, config = self._entry, self._entry.config
-        self._require_positions()
-        self._require_preserve()
+        require_positions(self._name, entry)
+        require_pairs(self._name, entry, {})
         options = consumer_options(config, self._name)
         with closing(BlockConsumer({**options, "group_id": None})) as consumer:
             topics = find_topics(consumer, config)
         groups = by_destination(entry, topics)
-        self._require_pairs(groups)
+        require_pairs(self._name, entry, groups)
         admin = admin_options(config, self._name)
         if apply:
             require_shared(self._name, entry, "repair --apply")
@@ -263,39 +259,6 @@ class _Repair:
                 f"Kafka group {group!r} has {members} active members: stop the source before --apply, and "
                 f"wait until its session has ended (session_timeout_ms) if it was killed"
             )
-
-    def _require_positions(self) -> None:
-        """Refuses transforms that take the position out of the events: all of them would look missing."""
-        if self._entry.config.value_format is ValueFormat.RAW:
-            return
-        event = _SAMPLE.encode()
-        for step in self._entry.transforms:
-            edited = apply_transforms(transforms_json([step]), event)
-            event = event if edited is None else edited
-        metadata = json.loads(event).get("metadata")
-        if not isinstance(metadata, dict) or metadata.get("position") != "t:0:0":
-            raise ConfigError(
-                f"sources.{self._name}.transforms: they change metadata.position of the events, by which "
-                f"records are compared: expected transforms that leave it alone"
-            )
-
-    def _require_preserve(self) -> None:
-        """Refuses raw values that several Kafka partitions mix: nothing tells them apart."""
-        config = self._entry.config
-        if config.value_format is ValueFormat.RAW and config.partitioning is not Partitioning.PRESERVE:
-            raise ConfigError(
-                f"sources.{self._name}.config.partitioning: got {config.partitioning}: values in raw "
-                f"format can only be compared with preserve"
-            )
-
-    def _require_pairs(self, groups: Mapping[str, Mapping[str, int]]) -> None:
-        """Refuses raw values of several Kafka topics in one Rivven topic."""
-        for destination, group in groups.items():
-            if self._entry.config.value_format is ValueFormat.RAW and len(group) > 1:
-                raise ConfigError(
-                    f"sources.{self._name}.topic: got {destination!r} for {len(group)} Kafka topics: values "
-                    f"in raw format can only be compared where one topic fills it"
-                )
 
     def _note(self) -> None:
         config, notes = self._entry.config, self._report.notes

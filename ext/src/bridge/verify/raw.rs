@@ -1,0 +1,276 @@
+//! The comparison of raw values, which tell nothing but themselves: the n-th record of Kafka with the n-th of Rivven.
+
+use std::collections::VecDeque;
+
+use super::align::{Align, SOUGHT};
+use super::digest::Digester;
+use crate::bridge::fate::{Fate, Judge};
+use crate::record::Block;
+use crate::rivven::wire::PublishFrame;
+
+/// Records of either side that are looked at to tell what is different.
+pub const WINDOW: usize = 64;
+
+/// The digest of a side: each record's digest is added to `digest * FACTOR`, modulo 2^128, so that it depends on the
+/// order.
+pub const FACTOR: u128 = 0x0da9_4204_2e4d_d58b_9e37_79b9_7f4a_7c15;
+
+/// A record that waits for its counterpart.
+#[derive(Debug, Clone, Copy)]
+struct Waiting {
+    digest: u128,
+    offset: i64,
+}
+
+/// What is wrong with the first record that differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wrong {
+    /// Rivven lacks it.
+    Missing,
+    /// Rivven has one more.
+    Extra,
+    /// Rivven has one twice.
+    Doubled,
+    /// Two records have changed places.
+    Swapped,
+    /// The same place, another record.
+    Altered,
+}
+
+/// The first difference, and the offsets where it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct First {
+    /// What is wrong.
+    pub wrong: Wrong,
+    /// Offset of the Kafka record, None behind the last.
+    pub kafka: Option<i64>,
+    /// Offset of the Rivven record, None behind the last.
+    pub rivven: Option<i64>,
+}
+
+/// One side.
+#[derive(Debug, Default)]
+pub struct Side {
+    /// Records of the range; in Rivven those that fit Kafka's, and all from the first difference on.
+    pub records: u64,
+    /// Their digest.
+    pub digest: u128,
+    waiting: VecDeque<Waiting>,
+    finished: bool,
+}
+
+impl Side {
+    fn count(&mut self, digest: u128) {
+        self.records += 1;
+        self.digest = self.digest.wrapping_mul(FACTOR).wrapping_add(digest);
+    }
+}
+
+/// Compares one Kafka partition with the Rivven partition that it fills.
+pub struct Raw {
+    judge: Judge,
+    /// The Kafka offset behind the range; what follows may be copied already.
+    end: i64,
+    digester: Digester,
+    frame: PublishFrame,
+    value: Vec<u8>,
+    /// See `Side`.
+    pub kafka: Side,
+    /// See `Side`.
+    pub rivven: Side,
+    last_equal: Option<u128>,
+    /// The first difference.
+    pub first: Option<First>,
+    /// Records that the source leaves out by its options.
+    pub left_out: u64,
+    /// Records that the source cannot convert.
+    pub bad: u64,
+    begin: Begin,
+}
+
+/// Where the range begins in Rivven.
+pub enum Begin {
+    /// Behind so many records.
+    At(u64),
+    /// Where its first records are.
+    Sought,
+    /// See `Align`.
+    Voting(Align),
+}
+
+impl Raw {
+    /// Of Kafka up to `end`; in Rivven, from `begin` on.
+    pub fn new(judge: Judge, end: i64, begin: Begin) -> Self {
+        Self {
+            judge,
+            end,
+            digester: Digester::default(),
+            frame: PublishFrame::new("", 0),
+            value: Vec::new(),
+            kafka: Side::default(),
+            rivven: Side::default(),
+            last_equal: None,
+            first: None,
+            left_out: 0,
+            bad: 0,
+            begin,
+        }
+    }
+
+    /// Takes a block of Kafka: all of the range, then what follows as far as Rivven has it.
+    pub fn feed_kafka(&mut self, block: &Block) {
+        for record in block.records.iter() {
+            let within = record.offset < self.end;
+            match self.judge.fate(block, record, &mut self.frame, &mut self.value) {
+                Fate::LeftOut => self.left_out += u64::from(within),
+                Fate::Bad => self.bad += u64::from(within),
+                Fate::Published => {
+                    let digest = self.digester.pair(block.key(record), Some(&self.value));
+                    if within {
+                        self.kafka.count(digest);
+                    }
+                    if self.first.is_none() {
+                        self.kafka.waiting.push_back(Waiting { digest, offset: record.offset });
+                    }
+                }
+            }
+        }
+        self.settle();
+    }
+
+    /// Takes a block of Rivven.
+    pub fn feed_rivven(&mut self, block: &Block) {
+        for record in block.records.iter() {
+            if let Begin::At(skip @ 1..) = &mut self.begin {
+                *skip -= 1;
+                continue;
+            }
+            let value = block.value(record).unwrap_or_default();
+            let digest = self.digester.pair(block.key(record), Some(value));
+            self.rivven.waiting.push_back(Waiting { digest, offset: record.offset });
+        }
+        self.settle();
+    }
+
+    /// Nothing more comes from Kafka.
+    pub fn finish_kafka(&mut self) {
+        self.kafka.finished = true;
+        self.settle();
+    }
+
+    /// Nothing more comes from Rivven.
+    pub fn finish_rivven(&mut self) {
+        self.rivven.finished = true;
+        self.settle();
+    }
+
+    /// How many records of Kafka and Rivven wait for the other side.
+    pub fn waiting(&self) -> (usize, usize) {
+        if !matches!(self.begin, Begin::At(_)) {
+            return (self.kafka.waiting.len(), 0);
+        }
+        (self.kafka.waiting.len(), self.rivven.waiting.len())
+    }
+
+    /// Compares what both sides have.
+    fn settle(&mut self) {
+        if !self.aligned() {
+            return;
+        }
+        while self.first.is_none() {
+            let (kafka, rivven) = (self.kafka.waiting.front(), self.rivven.waiting.front());
+            match (kafka, rivven) {
+                (Some(kafka), Some(rivven)) if kafka.digest == rivven.digest => {
+                    if kafka.offset < self.end {
+                        self.rivven.count(rivven.digest);
+                    }
+                    self.last_equal = Some(kafka.digest);
+                    self.kafka.waiting.pop_front();
+                    self.rivven.waiting.pop_front();
+                }
+                (Some(_), Some(_)) if self.has_window() => self.first = Some(self.judge_first()),
+                // What lies behind the range need not be there.
+                (Some(kafka), None) if self.rivven.finished && kafka.offset < self.end => {
+                    self.first = Some(self.judge_first());
+                }
+                (None, Some(_)) if self.kafka.finished => self.first = Some(self.judge_first()),
+                _ => return,
+            }
+        }
+        self.kafka.waiting.clear();
+        for waiting in std::mem::take(&mut self.rivven.waiting) {
+            self.rivven.count(waiting.digest);
+        }
+    }
+
+    /// Whether it is known where the range begins in Rivven.
+    fn aligned(&mut self) -> bool {
+        if matches!(self.begin, Begin::Sought) && (self.kafka.finished || self.kafka.waiting.len() >= SOUGHT)
+        {
+            self.begin = Begin::Voting(Align::new(self.kafka.waiting.iter().map(|one| one.digest)));
+        }
+        let Begin::Voting(align) = &mut self.begin else { return matches!(self.begin, Begin::At(_)) };
+        for waiting in self.rivven.waiting.range(align.seen()..) {
+            align.add(waiting.digest);
+        }
+        let Some(place) = align.decided().or_else(|| self.rivven.finished.then(|| align.best())?) else {
+            if self.rivven.finished {
+                // None of it is there: all that is came before.
+                self.rivven.waiting.clear();
+                self.begin = Begin::At(0);
+            }
+            return self.rivven.finished;
+        };
+        self.rivven.waiting.drain(..place.max(0) as usize);
+        self.begin = Begin::At(0);
+        true
+    }
+
+    /// Whether both sides have enough to tell what is wrong.
+    fn has_window(&self) -> bool {
+        let enough = |side: &Side| side.finished || side.waiting.len() >= WINDOW;
+        enough(&self.kafka) && enough(&self.rivven)
+    }
+
+    fn judge_first(&self) -> First {
+        let window = |side: &Side| -> Vec<Waiting> { side.waiting.iter().take(WINDOW).copied().collect() };
+        let (kafka, rivven) = (window(&self.kafka), window(&self.rivven));
+        let digests = |side: &[Waiting]| -> Vec<u128> { side.iter().map(|one| one.digest).collect() };
+        let wrong = tell(&digests(&kafka), &digests(&rivven), self.last_equal);
+        let offset = |side: &[Waiting]| side.first().map(|one| one.offset);
+        First { wrong, kafka: offset(&kafka), rivven: offset(&rivven) }
+    }
+}
+
+/// What is wrong where `kafka` and `rivven` begin to differ, after `before`.
+fn tell(kafka: &[u128], rivven: &[u128], before: Option<u128>) -> Wrong {
+    let follow = |a: &[u128], b: &[u128]| a.iter().zip(b).all(|(a, b)| a == b);
+    let (Some(one), Some(other)) = (kafka.first(), rivven.first()) else {
+        return match rivven.first() {
+            None => Wrong::Missing,
+            Some(one) if before == Some(*one) => Wrong::Doubled,
+            Some(_) => Wrong::Extra,
+        };
+    };
+    if kafka.len() > 1 && rivven.len() > 1 && follow(&kafka[1..], &rivven[1..]) {
+        return Wrong::Altered;
+    }
+    for count in 1..WINDOW {
+        let between =
+            || kafka[1..count] == rivven[1..count] && follow(&kafka[count + 1..], &rivven[count + 1..]);
+        if kafka.get(count) == Some(other) && rivven.get(count) == Some(one) && between() {
+            return Wrong::Swapped;
+        }
+        if count < kafka.len() && follow(&kafka[count..], rivven) {
+            return Wrong::Missing;
+        }
+        if count < rivven.len() && follow(kafka, &rivven[count..]) {
+            return if before == Some(*other) { Wrong::Doubled } else { Wrong::Extra };
+        }
+    }
+    Wrong::Altered
+}
+
+#[cfg(test)]
+#[path = "raw_tests.rs"]
+mod tests;

@@ -1,0 +1,202 @@
+"""The comparison of raw values, which carry no position: the n-th record with the n-th of the other side."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import closing
+
+from rivven_kafka._native import RawComparison, RecordBlock
+from rivven_kafka.config import OnTombstone, SourceEntry, StartOffset, transforms_json
+from rivven_kafka.kafka.group_state import PartitionState
+from rivven_kafka.reading.kafka_log import Place
+from rivven_kafka.reading.rivven_log import LogReader, OffsetRange
+from rivven_kafka.verify.kafka_side import KafkaSide
+from rivven_kafka.verify.ranges import Range
+from rivven_kafka.verify.report import Difference, PartitionResult, RecordCopy
+from rivven_kafka.verify.tasks import Meter, go_on, run_jobs
+
+_MOST_AHEAD = 50_000
+"""Records that one side may be ahead of the other (24 bytes each)."""
+_WAIT_S = 0.05
+
+
+class RawComparer:
+    """Compares the Kafka partitions of a source with the Rivven partitions of the same numbers.
+
+    Args:
+        entry: The source.
+        kafka: Reads Kafka.
+        open_reader: Makes another reader of Rivven.
+        states: How the Kafka partitions stand.
+    """
+
+    def __init__(
+        self,
+        entry: SourceEntry,
+        kafka: KafkaSide,
+        open_reader: Callable[[], LogReader],
+        states: Mapping[Place, PartitionState],
+    ) -> None:
+        self._entry = entry
+        self._kafka = kafka
+        self._open_reader = open_reader
+        self._states = states
+
+    def rivven_ends(self, places: Mapping[Place, Range], reader: LogReader) -> dict[Place, int | None]:
+        """The present ends of the Rivven partitions, None for those that do not exist."""
+        ends: dict[Place, int | None] = {}
+        for topic, number in places:
+            destination = self._entry.destination(topic)
+            there = number < (reader.partition_count(destination) or 0)
+            ends[topic, number] = reader.bounds(destination, number)[1] if there else None
+        return ends
+
+    def compare(
+        self,
+        place: Place,
+        found: Range,
+        kafka_end: int,
+        rivven_end: int | None,
+        stop: threading.Event,
+        meter: Meter,
+    ) -> tuple[PartitionResult, list[OffsetRange]]:
+        """Compares a partition.
+
+        Args:
+            place: Kafka topic and partition.
+            found: What is compared.
+            kafka_end: The end of the Kafka partition; what lies before it may be in Rivven.
+            rivven_end: The end of the Rivven partition.
+            stop: Set when the work is to be given up.
+            meter: Counts the records.
+
+        Returns:
+            What was found, and what cannot be read in Rivven.
+        """
+        destination = self._entry.destination(place[0])
+        comparison = self._comparison(destination, found.end, self._records_before(place, found.start))
+        unreadable: list[OffsetRange] = []
+        turn = threading.Condition()
+        rivven_done = threading.Event()
+
+        def wait_for_other(side: int, gone: threading.Event) -> None:
+            with turn:
+                while _ahead(comparison.waiting(), side) > _MOST_AHEAD and not rivven_done.is_set():
+                    go_on(stop, gone)
+                    turn.wait(_WAIT_S)
+                turn.notify_all()
+            go_on(stop, gone)
+
+        def read_kafka(gone: threading.Event) -> None:
+            for block in self._kafka.read({place: (found.start, kafka_end)}):
+                wait_for_other(0, gone)
+                comparison.feed_kafka(block)
+                meter.add(kafka=len(block))
+                # Behind the range, only what Rivven has matters.
+                beyond = block.next_offset >= found.end
+                if beyond and rivven_done.is_set() and not comparison.waiting()[1]:
+                    return
+            comparison.finish_kafka()
+
+        def read_rivven(gone: threading.Event) -> None:
+            try:
+                if rivven_end is not None:
+
+                    def take(block: RecordBlock) -> None:
+                        wait_for_other(1, gone)
+                        comparison.feed_rivven(block)
+                        meter.add(rivven=len(block))
+
+                    with closing(self._open_reader()) as reader:
+                        unreadable.extend(reader.read(destination, place[1], take, end=rivven_end))
+            finally:
+                rivven_done.set()
+            comparison.finish_rivven()
+
+        if not found.undecided:
+            run_jobs([read_kafka, read_rivven], 2)
+        return self._result(place, found, destination, comparison), unreadable
+
+    def _comparison(self, destination: str, end: int, skip: int | None) -> RawComparison:
+        tombstone = self._entry.config.on_tombstone
+        return RawComparison(
+            destination,
+            end,
+            skip=skip,
+            on_tombstone="fail" if tombstone is OnTombstone.DEAD_LETTER else tombstone,
+            transforms=transforms_json(self._entry.transforms),
+        )
+
+    def _records_before(self, place: Place, start: int) -> int | None:
+        """How many records Rivven has from before an offset; None if Kafka does not tell any more."""
+        if self._entry.config.start_offset is StartOffset.LATEST or self._states[place].start > 0:
+            return None
+        if start == 0:
+            return 0
+        counted = self._comparison(self._entry.destination(place[0]), start, 0)
+        for block in self._kafka.read({place: (0, start)}):
+            counted.feed_kafka(block)
+        return counted.counts()["records_kafka"]
+
+    def _result(
+        self, place: Place, found: Range, destination: str, comparison: RawComparison
+    ) -> PartitionResult:
+        digest_kafka, digest_rivven = comparison.digests()
+        result = PartitionResult(
+            *place,
+            destination,
+            found.start,
+            found.end,
+            digest_kafka=digest_kafka,
+            digest_rivven=digest_rivven,
+            missing=None,
+            extra=None,
+            doubled=None,
+            out_of_order=None,
+            undecided=found.undecided,
+        )
+        result.set_counts(comparison.counts())
+        first = comparison.first()
+        if first is not None:
+            result.first_difference = self._about(place, destination, *first)
+        return result
+
+    def _about(
+        self, place: Place, destination: str, kind: str, offset: int | None, at: int | None
+    ) -> Difference:
+        kafka = None if offset is None else self._kafka_copy(place, offset)
+        rivven = None if at is None else self._rivven_copy(destination, place[1], at)
+        fields: tuple[str, ...] = ()
+        if kafka is not None and rivven is not None:
+            pairs = (("key", kafka.key, rivven.key), ("value", kafka.value or b"", rivven.value))
+            fields = tuple(name for name, one, other in pairs if one != other)
+        here = f"Kafka offset {offset}" if offset is not None else "the end of Kafka"
+        there = f"Rivven {place[1]}:{at}" if at is not None else "the end of Rivven"
+        texts = {
+            "missing": f"Rivven lacks {here}; {there} is in its place",
+            "extra": f"Rivven has one record more at {there}, before {here}",
+            "doubled": f"Rivven has the record before {there} again, before {here}",
+            "swapped": f"{here} has changed places with another record; {there} is in its place",
+            "altered": f"{here} and {there} differ in {' and '.join(fields)}",
+        }
+        return Difference(kind, offset, texts[kind], fields if kind == "altered" else (), kafka, rivven)
+
+    def _kafka_copy(self, place: Place, offset: int) -> RecordCopy | None:
+        block = self._kafka.record(place, offset)
+        if block is None:
+            return None
+        _, timestamp, kind, key, value, _ = block.record(0)
+        return RecordCopy(place[1], offset, timestamp, kind, key, value)
+
+    def _rivven_copy(self, destination: str, partition: int, at: int) -> RecordCopy | None:
+        with closing(self._open_reader()) as reader:
+            block = reader.record(destination, partition, at)
+        if block is None:
+            return None
+        [key], [value] = block.slice(0, 1).keys(), block.slice(0, 1).values()
+        return RecordCopy(partition, at, None, None, key, value)
+
+
+def _ahead(waiting: tuple[int, int], side: int) -> int:
+    return waiting[side] - waiting[1 - side]
