@@ -20,7 +20,7 @@ class CatchingUp:
         self.caught_up: bool | None = None
         """None before the first time."""
         self._mark: dict[tuple[str, int], int] | None = None
-        self._marked_s = 0.0
+        self._marked_s = self._passed_s = 0.0
 
     def look(self, now_s: float, lag: Sequence[Lag]) -> bool | None:
         """Notes how far the partitions are.
@@ -46,9 +46,9 @@ class CatchingUp:
             )
             if passed:
                 late = now_s - self._marked_s >= _BEHIND_AFTER_S
-                self._mark = None
+                self._mark, self._passed_s = None, now_s
                 return None if late and self.caught_up is None else self._change(not late)
-        behind = self._mark is not None and now_s - self._marked_s >= _BEHIND_AFTER_S
+        behind = now_s - self._passed_s >= _BEHIND_AFTER_S
         return self._change(False) if behind and self.caught_up else None
 
     def _change(self, caught_up: bool) -> bool | None:

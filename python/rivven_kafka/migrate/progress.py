@@ -64,7 +64,7 @@ class Progress:
         """
         topics = sorted(self.report.topics, key=lambda each: each.done >= each.total)
         shown = topics if len(topics) < most else topics[: max(most - 2, 0)]
-        width = min(max(map(len, (each.topic for each in shown)), default=0), _NAME)
+        width = min(max(map(len, [*(each.topic for each in shown), "all"])), _NAME)
         lines = [_line(each.topic, width, each, self._meters[each.topic]) for each in shown]
         if len(shown) < len(topics):
             lines.append(f"{len(topics) - len(shown)} more topics")
