@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.integration.pipelines import rivven_records
 from tests.support.connector import Connector, wait_until
 from tests.support.digest import topic_digests
 from tests.support.topics import end_offsets
@@ -75,10 +76,16 @@ def block(page, language, words):
     return next(text for text in found if words in text)
 
 
-def test_the_tutorial(page, shell, kafka, tmp_path):
+def in_rivven(rivven, topic):
+    """How many records a Rivven topic holds."""
+    return sum(len(records) for records in rivven_records(rivven.bootstrap, topic).values())
+
+
+def test_the_tutorial(page, shell, kafka, rivven, tmp_path):
     source = yaml.safe_load(block(page, "yaml", "sources:"))
     both = yaml.safe_load(block(page, "yaml", "sinks:"))
-    origin = source["sources"].popitem()[1]["config"]["topic"]
+    [section] = source["sources"].values()
+    origin = section["config"]["topic"]
     replica = both["sinks"]["replica"]["config"]["topic"]
 
     shell(block(page, "console", f"topics create -t {origin} "))
@@ -91,6 +98,15 @@ def test_the_tutorial(page, shell, kafka, tmp_path):
     answers = shell(block(page, "console", "rivven-kafka validate")).splitlines()
     assert answers[0] == "ok"
     assert len(answers) > 1
+
+    with Connector(tmp_path, source) as connector:
+        wait_until(lambda: in_rivven(rivven, origin) == 1000, 60, connector.log_tail)
+        assert connector.stop() == 0
+    assert "exact: yes" in shell(block(page, "console", "rivven-kafka plan"))
+    assert "verified" in shell(block(page, "console", "rivven-kafka migrate"))
+    assert in_rivven(rivven, f"mirror.{origin}") == 1000
+    assert "Everything up to the snapshot is in Rivven" in (tmp_path / "migration-kafka.html").read_text()
+    assert " yes " in shell(block(page, "console", "rivven-kafka verify"))
 
     shell(block(page, "console", f"topics create -t {replica} "))
     with Connector(tmp_path, both) as connector:
