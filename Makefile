@@ -83,11 +83,7 @@ wheel: $(STAMPS)/deps ## build dist/ with every CPython of this machine, and tes
 # In an environment of its own, so that what audits is not audited.
 audit: $(STAMPS)/native ## known vulnerabilities, licences and sources of all dependencies; needs GitHub and pypi.org
 	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
-	cd ext && cargo deny --locked check
-	python3 -m venv build/audit
-	build/audit/bin/python -m pip install --quiet pip-audit
-	build/audit/bin/python -m pip_audit --progress-spinner off --path "$$($(BIN)/python -c \
-		'import sysconfig; print(sysconfig.get_path("purelib"))')" --skip-editable
+	tests/support/audit.sh $(CURDIR)/$(BIN)/python $(CURDIR)/build/audit
 
 clean: ## remove what was built here; the brokers in the cache stay
 	rm -rf $(VENV) build dist ext/target ext/fuzz/target .pytest_cache .mypy_cache .ruff_cache .benchmarks .hypothesis

@@ -25,6 +25,7 @@ from kafka.net.selector import NetworkSelector, Task
 
 from rivven_kafka.config.kafka_options import CONSUMER, PRODUCER
 from rivven_kafka.errors import AuthenticationError, ConfigError, RivvenKafkaError
+from rivven_kafka.kafka import scram  # noqa: F401  # registers itself
 from rivven_kafka.kafka.buffers import Buffers
 from rivven_kafka.kafka.reading import read_in_bulk
 from rivven_kafka.kafka.refusal import brief, reason
