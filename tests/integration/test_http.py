@@ -4,6 +4,7 @@ import re
 import socket
 import subprocess
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -143,6 +144,14 @@ def test_prometheus_takes_the_metrics(both, ports, tmp_path):
     assert values["rivven_kafka_connector_lag_records", "in"] >= 0
     assert values["rivven_kafka_build_info", None] == 1
     assert values["process_resident_memory_bytes", None] > 1 << 20
+
+
+def test_the_alerts_of_the_examples_do_what_their_tests_say():
+    tests = Path(__file__).parents[2] / "examples" / "prometheus-alerts.test.yaml"
+    checked = subprocess.run(
+        [promtool(), "test", "rules", tests], capture_output=True, text=True, check=False
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
 def test_only_known_paths_are_read(both, ports, tmp_path):
