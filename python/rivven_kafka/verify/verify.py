@@ -101,6 +101,7 @@ class _Verification:
         entry, config = self._entry, self._entry.config
         require_positions(self._name, entry)
         require_events(self._name, entry)
+        require_pairs(self._name, entry, {})
         with closing(BlockConsumer({**self._options, "group_id": None})) as consumer:
             topics = find_topics(consumer, config)
         groups = by_destination(entry, topics)

@@ -69,8 +69,11 @@ impl Side {
 /// Compares one Kafka partition with the Rivven partition that it fills.
 pub struct Raw {
     judge: Judge,
-    /// The Kafka offset behind the range; what follows may be copied already.
+    /// The Kafka offset behind the range.
     end: i64,
+    /// Whether what follows is compared as far as Rivven has it: it may be copied already.
+    beyond: bool,
+    done: bool,
     digester: Digester,
     frame: PublishFrame,
     value: Vec<u8>,
@@ -99,11 +102,13 @@ pub enum Begin {
 }
 
 impl Raw {
-    /// Of Kafka up to `end`; in Rivven, from `begin` on.
-    pub fn new(judge: Judge, end: i64, begin: Begin) -> Self {
+    /// Of Kafka up to `end`, or `beyond`; in Rivven, from `begin` on.
+    pub fn new(judge: Judge, end: i64, beyond: bool, begin: Begin) -> Self {
         Self {
             judge,
             end,
+            beyond,
+            done: false,
             digester: Digester::default(),
             frame: PublishFrame::new("", 0),
             value: Vec::new(),
@@ -129,7 +134,7 @@ impl Raw {
                     if within {
                         self.kafka.count(digest);
                     }
-                    if self.first.is_none() {
+                    if self.first.is_none() && !self.done {
                         self.kafka.waiting.push_back(Waiting { digest, offset: record.offset });
                     }
                 }
@@ -140,6 +145,9 @@ impl Raw {
 
     /// Takes a block of Rivven.
     pub fn feed_rivven(&mut self, block: &Block) {
+        if self.done {
+            return;
+        }
         for record in block.records.iter() {
             if let Begin::At(skip @ 1..) = &mut self.begin {
                 *skip -= 1;
@@ -164,6 +172,11 @@ impl Raw {
         self.settle();
     }
 
+    /// Whether all that is to be compared is, and was equal.
+    pub fn done(&self) -> bool {
+        self.done
+    }
+
     /// How many records of Kafka and Rivven wait for the other side.
     pub fn waiting(&self) -> (usize, usize) {
         if !matches!(self.begin, Begin::At(_)) {
@@ -179,6 +192,13 @@ impl Raw {
         }
         while self.first.is_none() {
             let (kafka, rivven) = (self.kafka.waiting.front(), self.rivven.waiting.front());
+            let behind = kafka.map_or(self.kafka.finished, |kafka| kafka.offset >= self.end);
+            if behind && !self.beyond {
+                self.done = true;
+                self.kafka.waiting.clear();
+                self.rivven.waiting.clear();
+                return;
+            }
             match (kafka, rivven) {
                 (Some(kafka), Some(rivven)) if kafka.digest == rivven.digest => {
                     if kafka.offset < self.end {
