@@ -63,6 +63,9 @@ reference: $(STAMPS)/native ## write the option tables of docs/configuration.md 
 	printf '%s\n\n' '<!-- Made by `make reference`; edit the models instead. -->' >> docs/configuration.md
 	$(BIN)/python -m rivven_kafka.cli spec connect --format markdown >> docs/configuration.md
 
+screenshots: brokers ## take the pictures of the live page in docs/images anew; takes five minutes
+	$(BIN)/python -m tests.support.screenshots docs/images
+
 bench: brokers ## measure, into benches/results.json; BENCHES="benches/test_sink.py", BENCH_ARGS for pytest
 	$(BIN)/python -m pytest $(BENCHES) -n 0 -s $(BENCH_ARGS)
 
@@ -78,7 +81,8 @@ wheel: $(STAMPS)/deps ## build dist/, and import the wheel in an empty environme
 	$(BIN)/python -m build
 	$(BIN)/python -m venv build/empty
 	build/empty/bin/python -m pip install --quiet dist/*.whl
-	cd build/empty && bin/python -c 'import rivven_kafka, rivven_kafka._native, rivven_kafka._events'
+	cd build/empty && bin/python -c 'import rivven_kafka._native, rivven_kafka._events; \
+		import rivven_kafka.runtime.page as page; page.load()'
 
 # In an environment of its own, so that what audits is not audited.
 audit: $(STAMPS)/native ## known vulnerabilities, licences and sources of all dependencies; needs GitHub and pypi.org
@@ -116,4 +120,4 @@ brokers: $(STAMPS)/native
 	@$(BIN)/python -m tests.support
 
 .NOTPARALLEL:
-.PHONY: audit brokers help demo docs reference test unit integration faults fuzz lint format bench bench-quick dev wheel clean preflight
+.PHONY: audit brokers help demo docs reference screenshots test unit integration faults fuzz lint format bench bench-quick dev wheel clean preflight
