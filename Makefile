@@ -67,6 +67,9 @@ reference: $(STAMPS)/native ## write the option tables of docs/configuration.md,
 		--description 'move records between Apache Kafka and Rivven' --manual-title 'User Commands' \
 		--format single-commands-section --output docs/man/rivven-kafka.1
 
+screenshots: brokers ## take the pictures of the live page in docs/images anew; takes five minutes
+	$(BIN)/python -m tests.support.screenshots docs/images
+
 bench: brokers ## measure, into benches/results.json; BENCHES="benches/test_sink.py", BENCH_ARGS for pytest
 	$(BIN)/python -m pytest $(BENCHES) -n 0 -s $(BENCH_ARGS)
 
@@ -112,4 +115,4 @@ brokers: $(STAMPS)/native
 	@$(BIN)/python -m tests.support
 
 .NOTPARALLEL:
-.PHONY: audit brokers help demo docs reference test unit integration faults fuzz lint format bench bench-quick dev wheel clean preflight
+.PHONY: audit brokers help demo docs reference screenshots test unit integration faults fuzz lint format bench bench-quick dev wheel clean preflight

@@ -160,7 +160,14 @@ def test_only_known_paths_are_read(both, ports, tmp_path):
     document = both.document | settings(ports[0], ports[0], path="/up")
     with Connector(tmp_path, document) as connector:
         wait_ready(address, connector)
-        for path in ("/", "/health", "/live/", "/metrics/../status", "/%2e%2e/etc/passwd", "/favicon.ico"):
+        for path in (
+            "/index.html",
+            "/health",
+            "/live/",
+            "/metrics/../status",
+            "/%2e%2e/etc/passwd",
+            "/favicon.ico",
+        ):
             assert ask(address, path).code == 404
         assert "/live, /metrics, /ready, /status, /up" in ask(address, "/nothing").json["error"]
         for path in ("/live", "/metrics", "/up"):

@@ -44,7 +44,7 @@ CONTROL, WRONG_CONTROL = "control-token-0123456789", "guessed-token-0123456789"
 PROXY = "proxy-pass-word"
 CLIENT_SECRET = "client/secret+of the=bridge~ü"
 SECRETS = [PASSWORD, WRONG, TOKEN, KEY_PASSWORD, CLIENT_SECRET, *AWS.values(), CONTROL, WRONG_CONTROL, PROXY]
-PATHS = ("/health", "/live", "/metrics", "/ready", "/status", "/nothing")
+PATHS = ("/", "/health", "/live", "/metrics", "/ready", "/status", "/nothing")
 
 
 @pytest.fixture(scope="module")

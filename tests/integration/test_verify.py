@@ -1,5 +1,8 @@
 """`rivven-kafka verify`: every single record that is not as Kafka has it is found, and named."""
 
+import hashlib
+import json
+import struct
 from contextlib import closing
 
 import pytest

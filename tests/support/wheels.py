@@ -84,6 +84,12 @@ def tried(interpreter: str, wheel: Path, tests: Path) -> None:
     needed = project["tool"]["cibuildwheel"]["test-requires"]
     run(environment / "bin/python", "-m", "pip", "install", "--quiet", wheel, *needed)
     run(environment / "bin/rivven-kafka", "version")
+    run(
+        environment / "bin/python",
+        "-c",
+        "import rivven_kafka.runtime.page as page; page.load()",
+        directory=BUILD,
+    )
     run(environment / "bin/python", "-m", "pytest", "-q", "-p", "no:cacheprovider", *TESTS, directory=tests)
 
 

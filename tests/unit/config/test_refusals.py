@@ -27,7 +27,7 @@ from tests.unit.config.documents import CONNECT
         ("health: {enabled: false, port: 8080", "health: {port: 0", "settings.health.port: got 0: expected an integer f"),
         ("path: /health", "path: health", "settings.health.path: got 'health': expected a path: '/', then letters"),
         ("path: /health", "path: /he%a", "settings.health.path: got '/he%a': expected a path: '/', then letters"),
-        ("path: /health", "path: /ready", "settings.health.path: got '/ready': expected another path than /live, "),
+        ("path: /health", "path: /ready", "settings.health.path: got '/ready': expected another path than /events, /live, "),
         ("health: {enabled: false, port: 8080, path: /health}\n  metrics: {enabled: false, port: 9091}",
          "health: {enabled: true, port: 9091}\n  metrics: {enabled: true, port: 9091, host: 0.0.0.0}",
          "settings.metrics.host: expected the same host as settings.health.host, as both have port 9091"),

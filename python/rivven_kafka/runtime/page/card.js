@@ -59,6 +59,7 @@ class Card {
     this.measure(report, now);
     this.complain(report, stalled, troubled);
     this.buttons(report);
+    hide(parts.details, !report.lag?.partitions?.length);
     put(parts.summary, this.summary(report));
     this.table();
   }
@@ -96,6 +97,12 @@ class Card {
     put(parts.errors, count(report.errors_count));
     hide(parts.progress.parentElement, !("last_progress" in report));
     put(parts.progress, report.last_progress ? clock(new Date(report.last_progress)) : NONE);
+    // Counts by reason. Where there are none, nobody wants to read of it.
+    for (const [part, reasons] of [["letters", report.dead_letters], ["skipped", report.skipped]]) {
+      const sum = Object.values(reasons || {}).reduce((all, each) => all + each, 0);
+      hide(parts[part].parentElement, !sum);
+      put(parts[part], count(sum));
+    }
     this.draw(now);
   }
 
@@ -109,7 +116,8 @@ class Card {
   }
 
   draw(now) {
-    const points = this.history.map((sample, index) => [sample.t, this.since(index, "n")]).filter(([, value]) => value !== null);
+    const points = this.history.map((sample, index) => [sample.t, this.since(index, "n")])
+      .filter(([t, value]) => value !== null && t >= now - HISTORY_S);
     const peak = Math.max(...points.map(([, value]) => value), 0);
     // The first moments of a curve would fill its height with next to nothing.
     const top = Math.max(peak, 1);
