@@ -271,6 +271,7 @@ class Publisher:
         retry_max_ms: int = 30_000,
         retry_multiplier: float = 2.0,
         max_retries: int = 10,
+        loop_protection: tuple[str, str] | None = None,
     ) -> Self: ...
     def add_route(
         self,
@@ -371,6 +372,7 @@ class PositionIndex:
         transforms: str = "[]",
         include_headers: bool = True,
         include_key: bool = True,
+        loop_protection: tuple[str, str] | None = None,
     ) -> Self: ...
     def feed(self, block: RecordBlock) -> None:
         """Notes what a block of the Rivven topic holds."""
@@ -419,6 +421,7 @@ class SinkEncoder:
         batch_size_bytes: int = 16384,
         on_bad: str = "fail",
         transforms: str = "[]",
+        loop_protection: tuple[str, str, str] | None = None,
     ) -> Self: ...
     def append(self, block: RecordBlock) -> list[BadRecord]:
         """Adds the records of a block; returns those that cannot be converted."""
@@ -438,6 +441,8 @@ class SinkEncoder:
         """Records that cannot be converted or that Kafka refused, neither settled nor given up."""
     def keys_missing(self) -> int:
         """Records whose value lacks `key_field`, and that went out with their Rivven key."""
+    def echoes_refused(self) -> int:
+        """Records that were not written, because they have been in the Kafka topic."""
     def records_filtered(self) -> int:
         """Records that a filter of the transforms dropped."""
     def wait(self, timeout_ms: int) -> None:

@@ -99,7 +99,12 @@ def find_topic(config: KafkaSinkConfig, name: str) -> TopicDescription:
 
 
 def sink_encoder(
-    config: KafkaSinkConfig, partitions: int, *, on_bad: str | None = None, transforms: str = "[]"
+    config: KafkaSinkConfig,
+    partitions: int,
+    *,
+    on_bad: str | None = None,
+    transforms: str = "[]",
+    loop_protection: tuple[str, str, str] | None = None,
 ) -> SinkEncoder:
     """The native encoder for a sink.
 
@@ -108,6 +113,7 @@ def sink_encoder(
         partitions: Partitions of the Kafka topic.
         on_bad: What to do with a record that cannot be encoded: fail, skip or hold; `on_error` if None.
         transforms: The steps that every record goes through, as JSON.
+        loop_protection: Names of the clusters to read from and to write to, and the Kafka topic.
     """
     return SinkEncoder(
         partitions,
@@ -121,6 +127,7 @@ def sink_encoder(
         batch_size_bytes=config.batch_size_bytes,
         on_bad=on_bad or config.on_error,
         transforms=transforms,
+        loop_protection=loop_protection,
     )
 
 

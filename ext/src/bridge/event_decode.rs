@@ -9,6 +9,7 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use crate::bridge::via::is_mark;
 use crate::error::{Error, Kind, Result};
 
 /// A header: name, and value or null.
@@ -33,6 +34,8 @@ pub struct Event<'a> {
     pub headers: Vec<Header<'a>>,
     /// Milliseconds since the epoch, if the event carries Kafka's timestamp.
     pub timestamp: Option<i64>,
+    /// Where the record has been, if the event tells it.
+    pub via: Option<Cow<'a, str>>,
 }
 
 /// Reads an event. Fails with `Kind::EventFormat` when `json` is not one.
@@ -55,6 +58,7 @@ pub fn decode_event(json: &[u8]) -> Result<Event<'_>> {
         value,
         headers,
         timestamp: metadata.kafka_timestamp,
+        via: metadata.kafka_via.filter(|mark| is_mark(mark)),
     })
 }
 
@@ -84,6 +88,8 @@ struct Metadata<'a> {
     kafka_header_list: Option<Vec<(Text<'a>, Option<Text<'a>>)>>,
     #[serde(default)]
     kafka_timestamp: Option<i64>,
+    #[serde(default, borrow)]
+    kafka_via: Option<Cow<'a, str>>,
     #[serde(default, borrow)]
     kafka_value_encoding: Option<Cow<'a, str>>,
     #[serde(default, borrow)]
@@ -226,7 +232,7 @@ mod tests {
         let block = block(parts);
         let mut out = Vec::new();
         let options = EventOptions { include_headers: true, include_key: true };
-        encode_event(&block, &block.records[0], options, None, &mut out).unwrap();
+        encode_event(&block, &block.records[0], options, None, None, &mut out).unwrap();
         out
     }
 

@@ -14,3 +14,4 @@ pub mod produce;
 pub mod publisher;
 pub mod sink_encoder;
 pub mod transform;
+pub mod via;

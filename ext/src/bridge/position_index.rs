@@ -158,7 +158,7 @@ type Compared = (RecordBlock, Vec<(i64, i64)>, usize, usize, usize);
 impl PositionIndex {
     #[new]
     #[pyo3(signature = (destination, topics, *, value_format="event", on_tombstone="fail", transforms="[]",
-        include_headers=true, include_key=true))]
+        include_headers=true, include_key=true, loop_protection=None))]
     #[allow(clippy::too_many_arguments)] // keyword arguments in Python
     fn new(
         destination: String,
@@ -168,6 +168,7 @@ impl PositionIndex {
         transforms: &str,
         include_headers: bool,
         include_key: bool,
+        loop_protection: Option<(String, String)>,
     ) -> Result<Self> {
         let held = match value_format {
             "event" => Held::Positions(HashMap::new()),
@@ -178,7 +179,7 @@ impl PositionIndex {
             }
         };
         let options = EventOptions { include_headers, include_key };
-        let encoder = encoder_for(value_format, on_tombstone, transforms, options)?;
+        let encoder = encoder_for(value_format, on_tombstone, transforms, options, loop_protection)?;
         let index = Mutex::new(Index { held, topics, foreign: 0 });
         Ok(Self { index, encoder, destination })
     }
@@ -274,14 +275,14 @@ impl PositionIndex {
         let mut encoded = Encoded::Value;
         let pushed = frame.push(block.key(record), |out| {
             let start = out.len();
-            encoded = self.encoder.encode(block, record, None, out)?;
+            encoded = self.encoder.encode(block, record, None, &self.destination, out)?;
             value.clear();
             value.extend_from_slice(&out[start..]);
             Ok(())
         });
         match (pushed, encoded) {
             (Err(_), _) => Fate::Bad,
-            (Ok(()), Encoded::Skip) => Fate::LeftOut,
+            (Ok(()), Encoded::Skip | Encoded::Echo) => Fate::LeftOut,
             (Ok(()), Encoded::Value) if frame.body_len() > LARGEST_REQUEST => Fate::Bad,
             (Ok(()), Encoded::Value) => Fate::Published,
         }

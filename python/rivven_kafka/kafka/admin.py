@@ -85,6 +85,11 @@ class Admin:
         """The `host:port` that the brokers of the cluster advertise."""
         return sorted(_address(broker) for broker in self._client._manager.cluster.brokers())
 
+    def cluster_id(self) -> str | None:
+        """The id of the cluster; None where its brokers give none."""
+        found = self._client._manager.cluster.cluster_id
+        return None if found is None else str(found)
+
     def topics(self, names: Iterable[str] | None = None) -> tuple[dict[str, TopicDescription], list[str]]:
         """Topics of the cluster, from one metadata request.
 
@@ -183,6 +188,21 @@ def describe_topics(
     """
     with Admin(options) as admin:
         return admin.topics(topics)[0]
+
+
+def cluster_id(options: Mapping[str, Any]) -> str | None:
+    """The id of the cluster, from a connection of its own; None where its brokers give none.
+
+    Args:
+        options: Options of kafka-python's clients, see `connection_options`.
+
+    Raises:
+        ConfigError: The options cannot work, whatever the brokers do.
+        ConnectError: No bootstrap broker answers within the request timeout.
+        AuthenticationError: The brokers do not accept the credentials.
+    """
+    with Admin(options) as admin:
+        return admin.cluster_id()
 
 
 def _address(broker: Any) -> str:

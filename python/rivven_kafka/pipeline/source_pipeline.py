@@ -28,6 +28,7 @@ from rivven_kafka.pipeline.destination import Destinations
 from rivven_kafka.pipeline.exactly_once import ExactlyOnce, topic_id
 from rivven_kafka.pipeline.first_positions import FirstPositions
 from rivven_kafka.pipeline.guarantee import AtLeastOnce, Guarantee
+from rivven_kafka.pipeline.loop_protection import Echoes, source_protection
 from rivven_kafka.pipeline.progress import Progress
 from rivven_kafka.pipeline.publisher_options import publisher_options
 from rivven_kafka.pipeline.rate_limit import RateLimit
@@ -78,12 +79,14 @@ class SourcePipeline(Pipeline):
         self._broker = broker
         self._settings = settings
         self._publisher: Publisher | None = None
-        self._delivered_before = self._suppressed_before = 0
+        self._delivered_before = self._suppressed_before = self._echoes_before = 0
         self._begin()
 
     def _begin(self) -> None:
         """Leaves nothing of an earlier run: a commit that was never answered would hold up all later ones."""
         self._delivered_before, self._suppressed_before = self.delivered(), self.suppressed()
+        self._echoes_before = self.echoes()
+        self._echoes = Echoes(self.name)
         self._publisher = None
         self._rate = RateLimit(
             self._entry.rate_limit.events_per_second, self._entry.rate_limit.burst_size or None
@@ -124,15 +127,19 @@ class SourcePipeline(Pipeline):
 
     def delivered(self) -> int:
         """Records that Rivven has acknowledged, in all runs."""
-        publisher = self._publisher
-        now = int(publisher.stats()["records_published"]) if publisher is not None else 0
-        return self._delivered_before + now
+        return self._delivered_before + self._counted("records_published")
 
     def suppressed(self) -> int:
         """Records that were not published because Rivven has them already, in all runs."""
+        return self._suppressed_before + self._counted("records_suppressed")
+
+    def echoes(self) -> int:
+        """See `Pipeline.echoes`."""
+        return self._echoes_before + self._counted("echoes_refused")
+
+    def _counted(self, counter: str) -> int:
         publisher = self._publisher
-        now = int(publisher.stats()["records_suppressed"]) if publisher is not None else 0
-        return self._suppressed_before + now
+        return int(publisher.stats()[counter]) if publisher is not None else 0
 
     def _open(self, consumer: BlockConsumer, arguments: dict[str, Any]) -> None:
         config = self._config
@@ -146,6 +153,7 @@ class SourcePipeline(Pipeline):
         self._publisher = Publisher(
             **arguments,
             **publisher_options(self._entry),
+            **source_protection(self.name, self._entry, self._broker),
             on_bad=on_bad(self._entry),
             exactly_once=config.delivery_guarantee is DeliveryGuarantee.EXACTLY_ONCE,
             check_log=config.on_log_damage is OnLogDamage.FAIL,
@@ -239,7 +247,8 @@ class SourcePipeline(Pipeline):
         reason = None
         if self._coordinated.stuck(not consumer.has_coordinator, 0):
             reason = "the coordinator of the Kafka group does not answer"
-        if self._published.stuck(publisher.in_flight_records() > 0, self.delivered()):
+        self._echoes.look(self.echoes() - self._echoes_before)
+        if self._published.stuck(publisher.in_flight_records() > 0, self.delivered() + self.echoes()):
             reason = "Rivven does not acknowledge what was sent"
         self._set_waiting(reason)
         self._commits.positions()

@@ -112,6 +112,11 @@ class _States(Collector):
             "Records not delivered because the other side had them",
             labels=labels,
         )
+        echoes = CounterMetricFamily(
+            "rivven_kafka_connector_echoes_refused",
+            "Records not delivered because they have been in the topic",
+            labels=labels,
+        )
         lag = GaugeMetricFamily(
             "rivven_kafka_connector_lag_records",
             "Offsets between the delivered position of a partition and the end of its log",
@@ -125,10 +130,11 @@ class _States(Collector):
             stalled.add_metric(values, len(status.stalled))
             stalls.add_metric(values, status.stalls)
             suppressed.add_metric(values, status.suppressed)
+            echoes.add_metric(values, status.echoes)
             for each in status.lag:
                 if each.records is not None:
                     lag.add_metric([*values, each.topic, str(each.partition)], each.records)
-        return running, paused, restarts, stalled, stalls, suppressed, lag
+        return running, paused, restarts, stalled, stalls, suppressed, echoes, lag
 
 
 def _healthy(statuses: Iterable[ConnectorStatus]) -> bool:
@@ -166,6 +172,7 @@ def _detail(status: ConnectorStatus) -> Report:
         "since": _time(status.since),
         "next_restart": None if status.next_restart is None else _time(status.next_restart),
         "waiting_for": status.waiting_for,
+        "echoes_refused": status.echoes,
         "lag": _lag(status.lag),
         "metrics": status.metrics.to_dict(),
     }

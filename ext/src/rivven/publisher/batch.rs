@@ -172,9 +172,11 @@ impl Batch {
                 }
                 item.taken += 1;
             }
-            Ok(Pushed::Skipped) => {
+            Ok(Pushed::LeftOut(why)) => {
                 item.taken += 1;
-                add(&shared.stats.records_skipped, 1);
+                let echo = why == Encoded::Echo;
+                let stats = &shared.stats;
+                add(if echo { &stats.echoes_refused } else { &stats.records_skipped }, 1);
                 item.ticket.acknowledge(index..index + 1);
                 return Ok(true);
             }
@@ -223,12 +225,13 @@ impl Batch {
         let mut encoded = Encoded::Value;
         let block = &item.block;
         self.frame.push(block.key(record), |out| {
-            encoded = shared.encoder.encode(block, record, item.topic_id.as_deref(), out)?;
+            encoded =
+                shared.encoder.encode(block, record, item.topic_id.as_deref(), &item.place.topic, out)?;
             Ok(())
         })?;
-        if encoded == Encoded::Skip {
+        if encoded != Encoded::Value {
             self.frame.pop();
-            return Ok(Pushed::Skipped);
+            return Ok(Pushed::LeftOut(encoded));
         }
         let size = self.frame.body_len();
         if self.count() > 1 && size > shared.config.max_request_bytes {
@@ -247,6 +250,6 @@ impl Batch {
 /// What became of a record.
 enum Pushed {
     Added,
-    Skipped,
+    LeftOut(Encoded),
     Full,
 }

@@ -19,6 +19,8 @@ use crate::tracker::Tracker;
 pub struct Stats {
     pub records_published: AtomicU64,
     pub records_skipped: AtomicU64,
+    /// Not published, because they have been in the destination.
+    pub echoes_refused: AtomicU64,
     pub records_bad: AtomicU64,
     /// Not published, because the destination has them.
     pub records_suppressed: AtomicU64,
