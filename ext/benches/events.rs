@@ -26,7 +26,7 @@ fn events(criterion: &mut Criterion) {
         bencher.iter(|| {
             out.clear();
             for record in black_box(&block).records.iter() {
-                encode_event(&block, record, options, None, &mut out).expect("headers are right");
+                encode_event(&block, record, options, None, None, &mut out).expect("headers are right");
             }
         });
     });
@@ -54,6 +54,7 @@ fn sink(criterion: &mut Criterion) {
             include_headers,
             custom_headers,
             custom_header_count: custom,
+            protection: None,
         };
         group.bench_function(name, |bencher| {
             let (mut headers, mut edited) = (Vec::new(), Vec::new());

@@ -144,7 +144,8 @@ pub fn event_json(input: &[u8]) {
     let block = block_of(input);
     let mut event = Vec::new();
     let options = EventOptions { include_headers: true, include_key: true };
-    encode_event(&block, &block.records[0], options, None, &mut event).expect("any record becomes an event");
+    encode_event(&block, &block.records[0], options, None, None, &mut event)
+        .expect("any record becomes an event");
     let restored = decode_event(&event).expect("what we write we can read");
     assert_eq!(restored.value.as_deref(), Some(input));
     assert_eq!(restored.headers.len(), 1);

@@ -12,6 +12,7 @@ __all__ = [
     "BatchBuilder",
     "BatchReader",
     "Fetcher",
+    "Histogram",
     "KafkaSinkMetrics",
     "KafkaSinkMetricsSnapshot",
     "KafkaSourceMetrics",
@@ -280,6 +281,7 @@ class Publisher:
         retry_multiplier: float = 2.0,
         max_retries: int = 10,
         latencies: Histogram | None = None,
+        loop_protection: tuple[str, str] | None = None,
     ) -> Self: ...
     def add_route(
         self,
@@ -382,6 +384,7 @@ class PositionIndex:
         transforms: str = "[]",
         include_headers: bool = True,
         include_key: bool = True,
+        loop_protection: tuple[str, str] | None = None,
     ) -> Self: ...
     def feed(self, block: RecordBlock) -> None:
         """Notes what a block of the Rivven topic holds."""
@@ -410,6 +413,7 @@ class Survey:
         include_key: bool = True,
         topic_id: str | None = None,
         max_request_bytes: int = ...,
+        loop_protection: tuple[str, str] | None = None,
     ) -> Self: ...
     def add(self, block: RecordBlock) -> None:
         """Looks at all records of a block of Kafka."""
@@ -482,6 +486,7 @@ class VerifyIndex:
         transforms: str = "[]",
         include_headers: bool = True,
         include_key: bool = True,
+        loop_protection: tuple[str, str] | None = None,
     ) -> Self: ...
     def feed_kafka(self, block: RecordBlock) -> None:
         """Takes a block of Kafka."""
@@ -590,6 +595,7 @@ class SinkEncoder:
         on_bad: str = "fail",
         transforms: str = "[]",
         latencies: Histogram | None = None,
+        loop_protection: tuple[str, str, str] | None = None,
     ) -> Self: ...
     def append(self, block: RecordBlock) -> list[BadRecord]:
         """Adds the records of a block; returns those that cannot be converted."""
@@ -611,6 +617,8 @@ class SinkEncoder:
         """Records that cannot be converted or that Kafka refused, neither settled nor given up."""
     def keys_missing(self) -> int:
         """Records whose value lacks `key_field`, and that went out with their Rivven key."""
+    def echoes_refused(self) -> int:
+        """Records that were not written, because they have been in the Kafka topic."""
     def records_filtered(self) -> int:
         """Records that a filter of the transforms dropped."""
     def wait(self, timeout_ms: int) -> None:

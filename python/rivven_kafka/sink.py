@@ -105,6 +105,7 @@ def sink_encoder(
     on_bad: str | None = None,
     transforms: str = "[]",
     latencies: Histogram | None = None,
+    loop_protection: tuple[str, str, str] | None = None,
 ) -> SinkEncoder:
     """The native encoder for a sink.
 
@@ -114,6 +115,7 @@ def sink_encoder(
         on_bad: What to do with a record that cannot be encoded: fail, skip or hold; `on_error` if None.
         transforms: The steps that every record goes through, as JSON.
         latencies: Takes how old records are when Kafka has stored them (ms).
+        loop_protection: Names of the clusters to read from and to write to, and the Kafka topic.
     """
     return SinkEncoder(
         partitions,
@@ -128,6 +130,7 @@ def sink_encoder(
         on_bad=on_bad or config.on_error,
         transforms=transforms,
         latencies=latencies,
+        loop_protection=loop_protection,
     )
 
 

@@ -25,6 +25,7 @@ FULL = {
             "start_offset": {"timestamp": "2026-01-31T12:00:00Z"},
             "config": {
                 **SOURCE,
+                "topic": "copies",
                 "acks": -1,
                 "custom_headers": {"a": "b"},
                 "retries": "5",

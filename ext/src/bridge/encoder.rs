@@ -1,7 +1,10 @@
 //! The Rivven value of a Kafka record, by the source's options.
 
+use std::borrow::Cow;
+
 use crate::bridge::event_encode::{encode_event, EventOptions};
 use crate::bridge::transform::Transforms;
+use crate::bridge::via::{self, LoopProtection};
 use crate::error::{Error, Kind, Result};
 use crate::record::{Block, Record};
 use crate::rivven::publisher::{Encoded, ValueEncoder};
@@ -33,8 +36,13 @@ impl OnTombstone {
 }
 
 /// `value_format: event`.
-#[derive(Debug, Clone, Copy)]
-pub struct EventEncoder(pub EventOptions);
+#[derive(Debug, Clone)]
+pub struct EventEncoder {
+    /// What goes into an event.
+    pub options: EventOptions,
+    /// What tells where records have been, and refuses those that come back.
+    pub protection: Option<LoopProtection>,
+}
 
 impl ValueEncoder for EventEncoder {
     fn encode(
@@ -42,11 +50,31 @@ impl ValueEncoder for EventEncoder {
         block: &Block,
         record: &Record,
         topic_id: Option<&str>,
+        destination: &str,
         out: &mut Vec<u8>,
     ) -> Result<Encoded> {
-        encode_event(block, record, self.0, topic_id, out)?;
+        let via = match &self.protection {
+            None => None,
+            Some(protection) => {
+                let via = protection.extend(mark_of(block, record)?, &block.topic, destination)?;
+                let Some(via) = via else { return Ok(Encoded::Echo) };
+                Some(via)
+            }
+        };
+        encode_event(block, record, self.options, topic_id, via.as_ref(), out)?;
         Ok(Encoded::Value)
     }
+}
+
+fn mark_of<'a>(block: &'a Block, record: &Record) -> Result<Cow<'a, str>> {
+    let mut past = Cow::Borrowed("");
+    for header in block.headers(record) {
+        let (name, value) = header?;
+        if let Some(more) = via::mark(name, value) {
+            past = via::join(past, more);
+        }
+    }
+    Ok(past)
 }
 
 /// `value_format: event`, with transforms of the event.
@@ -59,11 +87,12 @@ impl ValueEncoder for TransformedEventEncoder {
         block: &Block,
         record: &Record,
         topic_id: Option<&str>,
+        destination: &str,
         out: &mut Vec<u8>,
     ) -> Result<Encoded> {
         let start = out.len();
-        self.0.encode(block, record, topic_id, out)?;
-        Ok(if self.1.edit(out, start)? { Encoded::Value } else { Encoded::Filtered })
+        let encoded = self.0.encode(block, record, topic_id, destination, out)?;
+        Ok(if encoded == Encoded::Echo || self.1.edit(out, start)? { encoded } else { Encoded::Filtered })
     }
 }
 
@@ -77,6 +106,7 @@ impl ValueEncoder for RawEncoder {
         block: &Block,
         record: &Record,
         _topic_id: Option<&str>,
+        _destination: &str,
         out: &mut Vec<u8>,
     ) -> Result<Encoded> {
         match (block.value(record), self.0) {
@@ -104,11 +134,12 @@ impl ValueEncoder for TransformedRawEncoder {
         block: &Block,
         record: &Record,
         topic_id: Option<&str>,
+        destination: &str,
         out: &mut Vec<u8>,
     ) -> Result<Encoded> {
         let kept = match block.value(record) {
             None if self.1.drop_empty_values() => false,
-            None => return self.0.encode(block, record, topic_id, out),
+            None => return self.0.encode(block, record, topic_id, destination, out),
             Some(value) => self.1.apply(value, out)?,
         };
         Ok(if kept { Encoded::Value } else { Encoded::Filtered })

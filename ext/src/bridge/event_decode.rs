@@ -9,6 +9,7 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use crate::bridge::via::is_mark;
 use crate::error::{Error, Kind, Result};
 
 /// A header: name, and value or null.
@@ -33,6 +34,8 @@ pub struct Event<'a> {
     pub headers: Vec<Header<'a>>,
     /// Milliseconds since the epoch, if the event carries Kafka's timestamp.
     pub timestamp: Option<i64>,
+    /// Where the record has been, if the event tells it.
+    pub via: Option<Cow<'a, str>>,
     /// What the event says besides, which nothing is restored from.
     pub notes: Notes<'a>,
 }
@@ -79,6 +82,7 @@ pub fn decode_event(json: &[u8]) -> Result<Event<'_>> {
             partition: metadata.kafka_partition.map(RawValue::get),
             offset: metadata.kafka_offset.map(RawValue::get),
         },
+        via: metadata.kafka_via.filter(|mark| is_mark(mark)),
     })
 }
 
@@ -118,6 +122,7 @@ struct Metadata<'a> {
     kafka_partition: Option<&'a RawValue>,
     #[serde(default, borrow)]
     kafka_offset: Option<&'a RawValue>,
+    kafka_via: Option<Cow<'a, str>>,
     #[serde(default, borrow)]
     kafka_value_encoding: Option<Cow<'a, str>>,
     #[serde(default, borrow)]
@@ -260,7 +265,7 @@ mod tests {
         let block = block(parts);
         let mut out = Vec::new();
         let options = EventOptions { include_headers: true, include_key: true };
-        encode_event(&block, &block.records[0], options, None, &mut out).unwrap();
+        encode_event(&block, &block.records[0], options, None, None, &mut out).unwrap();
         out
     }
 

@@ -13,6 +13,8 @@
 //!   hold them: repeated names, bytes that are not UTF-8. Bytes that are not UTF-8 stand as `{"base64": ".."}`.
 //! * `kafka_topic_id`: where the source delivers exactly once, the id that Kafka gave the topic (KIP-516), in
 //!   base64url as Kafka's tools print it. With the position it names one record, whatever other clusters have.
+//! * `kafka_via`: with loop protection, the topics that the record has been in, see `via`; it takes the place of the
+//!   header that says so in Kafka.
 //! * `kafka_timestamp_type`: `log_append_time`, where the broker set the timestamp.
 
 use std::borrow::Cow;
@@ -24,6 +26,7 @@ use base64::Engine;
 
 use crate::bridge::json::{classify, Kind};
 use crate::bridge::json_string::write_string;
+use crate::bridge::via::{self, Via};
 use crate::error::Result;
 use crate::record::{Block, Record, TimestampType};
 
@@ -36,12 +39,14 @@ pub struct EventOptions {
     pub include_key: bool,
 }
 
-/// Appends the event of `record` to `out`; with `topic_id`, it tells the id of the Kafka topic.
+/// Appends the event of `record` to `out`; with `topic_id`, it tells the id of the Kafka topic, and with `via`, where
+/// the record has been.
 pub fn encode_event(
     block: &Block,
     record: &Record,
     options: EventOptions,
     topic_id: Option<&str>,
+    via: Option<&Via<'_>>,
     out: &mut Vec<u8>,
 ) -> Result<()> {
     out.extend_from_slice(br#"{"event_type":"record","stream":"#);
@@ -56,8 +61,13 @@ pub fn encode_event(
         out.extend_from_slice(br#","kafka_topic_id":"#);
         write_string(out, id);
     }
+    if let Some(via) = via {
+        out.extend_from_slice(br#","kafka_via":""#);
+        via.pieces().iter().for_each(|piece| out.extend_from_slice(piece));
+        out.push(b'"');
+    }
     if options.include_headers && record.header_count > 0 {
-        write_headers(block, record, out)?;
+        write_headers(block, record, via.is_some(), out)?;
     }
     out.extend_from_slice(br#","kafka_timestamp":"#);
     write_int(out, record.timestamp);
@@ -140,15 +150,22 @@ fn write_value<'a>(value: Option<&'a [u8]>, out: &mut Vec<u8>) -> Form<'a> {
     }
 }
 
-fn write_headers(block: &Block, record: &Record, out: &mut Vec<u8>) -> Result<()> {
+/// Writes the headers; without marks, if they have been taken out.
+fn write_headers(block: &Block, record: &Record, without_marks: bool, out: &mut Vec<u8>) -> Result<()> {
     let (one, several);
+    let read = block.headers(record).filter(|header| {
+        !without_marks || header.as_ref().map_or(true, |(name, value)| via::mark(name, *value).is_none())
+    });
     let headers: &[_] = if record.header_count == 1 {
-        one = block.headers(record).next().transpose()?;
+        one = { read }.next().transpose()?;
         one.as_slice()
     } else {
-        several = block.headers(record).collect::<Result<Vec<_>>>()?;
+        several = read.collect::<Result<Vec<_>>>()?;
         &several
     };
+    if headers.is_empty() {
+        return Ok(());
+    }
     out.extend_from_slice(br#","kafka_headers":{"#);
     for (index, (name, value)) in headers.iter().enumerate() {
         // A map keeps the last of several: what upstream's readers would see.

@@ -45,7 +45,7 @@ fn encoded(topic: &str, partition: i32, offset: i64, value: &[u8], topic_id: Opt
     };
     let mut out = Vec::new();
     let options = EventOptions { include_headers: true, include_key: true };
-    encode_event(&block, &block.records[0], options, topic_id, &mut out).unwrap();
+    encode_event(&block, &block.records[0], options, topic_id, None, &mut out).unwrap();
     out
 }
 

@@ -29,7 +29,7 @@ pub fn encode_events<'py>(
         let mut out = Vec::new();
         let mut ends: Vec<usize> = Vec::with_capacity(block.records.len());
         for record in block.records.iter() {
-            encode_event(block, record, options, None, &mut out)?;
+            encode_event(block, record, options, None, None, &mut out)?;
             ends.push(out.len());
         }
         Ok((out, ends))

@@ -42,16 +42,16 @@ impl Judge {
         let mut encoded = Encoded::Value;
         let pushed = frame.push(block.key(record), |out| {
             let start = out.len();
-            encoded = self.encoder.encode(block, record, None, out)?;
+            encoded = self.encoder.encode(block, record, None, &self.destination, out)?;
             value.clear();
             value.extend_from_slice(&out[start..]);
             Ok(())
         });
         match (pushed, encoded) {
             (Err(_), _) => Fate::Bad,
-            (Ok(()), Encoded::Skip | Encoded::Filtered) => Fate::LeftOut,
             (Ok(()), Encoded::Value) if frame.body_len() > LARGEST_REQUEST => Fate::Bad,
             (Ok(()), Encoded::Value) => Fate::Published,
+            (Ok(()), _) => Fate::LeftOut,
         }
     }
 }

@@ -19,3 +19,4 @@ pub mod sink_encoder;
 pub mod survey;
 pub mod transform;
 pub mod verify;
+pub mod via;

@@ -216,7 +216,7 @@ impl RawPairs {
     #[pyo3(signature = (destination, *, on_tombstone="fail", transforms="[]"))]
     fn new(destination: String, on_tombstone: &str, transforms: &str) -> Result<Self> {
         let options = EventOptions { include_headers: false, include_key: false };
-        let encoder = encoder_for("raw", on_tombstone, transforms, options)?;
+        let encoder = encoder_for("raw", on_tombstone, transforms, options, None)?;
         let hashes = [RandomState::new(), RandomState::new()];
         let waiting = Mutex::new(Waiting { hashes, digests: Vec::new(), paired: 0, next: 0 });
         Ok(Self { waiting, judge: Judge::new(encoder, destination) })

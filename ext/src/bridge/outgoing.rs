@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::bridge::event_decode::{decode_event, Event};
 use crate::bridge::transform::Transforms;
+use crate::bridge::via::{self, LoopProtection};
 use crate::error::{Error, Kind, Result};
 use crate::kafka::writer::{encode_header, encode_header_of};
 use crate::record::{Block, Record};
@@ -39,6 +40,19 @@ pub struct OutgoingOptions {
     pub custom_headers: Vec<u8>,
     /// How many they are.
     pub custom_header_count: u32,
+    /// What tells where records have been, and refuses those that come back; and the Kafka topic.
+    pub protection: Option<(LoopProtection, String)>,
+}
+
+/// What becomes of a Rivven record.
+#[derive(Debug)]
+pub enum Fate<'a> {
+    /// It is written.
+    Write(Outgoing<'a>),
+    /// A filter drops it.
+    Filtered,
+    /// It has been in the Kafka topic.
+    Echo,
 }
 
 /// A Kafka record to be written; its headers are in the buffer given to `outgoing`.
@@ -56,15 +70,15 @@ pub struct Outgoing<'a> {
     pub header_count: u32,
 }
 
-/// The Kafka record for `record`, None if a filter drops it; writes its encoded headers to `headers`, which is
-/// cleared first, and a transformed value to `edited`.
+/// The Kafka record for `record`, if it is to be written; writes its encoded headers to `headers`, which is cleared
+/// first, and a transformed value to `edited`.
 pub fn outgoing<'a>(
     block: &'a Block,
     record: &Record,
     options: &OutgoingOptions,
     headers: &mut Vec<u8>,
     edited: &'a mut Vec<u8>,
-) -> Result<Option<Outgoing<'a>>> {
+) -> Result<Fate<'a>> {
     headers.clear();
     let mut header_count = 0;
     let transforms = &options.transforms;
@@ -78,13 +92,17 @@ pub fn outgoing<'a>(
         }
     };
     if !kept {
-        return Ok(None);
+        return Ok(Fate::Filtered);
     }
     let stored: Option<&'a [u8]> = if transforms.is_empty() { stored } else { stored.map(|_| &edited[..]) };
+    let mut past = Cow::Borrowed("");
     let (event, value) = match options.format {
         ValueFormat::Raw => {
             headers.extend_from_slice(block.get(record, record.headers).unwrap_or_default());
             header_count += record.header_count;
+            if options.protection.is_some() {
+                past = via::mark_of_event(block.value(record).unwrap_or_default());
+            }
             (None, stored.map(Cow::Borrowed))
         }
         ValueFormat::Event => {
@@ -94,6 +112,9 @@ pub fn outgoing<'a>(
                 }
                 error
             })?;
+            if options.protection.is_some() {
+                past = take_mark(&mut event);
+            }
             for (name, value) in &event.headers {
                 encode_header(headers, name, value.as_deref());
             }
@@ -107,6 +128,11 @@ pub fn outgoing<'a>(
     if options.include_headers {
         header_count += write_rivven_headers(block, record, event.as_ref(), headers);
     }
+    if let Some((protection, topic)) = &options.protection {
+        let Some(via) = protection.extend(past, &block.topic, topic)? else { return Ok(Fate::Echo) };
+        encode_header_of(headers, via::HEADER, &via.pieces());
+        header_count += 1;
+    }
     let (mut key, mut key_missing) = (None, false);
     if let (Some(field), Some(value)) = (options.key_field.as_deref(), value.as_deref()) {
         key = json_member(value, field).map(Cow::Owned);
@@ -118,12 +144,32 @@ pub fn outgoing<'a>(
     }
     let key = key.or_else(|| block.key(record).map(Cow::Borrowed));
     let timestamp = event.as_ref().and_then(|event| event.timestamp).unwrap_or(record.timestamp);
-    Ok(Some(Outgoing { timestamp, key, key_missing, value, header_count }))
+    Ok(Fate::Write(Outgoing { timestamp, key, key_missing, value, header_count }))
 }
 
 fn transform(edited: &mut Vec<u8>, apply: impl FnOnce(&mut Vec<u8>) -> Result<bool>) -> Result<bool> {
     edited.clear();
     apply(edited)
+}
+
+/// Takes the mark out of an event. A source without loop protection leaves it among the headers.
+fn take_mark<'a>(event: &mut Event<'a>) -> Cow<'a, str> {
+    let mut past = String::new();
+    event.headers.retain(|(name, value)| match via::mark(name, value.as_deref()) {
+        Some(more) => {
+            past = via::join(Cow::Borrowed(&past), more).into_owned();
+            false
+        }
+        None => true,
+    });
+    let own = event.via.take().unwrap_or_default();
+    if past.is_empty() {
+        own
+    } else if own.is_empty() {
+        Cow::Owned(past)
+    } else {
+        Cow::Owned(format!("{past},{own}"))
+    }
 }
 
 fn write_rivven_headers(block: &Block, record: &Record, event: Option<&Event<'_>>, out: &mut Vec<u8>) -> u32 {

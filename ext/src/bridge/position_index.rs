@@ -150,7 +150,7 @@ type Compared = (RecordBlock, Vec<(i64, i64)>, usize, usize, usize);
 impl PositionIndex {
     #[new]
     #[pyo3(signature = (destination, topics, *, value_format="event", on_tombstone="fail", transforms="[]",
-        include_headers=true, include_key=true))]
+        include_headers=true, include_key=true, loop_protection=None))]
     #[allow(clippy::too_many_arguments)] // keyword arguments in Python
     fn new(
         destination: String,
@@ -160,6 +160,7 @@ impl PositionIndex {
         transforms: &str,
         include_headers: bool,
         include_key: bool,
+        loop_protection: Option<(String, String)>,
     ) -> Result<Self> {
         let held = match value_format {
             "event" => Held::Positions(HashMap::new()),
@@ -170,7 +171,7 @@ impl PositionIndex {
             }
         };
         let options = EventOptions { include_headers, include_key };
-        let encoder = encoder_for(value_format, on_tombstone, transforms, options)?;
+        let encoder = encoder_for(value_format, on_tombstone, transforms, options, loop_protection)?;
         let index = Mutex::new(Index { held, topics, foreign: 0 });
         Ok(Self { index, judge: Judge::new(encoder, destination) })
     }

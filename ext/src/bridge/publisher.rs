@@ -14,6 +14,7 @@ use crate::bridge::encoder::{
 };
 use crate::bridge::event_encode::EventOptions;
 use crate::bridge::transform::Transforms;
+use crate::bridge::via::LoopProtection;
 use crate::error::{Error, Kind, Result};
 use crate::kafka::py::RecordBlock;
 use crate::metrics::PyHistogram;
@@ -36,15 +37,21 @@ pub(super) fn encoder_for(
     on_tombstone: &str,
     transforms: &str,
     options: EventOptions,
+    loop_protection: Option<(String, String)>,
 ) -> Result<Arc<dyn ValueEncoder>> {
     let transforms = Transforms::for_format(value_format, transforms)?;
     if value_format == "event" {
-        let plain = EventEncoder(options);
+        let protection = loop_protection.map(LoopProtection::new).transpose()?;
+        let plain = EventEncoder { options, protection };
         return Ok(if transforms.is_empty() {
             Arc::new(plain)
         } else {
             Arc::new(TransformedEventEncoder(plain, transforms))
         });
+    }
+    if loop_protection.is_some() {
+        let text = "loop_protection: got value_format raw, which has no place for a mark: expected event";
+        return Err(Error::new(Kind::Config, text));
     }
     let plain = RawEncoder(OnTombstone::from_name(on_tombstone)?);
     Ok(if transforms.is_empty() {
@@ -82,6 +89,9 @@ fn partitioning_for(name: &str) -> Result<Partitioning> {
 ///
 /// `on_bad` is for records that cannot be encoded or are too large: with "fail" they end it, with "skip" they
 /// count as done, with "hold" their position stays before them until they are settled. `take_bad` lists them.
+///
+/// With `loop_protection`, the clusters (`kafka:<id>`, `rivven:<name>`) that it reads from and writes to, events tell
+/// where their record has been, and a record that has been in its destination counts as done.
 #[pyclass(frozen, name = "Publisher", module = "rivven_kafka._native")]
 pub struct PyPublisher(Publisher);
 
@@ -94,7 +104,7 @@ impl PyPublisher {
         max_request_bytes=LARGEST_REQUEST, on_bad="fail", exactly_once=false, check_log=true, client_id="rivven-kafka".to_owned(),
         security=None, connect_timeout_ms=10_000,
         request_timeout_ms=30_000, retry_initial_ms=100, retry_max_ms=30_000, retry_multiplier=2.0,
-        max_retries=10, latencies=None))]
+        max_retries=10, latencies=None, loop_protection=None))]
     #[allow(clippy::too_many_arguments, clippy::fn_params_excessive_bools)] // keyword arguments in Python
     fn new(
         py: Python<'_>,
@@ -120,6 +130,7 @@ impl PyPublisher {
         retry_multiplier: f64,
         max_retries: u32,
         latencies: Option<Bound<'_, PyHistogram>>,
+        loop_protection: Option<(String, String)>,
     ) -> Result<Self> {
         let backoff = Backoff {
             initial_ms: retry_initial_ms,
@@ -146,7 +157,7 @@ impl PyPublisher {
             }),
         };
         let options = EventOptions { include_headers, include_key };
-        let encoder = encoder_for(value_format, on_tombstone, transforms, options)?;
+        let encoder = encoder_for(value_format, on_tombstone, transforms, options, loop_protection)?;
         py.detach(|| Publisher::new(config, encoder)).map(Self)
     }
 
@@ -311,7 +322,7 @@ impl PyPublisher {
         self.0.take_bad_unlisted()
     }
 
-    /// Counters: records_published, records_skipped, records_filtered (of those, by a filter), records_bad (skipped or held), records_suppressed (the
+    /// Counters: records_published, records_skipped, records_filtered (of those, by a filter), echoes_refused, records_bad (skipped or held), records_suppressed (the
     /// destination has them), bytes_published, requests, retries, throttled_ms, connected,
     /// request_us_total, request_us_last; and in_flight_bytes, in_flight_records.
     #[allow(clippy::doc_markdown)] // read as plain text by help()
@@ -322,6 +333,7 @@ impl PyPublisher {
             ("records_published", &stats.records_published),
             ("records_skipped", &stats.records_skipped),
             ("records_filtered", &stats.records_filtered),
+            ("echoes_refused", &stats.echoes_refused),
             ("records_bad", &stats.records_bad),
             ("records_suppressed", &stats.records_suppressed),
             ("bytes_published", &stats.bytes_published),

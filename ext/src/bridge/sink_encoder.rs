@@ -12,8 +12,9 @@ use pyo3::types::PyBytes;
 
 use crate::bad::{Bad, OnBad};
 use crate::bridge::bad_record::BadRecord;
-use crate::bridge::outgoing::{outgoing, OutgoingOptions, ValueFormat};
+use crate::bridge::outgoing::{outgoing, Fate, OutgoingOptions, ValueFormat};
 use crate::bridge::transform::Transforms;
+use crate::bridge::via::LoopProtection;
 use crate::error::{Error, Kind, Result};
 use crate::kafka::compression::Codec;
 use crate::kafka::murmur2::partition_for_key;
@@ -93,6 +94,9 @@ struct State {
 }
 
 /// Turns blocks into batches. Everything that loops over records runs here, without the GIL.
+///
+/// With `loop_protection`, the clusters (`rivven:<name>`, `kafka:<id>`) that it reads from and writes to and the Kafka
+/// topic, a header tells where a record has been, and a record that has been in the topic counts as done.
 #[pyclass(frozen, module = "rivven_kafka._native")]
 pub struct SinkEncoder {
     options: OutgoingOptions,
@@ -101,6 +105,7 @@ pub struct SinkEncoder {
     batch_size_bytes: usize,
     on_bad: OnBad,
     records_filtered: AtomicU64,
+    echoes_refused: AtomicU64,
     keys_missing: AtomicU64,
     tracker: Tracker,
     state: Mutex<State>,
@@ -111,7 +116,7 @@ impl SinkEncoder {
     #[new]
     #[pyo3(signature = (partitions, *, value_format = "raw", partitioning = "preserve", key_field = None,
         key_field_required = false, include_headers = true, custom_headers = vec![], compression = "none",
-        batch_size_bytes = 16384, on_bad = "fail", transforms = "[]", latencies = None))]
+        batch_size_bytes = 16384, on_bad = "fail", transforms = "[]", latencies = None, loop_protection = None))]
     #[allow(clippy::too_many_arguments)] // keyword arguments in Python
     fn new(
         partitions: usize,
@@ -126,6 +131,7 @@ impl SinkEncoder {
         on_bad: &str,
         transforms: &str,
         latencies: Option<&PyHistogram>,
+        loop_protection: Option<(String, String, String)>,
     ) -> PyResult<Self> {
         let mut encoded = Vec::new();
         for (name, value) in &custom_headers {
@@ -143,6 +149,9 @@ impl SinkEncoder {
             include_headers,
             custom_header_count: custom_headers.len() as u32,
             custom_headers: encoded,
+            protection: loop_protection
+                .map(|(from, to, topic)| LoopProtection::new((from, to)).map(|clusters| (clusters, topic)))
+                .transpose()?,
         };
         let partitioning = match partitioning {
             "preserve" => Partitioning::Preserve,
@@ -156,6 +165,7 @@ impl SinkEncoder {
             batch_size_bytes,
             on_bad: OnBad::from_name(on_bad)?,
             records_filtered: AtomicU64::new(0),
+            echoes_refused: AtomicU64::new(0),
             keys_missing: AtomicU64::new(0),
             tracker: Tracker::observed(latencies.map(|latencies| Arc::clone(&latencies.0))),
             state: Mutex::new(State {
@@ -234,6 +244,11 @@ impl SinkEncoder {
         self.records_filtered.load(Ordering::Relaxed)
     }
 
+    /// Records that were not written, because they have been in the Kafka topic.
+    fn echoes_refused(&self) -> u64 {
+        self.echoes_refused.load(Ordering::Relaxed)
+    }
+
     /// Records whose value lacks `key_field`, and that went out with their Rivven key.
     fn keys_missing(&self) -> u64 {
         self.keys_missing.load(Ordering::Relaxed)
@@ -265,10 +280,10 @@ impl SinkEncoder {
             let mut headers = std::mem::take(&mut state.headers);
             let mut edited = std::mem::take(&mut state.edited);
             let result = outgoing(block, record, &self.options, &mut headers, &mut edited).and_then(|out| {
-                let Some(out) = out else {
-                    self.records_filtered.fetch_add(1, Ordering::Relaxed);
-                    ticket.acknowledge(index..index + 1);
-                    return Ok(());
+                let out = match out {
+                    Fate::Write(out) => out,
+                    Fate::Filtered => return Self::leave_out(&self.records_filtered, ticket, index),
+                    Fate::Echo => return Self::leave_out(&self.echoes_refused, ticket, index),
                 };
                 let partition = self.partition(block, out.key.as_deref(), state.open.len())?;
                 let length = |bytes: &Option<Cow<'_, [u8]>>| bytes.as_ref().map_or(0, |bytes| bytes.len());
@@ -306,6 +321,13 @@ impl SinkEncoder {
             }
         }
         Ok(bad)
+    }
+
+    /// Counts a record that is not written, as done too.
+    fn leave_out(counter: &AtomicU64, ticket: &Ticket, index: usize) -> Result<()> {
+        counter.fetch_add(1, Ordering::Relaxed);
+        ticket.acknowledge(index..index + 1);
+        Ok(())
     }
 
     fn partition(&self, block: &Block, key: Option<&[u8]>, partitions: usize) -> Result<usize> {

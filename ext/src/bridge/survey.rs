@@ -112,7 +112,8 @@ type Example = (String, i32, i64, String);
 impl Survey {
     #[new]
     #[pyo3(signature = (destination, *, value_format="event", on_tombstone="fail", transforms="[]",
-        include_headers=true, include_key=true, topic_id=None, max_request_bytes=LARGEST_REQUEST as u64))]
+        include_headers=true, include_key=true, topic_id=None, max_request_bytes=LARGEST_REQUEST as u64,
+        loop_protection=None))]
     #[allow(clippy::too_many_arguments)] // keyword arguments in Python
     fn new(
         destination: String,
@@ -123,6 +124,7 @@ impl Survey {
         include_key: bool,
         topic_id: Option<String>,
         max_request_bytes: u64,
+        loop_protection: Option<(String, String)>,
     ) -> Result<Self> {
         let events = match value_format {
             "event" => true,
@@ -133,7 +135,7 @@ impl Survey {
             }
         };
         let options = EventOptions { include_headers, include_key };
-        let encoder = encoder_for(value_format, on_tombstone, transforms, options)?;
+        let encoder = encoder_for(value_format, on_tombstone, transforms, options, loop_protection)?;
         let totals = Mutex::default();
         Ok(Self { totals, encoder, events, destination, topic_id, max_request_bytes })
     }
@@ -200,7 +202,7 @@ impl Survey {
         frame.reset(&self.destination, block.partition.unsigned_abs());
         let mut encoded = Encoded::Value;
         let pushed = frame.push(block.key(record), |out| {
-            encoded = self.encoder.encode(block, record, self.topic_id.as_deref(), out)?;
+            encoded = self.encoder.encode(block, record, self.topic_id.as_deref(), &self.destination, out)?;
             Ok(())
         });
         if let Err(error) = pushed {
@@ -301,7 +303,8 @@ mod tests {
     }
 
     fn survey(value_format: &str, on_tombstone: &str, transforms: &str) -> Survey {
-        Survey::new("t".to_owned(), value_format, on_tombstone, transforms, true, true, None, 1000).unwrap()
+        Survey::new("t".to_owned(), value_format, on_tombstone, transforms, true, true, None, 1000, None)
+            .unwrap()
     }
 
     #[test]

@@ -122,6 +122,7 @@ def _replay(
     from rivven_kafka._native import RivvenClient
     from rivven_kafka.config import SinkEntry, SourceEntry
     from rivven_kafka.pipeline.dead_letter_replay import DeadLetterReplay
+    from rivven_kafka.pipeline.loop_protection import sink_protection, source_protection
     from rivven_kafka.pipeline.publisher_options import require_shared
     from rivven_kafka.pipeline.resend import Resend, SinkResend, SourceResend
     from rivven_kafka.rivven.options import client_arguments
@@ -136,9 +137,11 @@ def _replay(
         if send and isinstance(entry, SourceEntry):
             require_shared(name, entry, "dlq replay")
             timeout_s = config.broker.request_timeout_ms / 1000
-            resend = SourceResend(entry, arguments, client, timeout_s)
+            resend = SourceResend(
+                entry, arguments, client, timeout_s, source_protection(name, entry, config.broker)
+            )
         elif send and isinstance(entry, SinkEntry):
-            resend = SinkResend(name, entry)
+            resend = SinkResend(name, entry, sink_protection(name, entry, config.broker))
         return replay.run(selection, resend)
     finally:
         if resend is not None:

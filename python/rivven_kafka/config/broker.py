@@ -8,7 +8,7 @@ from pydantic import Field
 
 from rivven_kafka.config.choices import RivvenMechanism
 from rivven_kafka.config.model import BrokenRule, Model
-from rivven_kafka.config.values import MAX_INT32, Addresses, FileName, Host, Secret, Text
+from rivven_kafka.config.values import MAX_INT32, Addresses, ClusterName, FileName, Host, Secret, Text
 
 DEFAULT_ADDRESS = "127.0.0.1:9092"
 """Where a `rivvend` started without options listens, seen from the same machine."""
@@ -79,6 +79,11 @@ class BrokerConfig(Model):
     )
     request_timeout_ms: int = Field(
         30_000, ge=1, le=MAX_INT32, description="Longest wait for the answer to a request to Rivven (ms)."
+    )
+    cluster_name: ClusterName | None = Field(
+        None,
+        description="Name of this Rivven cluster in the marks of loop_protection, which needs it: the same "
+        "in every file, and no other cluster has it.",
     )
     tls: TlsConfig = Field(default_factory=TlsConfig, description="TLS to Rivven.")
     auth: AuthConfig | None = Field(None, description="Login at Rivven; not used if not given.")

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from rivven_kafka.config.broker import BrokerConfig
+from rivven_kafka.config.cycles import broken_cycle_rules
 from rivven_kafka.config.entries import SinkEntry, SourceEntry
 from rivven_kafka.config.model import BrokenRule, Model
 from rivven_kafka.config.settings import Settings
@@ -68,9 +69,15 @@ class ConnectConfig(Model):
         """Check that there is something to do, and the timeouts of both sides."""
         if not self.sources and not self.sinks:
             yield "", "expected at least one entry in sources or sinks"
+        yield from broken_cycle_rules(self.enabled_sources, self.enabled_sinks)
         for section, entries in (("sources", self.sources), ("sinks", self.sinks)):
             for name, entry in entries.items():
                 limit_ms = {"broker.request_timeout_ms": self.broker.request_timeout_ms}
+                if entry.loop_protection and self.broker.cluster_name is None:
+                    yield (
+                        (section, name, "loop_protection"),
+                        "got true: expected broker.cluster_name beside it, as rivvend has no id of its own",
+                    )
                 for option, problem in too_short(entry.config.stall_timeout_ms, **limit_ms):
                     yield (section, name, "config", str(option)), problem
 

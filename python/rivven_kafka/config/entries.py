@@ -21,7 +21,17 @@ from rivven_kafka.config.sink import KafkaSinkConfig
 from rivven_kafka.config.source import KafkaSourceConfig
 from rivven_kafka.config.start import SinkStart, StartOffsets
 from rivven_kafka.config.transforms import Transform, changing, outside_data
-from rivven_kafka.config.values import MAX_INT64, TOPIC_PLACEHOLDER, DestinationTopic, RivvenTopic, Text
+from rivven_kafka.config.values import (
+    MAX_INT64,
+    TOPIC_PLACEHOLDER,
+    ClusterName,
+    DestinationTopic,
+    RivvenTopic,
+    Text,
+)
+
+VIA_HEADER = "rivven_kafka_via"
+"""The Kafka header that tells where a record has been."""
 
 MAX_RATE = 2**53
 """Records per second are counted in floating point."""
@@ -114,11 +124,23 @@ class _Entry(Model):
         description="Rivven topic for records that can never be delivered, created if it does not exist; see "
         "on_error.",
     )
+    loop_protection: bool = Field(
+        False,
+        description="Mark each record with the topics it has been in, and never write it to one of them "
+        "again: for links in both directions. Needs broker.cluster_name.",
+    )
+    kafka_cluster_name: ClusterName | None = Field(
+        None,
+        description="Name of the Kafka cluster in the marks of loop_protection. Default: the id that the "
+        "cluster gives itself, which copies of a cluster share.",
+    )
 
     def broken_rules(self) -> Iterator[BrokenRule]:
         """Refuse what is not there yet. An empty value means off, as in rivven-connect."""
         if self.schema_registry_url:
             yield "schema_registry_url", "not supported in this version: remove the key"
+        if self.kafka_cluster_name is not None and not self.loop_protection:
+            yield "kafka_cluster_name", "not used without loop_protection"
 
 
 def _broken_transform_rules(
@@ -128,6 +150,15 @@ def _broken_transform_rules(
     if config.value_format is ValueFormat.RAW:
         for path, message in outside_data(steps):
             yield ("transforms", *path), message
+
+
+def _broken_protection_rules(entry: SourceEntry | SinkEntry) -> Iterator[BrokenRule]:
+    """The mark has to reach the other side."""
+    if not entry.loop_protection or entry.config.value_format is ValueFormat.RAW:
+        return
+    for path, field in changing(entry.transforms, ("metadata.kafka_via",)):
+        message = f"changes {field}, by which loop_protection recognises a record: expected to leave it"
+        yield ("transforms", *path), message
 
 
 def _on_error(config: KafkaSourceConfig | KafkaSinkConfig, dead_letter_topic: str | None) -> OnError:
@@ -168,6 +199,13 @@ class SourceEntry(_Entry):
         config = self.config
         yield from _broken_transform_rules(config, self.transforms)
         yield from _broken_dead_letter_rules(config, self.dead_letter_topic)
+        yield from _broken_protection_rules(self)
+        if self.loop_protection and config.value_format is ValueFormat.RAW:
+            yield (
+                ("config", "value_format"),
+                "got raw: loop_protection needs a mark in each record, for which a raw value has no place: "
+                "expected event",
+            )
         yield from self._broken_guarantee_rules()
         if config.on_tombstone is OnTombstone.DEAD_LETTER and self.dead_letter_topic is None:
             yield "dead_letter_topic", "missing: config.on_tombstone dead_letter requires it"
@@ -224,6 +262,12 @@ class SinkEntry(_Entry):
         yield from repeated("topics", self.topics)
         yield from _broken_transform_rules(self.config, self.transforms)
         yield from _broken_dead_letter_rules(self.config, self.dead_letter_topic)
+        yield from _broken_protection_rules(self)
+        if self.loop_protection and VIA_HEADER in self.config.custom_headers:
+            yield (
+                ("config", "custom_headers", VIA_HEADER),
+                "the header of loop_protection: expected another name",
+            )
         if self.dead_letter_topic in self.topics:
             yield "dead_letter_topic", "one of the topics to read: expected another one"
         if isinstance(self.start_offset, StartOffsets):

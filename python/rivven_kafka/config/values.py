@@ -145,6 +145,9 @@ DestinationTopic = Annotated[
 ]
 """A Rivven topic, in which `{topic}` stands for the name of the Kafka topic."""
 
+ClusterName = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+$")]
+"""The name of a cluster in the marks of loop protection."""
+
 Text = Annotated[str, Field(min_length=1)]
 """A string that is not empty."""
 

@@ -190,6 +190,21 @@ def describe_topics(
         return admin.topics(topics)[0]
 
 
+def cluster_id(options: Mapping[str, Any]) -> str | None:
+    """The id of the cluster, from a connection of its own; None where its brokers give none.
+
+    Args:
+        options: Options of kafka-python's clients, see `connection_options`.
+
+    Raises:
+        ConfigError: The options cannot work, whatever the brokers do.
+        ConnectError: No bootstrap broker answers within the request timeout.
+        AuthenticationError: The brokers do not accept the credentials.
+    """
+    with Admin(options) as admin:
+        return admin.cluster_id()
+
+
 def _address(broker: Any) -> str:
     return f"[{broker.host}]:{broker.port}" if ":" in broker.host else f"{broker.host}:{broker.port}"
 

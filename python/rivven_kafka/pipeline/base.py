@@ -156,6 +156,10 @@ class Pipeline(ABC):
         """Records that were not delivered because the other side had them, in all runs."""
         return 0
 
+    def echoes(self) -> int:
+        """Records that were not delivered because they had been there, in all runs; see `loop_protection`."""
+        return 0
+
     @abstractmethod
     def _run(self, stop: threading.Event) -> None:
         """Does the work of `run`."""

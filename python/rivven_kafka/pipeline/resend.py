@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from rivven_kafka._native import Publisher, RecordBlock, RivvenClient, block_from_rows
@@ -67,10 +67,16 @@ class SourceResend:
         arguments: How to reach Rivven.
         client: A connection to it.
         timeout_s: Longest time without an acknowledgement (s).
+        protection: What `source_protection` gives.
     """
 
     def __init__(
-        self, entry: SourceEntry, arguments: dict[str, Any], client: RivvenClient, timeout_s: float
+        self,
+        entry: SourceEntry,
+        arguments: dict[str, Any],
+        client: RivvenClient,
+        timeout_s: float,
+        protection: Mapping[str, Any] | None = None,
     ) -> None:
         self._entry = entry
         self._client = client
@@ -79,6 +85,7 @@ class SourceResend:
         self._publisher = Publisher(
             **arguments,
             **publisher_options(entry),
+            **(protection or {}),
             on_bad="hold",
         )
 
@@ -146,9 +153,10 @@ class SinkResend:
     Args:
         name: Name of the sink.
         entry: Its section.
+        protection: What `sink_protection` gives.
     """
 
-    def __init__(self, name: str, entry: SinkEntry) -> None:
+    def __init__(self, name: str, entry: SinkEntry, protection: tuple[str, str, str] | None = None) -> None:
         config = entry.config
         if config.transactional_id is not None:
             config = config.model_copy(update={"transactional_id": None})
@@ -158,6 +166,7 @@ class SinkResend:
             find_topic(config, name).partitions,
             on_bad="hold",
             transforms=transforms_json(entry.transforms),
+            loop_protection=protection,
         )
         self._producer = BatchProducer(producer_options(config, name), keep_refused=True)
 

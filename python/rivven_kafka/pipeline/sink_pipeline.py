@@ -26,6 +26,7 @@ from rivven_kafka.pipeline.dead_letters import DeadLetters
 from rivven_kafka.pipeline.delivery import Delivery, DirectDelivery
 from rivven_kafka.pipeline.kafka_positions import KafkaPositions
 from rivven_kafka.pipeline.lag import Partition
+from rivven_kafka.pipeline.loop_protection import Echoes, sink_protection
 from rivven_kafka.pipeline.missing_keys import MissingKeys
 from rivven_kafka.pipeline.observed import FILTERED
 from rivven_kafka.pipeline.progress import Progress
@@ -86,6 +87,8 @@ class SinkPipeline(Pipeline):
         self._metadata_refresh_ms = broker.metadata_refresh_ms
         self._require_topics = settings.topic.require_topic_exists
         self._assigned: list[tuple[str, int]] = []
+        self._counting: SinkEncoder | None = None
+        self._echoes_before = 0
         self._next_commit = 0.0
         self._next_start = math.inf
         self._beats: KafkaPulse | None = None
@@ -94,6 +97,7 @@ class SinkPipeline(Pipeline):
         limit = self._entry.rate_limit
         self._rate = RateLimit(limit.events_per_second, limit.burst_capacity)
         self._committed_at = self.delivered()
+        self._echoes_before, self._counting = self.echoes(), None
         self._stored = Progress(self._config.request_timeout_ms)
         self._next_look = 0.0
         self._assigned = []
@@ -120,9 +124,12 @@ class SinkPipeline(Pipeline):
                 on_bad=None if letters is None else "hold",
                 transforms=transforms_json(self._entry.transforms),
                 latencies=self.observed.latencies,
+                loop_protection=sink_protection(self.name, self._entry, self._broker),
             )
+            self._counting = self._encoder
+            self._echoes = Echoes(self.name)
+            self._left_out = self._filtered = 0
             self._missing_keys = MissingKeys(self.name, self._config.key_field)
-            self._filtered = 0
             self._delivery, self._producer = self._make_delivery(topic.partitions)
             stack.callback(self._producer.close, 0.0)
             self._beats = KafkaPulse(self._producer)
@@ -210,6 +217,11 @@ class SinkPipeline(Pipeline):
     def _silence(self) -> None:
         self._beats = None
 
+    def echoes(self) -> int:
+        """See `Pipeline.echoes`."""
+        encoder = self._counting
+        return self._echoes_before + (encoder.echoes_refused() if encoder is not None else 0)
+
     def _topics_exist(self, stop: threading.Event) -> bool:
         """Waits for the Rivven topics: a source may be about to create them. False when stopped before."""
         deadline = time.monotonic() + _TOPIC_WAIT_S
@@ -281,6 +293,7 @@ class SinkPipeline(Pipeline):
         self._set_waiting(reason)
         self._missing_keys.look(self._encoder.keys_missing())
         self._damage.report()
+        self._echoes.look(self._encoder.echoes_refused())
         self._watch.look(self.delivered())
         if self.paused and not self._encoder.in_flight_records():
             self.watchdog.rest()
@@ -295,7 +308,9 @@ class SinkPipeline(Pipeline):
         for block in self._fetcher.poll(timeout_ms, max_records):
             self._rate.spend(len(block))
             bad = self._encoder.append(block)
-            if bad or self._encoder.records_filtered() > self._filtered:
+            left_out = self._encoder.records_filtered() + self._encoder.echoes_refused()
+            if bad or left_out > self._left_out:
+                self._left_out = left_out
                 filtered = self._encoder.records_filtered()
                 self.observed.skip(FILTERED, filtered - self._filtered)
                 self._filtered = filtered

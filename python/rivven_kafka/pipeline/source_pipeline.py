@@ -29,6 +29,7 @@ from rivven_kafka.pipeline.exactly_once import ExactlyOnce, topic_id
 from rivven_kafka.pipeline.first_positions import FirstPositions
 from rivven_kafka.pipeline.guarantee import AtLeastOnce, Guarantee
 from rivven_kafka.pipeline.lag import Partition
+from rivven_kafka.pipeline.loop_protection import Echoes, source_protection
 from rivven_kafka.pipeline.progress import Progress
 from rivven_kafka.pipeline.published import Published
 from rivven_kafka.pipeline.publisher_options import publisher_options
@@ -95,11 +96,14 @@ class SourcePipeline(Pipeline):
         self._publisher: Publisher | None = None
         self._done = Published(self.observed)
         self._pulse: RivvenPulse | None = None
+        self._echoes_before = 0
         self._begin()
 
     def _begin(self) -> None:
         """Leaves nothing of an earlier run: a commit that was never answered would hold up all later ones."""
         self._done.change(None)
+        self._echoes_before = self.echoes()
+        self._echoes = Echoes(self.name)
         self._publisher = None
         self._rate = RateLimit(
             self._entry.rate_limit.events_per_second, self._entry.rate_limit.burst_size or None
@@ -159,6 +163,14 @@ class SourcePipeline(Pipeline):
         pulse = self._pulse
         return pulse is not None and pulse.silent_s <= FRESH_S
 
+    def echoes(self) -> int:
+        """See `Pipeline.echoes`."""
+        return self._echoes_before + self._counted("echoes_refused")
+
+    def _counted(self, counter: str) -> int:
+        publisher = self._publisher
+        return int(publisher.stats()[counter]) if publisher is not None else 0
+
     def _open(self, consumer: BlockConsumer, arguments: dict[str, Any]) -> None:
         config = self._config
         topics = find_topics(consumer, config)
@@ -173,6 +185,7 @@ class SourcePipeline(Pipeline):
         self._publisher = Publisher(
             **arguments,
             **publisher_options(self._entry),
+            **source_protection(self.name, self._entry, self._broker),
             on_bad=on_bad(self._entry),
             exactly_once=config.delivery_guarantee is DeliveryGuarantee.EXACTLY_ONCE,
             check_log=config.on_log_damage is OnLogDamage.FAIL,
@@ -292,7 +305,8 @@ class SourcePipeline(Pipeline):
             reason = "Rivven does not answer"
         if self._coordinated.stuck(not consumer.has_coordinator, 0):
             reason = "the coordinator of the Kafka group does not answer"
-        if self._published.stuck(publisher.in_flight_records() > 0, self.delivered()):
+        self._echoes.look(self.echoes() - self._echoes_before)
+        if self._published.stuck(publisher.in_flight_records() > 0, self.delivered() + self.echoes()):
             reason = "Rivven does not acknowledge what was sent"
         self._set_waiting(reason)
         self._commits.positions()

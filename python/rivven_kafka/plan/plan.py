@@ -25,6 +25,7 @@ from rivven_kafka.kafka import BlockConsumer, admin_options
 from rivven_kafka.kafka.inventory import TopicFacts, take_inventory
 from rivven_kafka.pipeline.destination import by_destination
 from rivven_kafka.pipeline.entry_check import check_source_entry, fills
+from rivven_kafka.pipeline.loop_protection import source_protection
 from rivven_kafka.plan.destination import Destination, judge_destination, look_at
 from rivven_kafka.plan.estimate import Load, Measured, estimate
 from rivven_kafka.plan.judge import judge_records, judge_source, judge_topic
@@ -90,6 +91,7 @@ class _Planning:
         self._progress = progress
         self._plan = SourcePlan(name, str(entry.config.value_format))
         self._client: RivvenClient | None = None
+        self._protection: dict[str, Any] = {}
 
     def run(self, options: SampleOptions, *, probe_write: bool, accept: Collection[str]) -> SourcePlan:
         findings = self._check()
@@ -123,6 +125,7 @@ class _Planning:
         config = self._entry.config
         admin = admin_options(config, self._name)
         self._progress("taking the inventory of Kafka")
+        self._protection = source_protection(self._name, self._entry, self._broker)
         facts = take_inventory(admin, self._topics(), config.consumer_group, int(time.time() * 1000))
         counts = {name: len(topic.partitions) for name, topic in facts.items()}
         ids = {name: topic.topic_id for name, topic in facts.items()}
@@ -196,6 +199,7 @@ class _Planning:
             include_key=config.include_key,
             topic_id=topic.topic_id if by_position else None,
             max_request_bytes=config.max_request_size,
+            **self._protection,
         )
 
     def _estimate(

@@ -25,6 +25,7 @@ class MissingRecords:
         settings: Defaults for the creation of topics.
         topics: Partitions of the Kafka topics, by name.
         ids: Ids of the Kafka topics, by name.
+        protection: What `source_protection` gives.
 
     Raises:
         UnknownTopicError: A Rivven topic does not exist and is not to be created.
@@ -39,6 +40,7 @@ class MissingRecords:
         settings: TopicSettings,
         topics: Mapping[str, int],
         ids: Mapping[str, str | None],
+        protection: Mapping[str, Any],
     ) -> None:
         config = entry.config
         self._most_bytes = config.max_in_flight_bytes
@@ -46,6 +48,7 @@ class MissingRecords:
         self._publisher = Publisher(
             **arguments,
             **publisher_options(entry),
+            **protection,
             on_bad="skip",
         )
         Destinations(self._client, entry, settings, self._publisher, ids.get).add(topics)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
+from typing import Any
 
 from rivven_kafka._native import PositionIndex
 from rivven_kafka.config import (
@@ -23,6 +24,7 @@ from rivven_kafka.kafka.group_offsets import committed_offsets, write_committed
 from rivven_kafka.kafka.group_state import PartitionState, member_count, partition_states, topic_ids
 from rivven_kafka.pipeline.anchors import Commitment
 from rivven_kafka.pipeline.destination import by_destination
+from rivven_kafka.pipeline.loop_protection import source_protection
 from rivven_kafka.pipeline.publisher_options import require_shared
 from rivven_kafka.reading.comparable import require_pairs, require_positions
 from rivven_kafka.reading.kafka_log import Place, cut, read_between
@@ -80,6 +82,8 @@ class _Repair:
         self._entry = entry
         self._settings = settings
         self._progress = progress
+        self._broker = broker
+        self._protection: dict[str, Any] = {}
         self._arguments = client_arguments(broker, settings.retry, entry.config.client_id or name)
         self._report = Report(name)
         self._states: dict[Place, PartitionState] = {}
@@ -93,6 +97,7 @@ class _Repair:
             topics = find_topics(consumer, config)
         groups = by_destination(entry, topics)
         require_pairs(self._name, entry, groups)
+        self._protection = source_protection(self._name, entry, self._broker)
         admin = admin_options(config, self._name)
         if apply:
             require_shared(self._name, entry, "repair --apply")
@@ -106,7 +111,9 @@ class _Repair:
             if apply:
                 self._require_sound(reader, groups)
                 self._require_quiet(admin)
-                missing = MissingRecords(self._arguments, entry, self._settings.topic, topics, ids)
+                missing = MissingRecords(
+                    self._arguments, entry, self._settings.topic, topics, ids, self._protection
+                )
             try:
                 for destination, group in groups.items():
                     self._compare(reader, destination, group, ids, options, missing)
@@ -215,6 +222,7 @@ class _Repair:
             transforms=transforms_json(self._entry.transforms),
             include_headers=config.include_headers,
             include_key=config.include_key,
+            **self._protection,
         )
 
     def _publish_rest(self, missing: MissingRecords) -> int:

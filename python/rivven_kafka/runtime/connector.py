@@ -77,6 +77,7 @@ class ConnectorStatus:
         stalls: How often partitions were found to stand still.
         lag: How far its partitions are behind; empty while it has none.
         suppressed: Records that were not delivered because the other side had them.
+        echoes: Records that were not delivered because they had been there (loop protection).
         paused: Whether it was told to read nothing, however it stands.
         answered: Whether the side that is written to has given a sign of life within the last seconds.
         rate: What was delivered per second in the last ten seconds.
@@ -104,6 +105,7 @@ class ConnectorStatus:
     stalls: int = 0
     lag: tuple[Lag, ...] = ()
     suppressed: int = 0
+    echoes: int = 0
     paused: bool = False
     answered: bool = False
     rate: Rate = _AT_REST
@@ -272,6 +274,7 @@ class Connector:
                 stalled=tuple(watchdog.stalled),
                 stalls=watchdog.stalls,
                 suppressed=self.pipeline.suppressed(),
+                echoes=self.pipeline.echoes(),
                 paused=self.pipeline.paused,
                 lag=tuple(watchdog.lag),
                 answered=answered,

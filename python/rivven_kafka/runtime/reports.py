@@ -127,6 +127,7 @@ def _detail(status: ConnectorStatus) -> Report:
         "skipped": dict(status.skipped),
         "duplicates_suppressed": status.suppressed,
         "token_expiry": _moment(status.token_expiry),
+        "echoes_refused": status.echoes,
         "lag": _lag(status.lag),
         "metrics": status.metrics.to_dict(),
     }

@@ -90,6 +90,12 @@ SERIES = (
         _one(lambda status: status.suppressed),
     ),
     Series(
+        "echoes_refused",
+        "counter",
+        "Records not delivered because they have been in the topic",
+        _one(lambda status: status.echoes),
+    ),
+    Series(
         "dead_letters",
         "counter",
         "Records that went to the dead letter topic",

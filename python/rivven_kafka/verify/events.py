@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from rivven_kafka._native import RecordBlock, VerifyIndex
 from rivven_kafka.config import SourceEntry, transforms_json
@@ -24,6 +25,7 @@ class EventComparison:
         ranges: What is compared.
         ids: Ids of the Kafka topics, where they are known.
         compacted: The Kafka topics that are compacted: their records are read first.
+        protection: What the source marks its records with, see `source_protection`.
     """
 
     def __init__(
@@ -33,6 +35,7 @@ class EventComparison:
         ranges: Mapping[Place, Range],
         ids: Mapping[str, str | None],
         compacted: set[str],
+        protection: Mapping[str, Any],
     ) -> None:
         config = entry.config
         self.destination = destination
@@ -48,6 +51,7 @@ class EventComparison:
             transforms=transforms_json(entry.transforms),
             include_headers=config.include_headers,
             include_key=config.include_key,
+            **protection,
         )
 
     def result(self, place: Place, kafka: KafkaSide, reader: LogReader) -> PartitionResult:

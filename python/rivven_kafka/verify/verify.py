@@ -20,6 +20,7 @@ from rivven_kafka.errors import ConfigError
 from rivven_kafka.kafka import BlockConsumer, admin_options
 from rivven_kafka.kafka.group_state import PartitionState, partition_states, topic_ids
 from rivven_kafka.pipeline.destination import by_destination
+from rivven_kafka.pipeline.loop_protection import source_protection
 from rivven_kafka.reading.comparable import require_events, require_pairs, require_positions
 from rivven_kafka.reading.kafka_log import Place
 from rivven_kafka.reading.rivven_log import LogReader
@@ -90,6 +91,7 @@ class _Verification:
         self._entry = entry
         self._wanted = wanted
         self._progress = progress
+        self._broker = broker
         self._arguments = client_arguments(broker, settings.retry, entry.config.client_id or name)
         self._options = consumer_options(entry.config, name)
         self._admin = admin_options(entry.config, name)
@@ -185,6 +187,7 @@ class _Verification:
     ) -> None:
         compacted, note = compacted_topics(self._admin, {topic: 0 for topic, _ in ranges})
         self._report.notes += [] if note is None else [note]
+        protection = source_protection(self._name, self._entry, self._broker)
         comparisons = {
             destination: EventComparison(
                 self._entry,
@@ -192,6 +195,7 @@ class _Verification:
                 {place: found for place, found in ranges.items() if place[0] in group},
                 {topic: ids.get(topic) for topic in group},
                 compacted,
+                protection,
             )
             for destination, group in groups.items()
         }

@@ -28,7 +28,7 @@ pub struct Index {
     places: Places,
     ranges: Vec<(i64, i64)>,
     judge: Judge,
-    /// Whether transforms change the events: what they should be is made as the source makes it.
+    /// Whether transforms or marks change the events: what they should be is made as the source makes it.
     transformed: bool,
     with_headers: bool,
     key_hasher: Option<RandomState>,

@@ -58,8 +58,9 @@ impl VerifyIndex {
     const SEGMENT: i64 = SEGMENT;
 
     #[new]
+    #[allow(clippy::too_many_arguments)] // keyword arguments in Python
     #[pyo3(signature = (destination, ranges, topic_ids, *, ordering="partition", transforms="[]",
-        include_headers=true, include_key=true))]
+        include_headers=true, include_key=true, loop_protection=None))]
     fn new(
         destination: String,
         ranges: Vec<Range>,
@@ -68,10 +69,12 @@ impl VerifyIndex {
         transforms: &str,
         include_headers: bool,
         include_key: bool,
+        loop_protection: Option<(String, String)>,
     ) -> Result<Self> {
+        // Marks of where a record has been are no headers in Rivven, and echoes are left out.
+        let transformed = transforms.trim() != "[]" || loop_protection.is_some();
         let options = EventOptions { include_headers, include_key };
-        let encoder = encoder_for("event", "fail", transforms, options)?;
-        let transformed = transforms.trim() != "[]";
+        let encoder = encoder_for("event", "fail", transforms, options, loop_protection)?;
         let mut names = Vec::new();
         let mut partitions = Vec::new();
         for (topic, partition, start, end, compacted) in ranges {

@@ -39,7 +39,7 @@ impl RawComparison {
         transforms: &str,
     ) -> Result<Self> {
         let options = EventOptions { include_headers: true, include_key: true };
-        let encoder = encoder_for("raw", on_tombstone, transforms, options)?;
+        let encoder = encoder_for("raw", on_tombstone, transforms, options, None)?;
         Ok(Self(Mutex::new(Raw::new(
             Judge::new(encoder, destination),
             end,

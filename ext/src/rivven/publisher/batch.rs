@@ -172,10 +172,14 @@ impl Batch {
                 }
                 item.taken += 1;
             }
-            Ok(Pushed::Skipped { filtered }) => {
+            Ok(Pushed::LeftOut(why)) => {
                 item.taken += 1;
-                add(&shared.stats.records_filtered, u64::from(filtered));
-                add(&shared.stats.records_skipped, 1);
+                if why == Encoded::Echo {
+                    add(&shared.stats.echoes_refused, 1);
+                } else {
+                    add(&shared.stats.records_filtered, u64::from(why == Encoded::Filtered));
+                    add(&shared.stats.records_skipped, 1);
+                }
                 item.ticket.acknowledge(index..index + 1);
                 return Ok(true);
             }
@@ -224,12 +228,13 @@ impl Batch {
         let mut encoded = Encoded::Value;
         let block = &item.block;
         self.frame.push(block.key(record), |out| {
-            encoded = shared.encoder.encode(block, record, item.topic_id.as_deref(), out)?;
+            encoded =
+                shared.encoder.encode(block, record, item.topic_id.as_deref(), &item.place.topic, out)?;
             Ok(())
         })?;
         if encoded != Encoded::Value {
             self.frame.pop();
-            return Ok(Pushed::Skipped { filtered: encoded == Encoded::Filtered });
+            return Ok(Pushed::LeftOut(encoded));
         }
         let size = self.frame.body_len();
         if self.count() > 1 && size > shared.config.max_request_bytes {
@@ -248,6 +253,6 @@ impl Batch {
 /// What became of a record.
 enum Pushed {
     Added,
-    Skipped { filtered: bool },
+    LeftOut(Encoded),
     Full,
 }

@@ -87,9 +87,10 @@ fn publisher_on(
         })
     });
     let encoder: Arc<dyn ValueEncoder> = match recognition {
-        Recognition::Position => {
-            Arc::new(EventEncoder(EventOptions { include_headers: true, include_key: true }))
-        }
+        Recognition::Position => Arc::new(EventEncoder {
+            options: EventOptions { include_headers: true, include_key: true },
+            protection: None,
+        }),
         Recognition::Order => Arc::new(RawEncoder(OnTombstone::Fail)),
     };
     let config = PublisherConfig {

@@ -21,6 +21,8 @@ pub struct Stats {
     pub records_skipped: AtomicU64,
     /// Of those that were skipped, the ones that a filter dropped.
     pub records_filtered: AtomicU64,
+    /// Not published, because they have been in the destination.
+    pub echoes_refused: AtomicU64,
     pub records_bad: AtomicU64,
     /// Not published, because the destination has them.
     pub records_suppressed: AtomicU64,

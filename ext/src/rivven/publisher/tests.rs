@@ -137,6 +137,7 @@ impl ValueEncoder for Moody {
         block: &Block,
         record: &Record,
         _topic_id: Option<&str>,
+        _destination: &str,
         out: &mut Vec<u8>,
     ) -> Result<Encoded> {
         match block.value(record) {
