@@ -83,6 +83,10 @@ class ConfigError(RivvenKafkaError):
         self.problems = tuple(problems) or (ConfigProblem("", None, "", message),)
 
 
+class UnusableFileError(ConfigError):
+    """A file of certificates or keys cannot be read, or does not hold what it should; maybe not yet."""
+
+
 class ConnectError(RivvenKafkaError):
     """A broker cannot be reached, or the connection to it was lost."""
 
