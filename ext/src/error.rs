@@ -12,6 +12,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[allow(missing_docs)] // the Python classes carry the meaning
 pub enum Kind {
     Config,
+    UnusableFile,
     Connect,
     Timeout,
     Protocol,
@@ -46,6 +47,7 @@ impl Kind {
     pub fn class_name(self) -> &'static str {
         match self {
             Kind::Config => "ConfigError",
+            Kind::UnusableFile => "UnusableFileError",
             Kind::Connect => "ConnectError",
             Kind::Timeout => "TimeoutExpired",
             Kind::Protocol => "ProtocolError",

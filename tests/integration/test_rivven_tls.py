@@ -1,6 +1,7 @@
 """TLS to Rivven, through a proxy in front of a real rivvend: each option right and wrong, and both connectors."""
 
 import ssl
+import threading
 import time
 from contextlib import closing, contextmanager
 
@@ -8,8 +9,11 @@ import pytest
 from rivven_kafka._native import RivvenClient
 from rivven_kafka.config import BrokerConfig, RetrySettings, parse_connect
 from rivven_kafka.errors import AuthenticationError, ConnectError, ProtocolError
+from rivven_kafka.pipeline import SourcePipeline
 from rivven_kafka.pipeline.entry_check import check_source_entry
 from rivven_kafka.rivven.options import client_arguments
+from rivven_kafka.runtime import connector as runtime
+from rivven_kafka.runtime.backoff import RestartBackoff
 
 from tests.integration.pipelines import Running
 from tests.support.certificates import Certificates
@@ -260,6 +264,30 @@ def test_insecure_is_said_in_the_log(kafka, rivven, certificates, document, tmp_
             wait_until(lambda: rivven_ends(rivven, document.middle, 1) == [10], 30, connector.log_tail)
             assert connector.stop() == 0
         assert "WARNING broker.tls.insecure: the certificate of Rivven is not checked" in connector.log()
+
+
+def test_a_file_that_is_half_written_is_read_again(kafka, rivven, certificates, document, tmp_path):
+    """By a source that had worked before."""
+    fill_kafka(kafka.bootstrap, document.origin, 1, 10)
+    ca, whole = tmp_path / "ca.pem", certificates.ca.path.read_bytes()
+    ca.write_bytes(whole)
+    stop = threading.Event()
+    with TlsTerminator(rivven.port, certificates.server) as proxy:
+        config = parse_connect(document(proxy.address, ca_path=str(ca))[0])
+        pipeline = SourcePipeline("in", config.sources["in"], config.broker, config.settings)
+        source = runtime.Connector(pipeline, 5_000, RestartBackoff(first_s=0.2, longest_s=0.5))
+        source.start(stop)
+        wait_until(lambda: rivven_ends(rivven, document.middle, 1) == [10], 30)
+        ca.write_bytes(whole[: len(whole) // 2])
+        assert source.restart()
+        wait_until(lambda: source.status().restarts > 1, 30)
+        assert f"broker.tls.ca_path: got '{ca}'" in source.status().last_error
+        assert "expected a PEM file" in source.status().last_error
+        ca.write_bytes(whole)
+        wait_until(lambda: source.status().state is runtime.State.RUNNING, 30)
+        stop.set()
+        source.join(20)
+    assert (source.alive, source.error) == (False, None)
 
 
 def test_check_names_what_is_wrong_with_tls(rivven, certificates, document, kafka):

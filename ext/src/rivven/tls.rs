@@ -244,7 +244,8 @@ fn unreadable(option: &str, path: &str, error: &pem::Error) -> Error {
 }
 
 fn unusable(option: &str, path: &str, problem: &str) -> Error {
-    Error::new(Kind::Config, format!("broker.tls.{option}: got '{path}': {problem}: expected a PEM file"))
+    let text = format!("broker.tls.{option}: got '{path}': {problem}: expected a PEM file");
+    Error::new(Kind::UnusableFile, text)
 }
 
 fn missing(option: &str, other: &str) -> Error {

@@ -19,6 +19,7 @@ from rivven_kafka.errors import (
     LogDamagedError,
     RivvenKafkaError,
     TimeoutExpired,
+    UnusableFileError,
 )
 from rivven_kafka.pipeline import SinkPipeline, SourcePipeline
 from rivven_kafka.pipeline.lag import Lag, Stall
@@ -164,6 +165,7 @@ class Connector:
         self._turn: Turn | None = None
         self._paused_at = self._since
         self._refusals = Refusals()
+        self._was_admitted = False
 
     @property
     def name(self) -> str:
@@ -335,6 +337,12 @@ class Connector:
         try:
             self.pipeline.run(stop)
             self.error = None
+        except UnusableFileError as error:
+            self._note(error)
+            # A certificate that is being renewed may be half written. But one that was never of use is none.
+            again = self._was_admitted and self._may_pass()
+            log.error("%s: %s", "stopped" if again else "gave up", error, extra=extra)
+            return again
         except (ConfigError, ForeignWriterError, LogDamagedError) as error:
             # Only a person can change any of them; a restart would move more records past the damage.
             self._note(error)
@@ -344,8 +352,7 @@ class Connector:
             self._note(error)
             # A broker that starts, an identity provider that is away, and a certificate that is about to be
             # renewed refuse as well. But brokers lock users out that keep trying.
-            lasted = self._refusals.lasted(time.monotonic(), admitted=self.pipeline.admitted)
-            again = lasted < self._backoff.refused_for_s
+            again = self._may_pass()
             log.error("%s: %s", "stopped" if again else "gave up", error, extra=extra)
             return again
         except RivvenKafkaError as error:
@@ -354,5 +361,12 @@ class Connector:
         except Exception as error:
             self._note(error)
             log.exception("stopped by an unexpected error", extra=extra)
+        finally:
+            self._was_admitted = self._was_admitted or self.pipeline.admitted
         self._refusals.clear()
         return True
+
+    def _may_pass(self) -> bool:
+        """Whether a refusal may still be one that passes."""
+        lasted = self._refusals.lasted(time.monotonic(), admitted=self.pipeline.admitted)
+        return lasted < self._backoff.refused_for_s
