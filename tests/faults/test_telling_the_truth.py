@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.connector import Connector, sink_file, source_file, wait_until
 from tests.support.endpoint import ask
+from tests.support.login_kafka import LoginKafka, unsigned_token
 from tests.support.topics import Row, TopicWriter, create_topic, end_offsets
 
 pytestmark = pytest.mark.faults
@@ -121,6 +122,8 @@ class Fault:
     reasons: tuple = ()
     states: dict = field(default_factory=dict)
     writes: int = 0
+    unheard: tuple = ()
+    """Connectors of whose lag nothing may be said."""
 
 
 def rivven_frozen(process):
@@ -160,7 +163,12 @@ def both_resumed(process):
 BOTH_UNKNOWN = {"in": NOT_KNOWN, "out": NOT_KNOWN}
 FAULTS = {
     "Rivven is frozen": Fault(
-        rivven_frozen, rivven_thaws, 503, BOTH_UNKNOWN, ("source in: waiting", "Rivven does not answer")
+        rivven_frozen,
+        rivven_thaws,
+        503,
+        BOTH_UNKNOWN,
+        ("source in: waiting", "Rivven does not answer"),
+        unheard=("out",),
     ),
     "Rivven is away": Fault(rivven_ends, rivven_begins, 503, BOTH_UNKNOWN, ("source in: waiting",)),
     "Kafka is away": Fault(
@@ -170,6 +178,7 @@ FAULTS = {
         BOTH_UNKNOWN,
         ("the coordinator of the Kafka group does not answer", "Kafka does not answer"),
         {"in": "waiting", "out": "waiting"},
+        unheard=("in",),
     ),
     "both are told to read nothing": Fault(
         both_paused,
@@ -208,6 +217,7 @@ def test_while_something_is_wrong_and_afterwards(own_kafka, own_rivven, topic_na
                     and all(reason in str(told.ready.json["reasons"]) for reason in fault.reasons)
                     and all(told.connectors[name]["status"] == state for name, state in fault.states.items())
                     and all(told.caught_up(name) in may for name, may in fault.caught_up.items())
+                    and not any(told.samples.get((name, "lag_records")) for name in fault.unheard)
                     and not told.disagrees()
                 )
 
@@ -291,4 +301,41 @@ def test_what_has_given_up_knows_nothing(kafka, rivven, topic_name, tmp_path, po
         assert ("lost", "caught_up") not in told.samples
         assert ("lost", "lag_records") not in told.samples
         assert told.samples["lost", "running"] == [0]
+        assert not told.disagrees()
+
+
+@pytest.mark.timeout(120)
+def test_a_login_that_is_refused_and_one_with_a_token(rivven, topic_name, tmp_path, port):
+    with LoginKafka({"bridge": "right"}) as kafka:
+        topic = topic_name()
+        create_topic(kafka.bootstrap, topic, 1)
+        logins = {
+            "refused": {"sasl_mechanism": "PLAIN", "sasl_username": "bridge", "sasl_password": "wrong"},
+            "token": {"sasl_mechanism": "OAUTHBEARER", "oauth_token": unsigned_token("bridge", 3_600)},
+        }
+        document = source_file(kafka.plain_login, rivven.bootstrap, topic, topic, f"g-{topic}", **QUICK)
+        entry = document["sources"].pop("in")
+        for name, login in logins.items():
+            security = {"protocol": "SASL_PLAINTEXT", **login}
+            config = {**entry["config"], "security": security, "consumer_group": f"{name}-{topic}"}
+            document["sources"][name] = {**entry, "config": config}
+        document["settings"] = {"health": {"enabled": True, "port": port.number}}
+        with Connector(tmp_path, document) as connector:
+            wait_until(lambda: "listening" in connector.log(), 30, connector.log_tail)
+            wait_until(lambda: Told(port.address).caught_up("token"), 45, connector.log_tail)
+            wait_until(
+                lambda: Told(port.address).connectors["refused"]["last_error"] is not None,
+                30,
+                connector.log_tail,
+            )
+            told = Told(port.address)
+        assert (told.live, told.ready.code, told.health.code) == (200, 503, 503)
+        assert "source refused: " in str(told.ready.json["reasons"])
+        assert "does not accept the credentials" in str(told.ready.json["reasons"])
+        assert told.connectors["refused"]["status"] in ("failed", "restarting")
+        assert told.caught_up("refused") is None
+        for name in ("caught_up", "lag_records", "token_expiry_timestamp_seconds"):
+            assert ("refused", name) not in told.samples
+        [expiry] = told.samples["token", "token_expiry_timestamp_seconds"]
+        assert expiry == pytest.approx(time.time() + 3_600, abs=60)
         assert not told.disagrees()

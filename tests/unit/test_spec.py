@@ -11,7 +11,12 @@ from rivven_kafka.cli.reference import option_tables
 from rivven_kafka.config import KafkaSourceConfig, parse_connect
 from rivven_kafka.errors import ConfigError
 
-EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.yaml"))
+# Those for Prometheus are its own.
+EXAMPLES = sorted(
+    path
+    for path in (Path(__file__).parents[2] / "examples").glob("*.yaml")
+    if not path.name.startswith("prometheus-")
+)
 SOURCE = {"brokers": "kafka1:9092", "topic": "orders"}
 FULL = {
     "version": 1.0,

@@ -29,6 +29,7 @@ from rivven_kafka.config.security import SecurityConfig
 from rivven_kafka.config.settings import (
     HealthSettings,
     MetricsSettings,
+    OtlpSettings,
     RetrySettings,
     Settings,
     TopicSettings,
@@ -56,6 +57,7 @@ __all__ = [
     "OnMissingKeyField",
     "OnTombstone",
     "Ordering",
+    "OtlpSettings",
     "Partitioning",
     "RetrySettings",
     "RivvenMechanism",

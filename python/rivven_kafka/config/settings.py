@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr
+from pydantic_core import PydanticCustomError
 
 from rivven_kafka.config.choices import LogLevel
+from rivven_kafka.config.explain import BROKEN_RULE
 from rivven_kafka.config.model import BrokenRule, Model
 from rivven_kafka.config.values import MAX_INT32, Secret, Text
 
@@ -37,6 +40,21 @@ def _token(value: SecretStr) -> SecretStr:
         raise ValueError(
             "expected at least 16 letters, digits or characters of -._~+/, and = only at the end"
         )
+    return value
+
+
+def _http_url(value: str) -> str:
+    expected = "expected a URL, such as http://collector:4318/v1/metrics"
+    try:
+        url = urlsplit(value)
+        host, _ = url.hostname, url.port
+    except ValueError:
+        raise ValueError(expected) from None
+    if url.username is not None or url.password is not None:
+        # This type of error is shown without the value.
+        raise PydanticCustomError(BROKEN_RULE, "got ***: expected a URL without a user: give headers")
+    if url.scheme not in ("http", "https") or not host or url.fragment:
+        raise ValueError(expected)
     return value
 
 
@@ -123,6 +141,23 @@ class ControlSettings(Model):
     )
 
 
+class OtlpSettings(Model):
+    """Metrics for OpenTelemetry, sent by OTLP over HTTP; needs the extra `otel`."""
+
+    endpoint: Annotated[str, AfterValidator(_http_url)] | None = Field(
+        None,
+        description="URL that takes metrics, such as `http://collector:4318/v1/metrics`; off without it.",
+    )
+    interval_ms: int = Field(60_000, ge=1_000, le=MAX_INT32, description="Time between two exports (ms).")
+    headers: dict[str, Secret] = Field(
+        default_factory=dict, description="Headers of each request, as a collector may ask for."
+    )
+    service_name: Text = Field("rivven-kafka", description="Name of the process, as `service.name`.")
+    resource_attributes: dict[str, str] = Field(
+        default_factory=dict, description="Further attributes of the process."
+    )
+
+
 class TelemetrySettings(Model):
     """OpenTelemetry traces; accepted only while they are off."""
 
@@ -139,7 +174,10 @@ class TelemetrySettings(Model):
     def broken_rules(self) -> Iterator[BrokenRule]:
         """Refuse telemetry."""
         if self.enabled:
-            yield "enabled", "telemetry is not supported in this version: expected false"
+            yield (
+                "enabled",
+                "telemetry is not supported in this version: expected false; settings.otlp exports metrics",
+            )
 
 
 class Settings(Model):
@@ -153,6 +191,7 @@ class Settings(Model):
     health: HealthSettings = Field(default_factory=HealthSettings, description="Health checks over HTTP.")
     metrics: MetricsSettings = Field(default_factory=MetricsSettings, description="Metrics over HTTP.")
     control: ControlSettings = Field(default_factory=ControlSettings, description="Control calls over HTTP.")
+    otlp: OtlpSettings = Field(default_factory=OtlpSettings, description="Metrics for OpenTelemetry.")
     telemetry: TelemetrySettings = Field(
         default_factory=TelemetrySettings, description="OpenTelemetry traces."
     )
