@@ -3,6 +3,7 @@
 import hashlib
 import json
 import struct
+import time
 from contextlib import closing
 
 import pytest
@@ -137,7 +138,7 @@ def test_the_report_shows_both_sides(kafka, rivven, topic_name, tmp_path):
         assert result["digest_kafka"] == f"{digest:032x}"
     difference = first["first_difference"]
     assert (difference["kind"], difference["offset"], difference["fields"]) == ("altered", PLACE, ["value"])
-    assert difference["text"] == f"offset {PLACE} is altered at Rivven 0:{PLACE + 1}: value differ"
+    assert difference["text"] == f"offset {PLACE} is altered at Rivven 0:{PLACE + 1}: its value differs"
     sides = [
         {name: difference[side][name] for name in ("partition", "offset", "key", "value", "headers")}
         for side in ("kafka", "rivven")
@@ -161,6 +162,7 @@ def test_the_report_shows_both_sides(kafka, rivven, topic_name, tmp_path):
     code, out, err = command("-c", path, "verify", "--source", "in", "--partition", sound)
     assert (code, err) == (0, "")
     assert f"0-{PLACE - 1}" in out
+    assert f"in Rivven {lane.copy}: 1 records that come from none of these" in out, "those of partition 1 do"
 
 
 @pytest.mark.parametrize("value_format", ["event", "raw"])
@@ -244,7 +246,8 @@ def test_what_kafka_has_compacted_away_may_stay_in_rivven(kafka, rivven, topic_n
 
     def compacted():
         # A new segment makes the others ready to be cleaned.
-        lane.add_to_kafka(0, [99], 1)
+        with TopicWriter(kafka.bootstrap, name, 1) as writer:
+            writer.write(0, [Row(int(time.time() * 1000), b"last", b"{}", [])])
         return rows[0].value not in [row.value for row in read_topic(kafka.bootstrap, name)[0]]
 
     wait_until(compacted, 60, lambda: str(read_topic(kafka.bootstrap, name)))

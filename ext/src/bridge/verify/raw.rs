@@ -262,33 +262,37 @@ impl Raw {
     }
 }
 
-/// What is wrong where `kafka` and `rivven` begin to differ, after `before`.
+/// What is wrong where `kafka` and `rivven` begin to differ, after `before`: that by which most records behind it fit.
 fn tell(kafka: &[u128], rivven: &[u128], before: Option<u128>) -> Wrong {
-    let follow = |a: &[u128], b: &[u128]| a.iter().zip(b).all(|(a, b)| a == b);
-    let (Some(one), Some(other)) = (kafka.first(), rivven.first()) else {
-        return match rivven.first() {
-            None => Wrong::Missing,
-            Some(one) if before == Some(*one) => Wrong::Doubled,
-            Some(_) => Wrong::Extra,
-        };
+    let more = if rivven.first() == before.as_ref() { Wrong::Doubled } else { Wrong::Extra };
+    if kafka.is_empty() {
+        return more;
+    }
+    if rivven.is_empty() {
+        return Wrong::Missing;
+    }
+    let mut best = (fit(&kafka[1..], &rivven[1..]), Wrong::Altered);
+    let mut consider = |fits: usize, wrong: Wrong| {
+        if fits > best.0 {
+            best = (fits, wrong);
+        }
     };
-    if kafka.len() > 1 && rivven.len() > 1 && follow(&kafka[1..], &rivven[1..]) {
-        return Wrong::Altered;
+    for count in 1..kafka.len().min(rivven.len()) {
+        let moved = kafka[count] == rivven[0] && rivven[count] == kafka[0];
+        if moved && kafka[1..count] == rivven[1..count] {
+            consider(fit(&kafka[count + 1..], &rivven[count + 1..]) + count + 1, Wrong::Swapped);
+        }
     }
     for count in 1..WINDOW {
-        let between =
-            || kafka[1..count] == rivven[1..count] && follow(&kafka[count + 1..], &rivven[count + 1..]);
-        if kafka.get(count) == Some(other) && rivven.get(count) == Some(one) && between() {
-            return Wrong::Swapped;
-        }
-        if count < kafka.len() && follow(&kafka[count..], rivven) {
-            return Wrong::Missing;
-        }
-        if count < rivven.len() && follow(kafka, &rivven[count..]) {
-            return if before == Some(*other) { Wrong::Doubled } else { Wrong::Extra };
-        }
+        consider(kafka.get(count..).map_or(0, |kafka| fit(kafka, rivven)), Wrong::Missing);
+        consider(rivven.get(count..).map_or(0, |rivven| fit(kafka, rivven)), more);
     }
-    Wrong::Altered
+    best.1
+}
+
+/// How many records are equal from the beginning.
+fn fit(kafka: &[u128], rivven: &[u128]) -> usize {
+    kafka.iter().zip(rivven).take_while(|(one, other)| one == other).count()
 }
 
 #[cfg(test)]
