@@ -304,6 +304,7 @@ def made_up(report, partitions):
         "status": "restarting",
         "last_error": f"{MARKUP}\n</p><script>alert(2)</script>" + "x" * 500,
         "waiting_for": MARKUP,
+        "caught_up": False,
         "latency": {"p50_seconds": 0.0042, "p99_seconds": 1.25, "count": 9},
         "rate": {"records_per_second": 1234.5, "bytes_per_second": 5_600_000},
         "stalled": [
