@@ -270,6 +270,24 @@ def test_without_events_the_status_is_asked_for(running, open_page):
         expect(page.locator("#process")).not_to_have_text(uptime)
 
 
+def test_a_tab_that_nobody_sees_leaves_the_connection_to_others(running, open_page):
+    page = open_page(running.address)
+    expect_live(page)
+    # Without a window all tabs count as seen.
+    turn = """(hidden) => {
+        Object.defineProperty(document, "hidden", { get: () => hidden, configurable: true });
+        document.dispatchEvent(new Event("visibilitychange"));
+    }"""
+    with page.expect_event("requestfailed", lambda request: request.url.endswith("/events")):
+        page.evaluate(turn, True)
+    with page.expect_request("**/status"):
+        pass
+    expect(page.locator("#link")).to_have_text("Live")
+    with page.expect_request("**/events"):
+        page.evaluate(turn, False)
+    expect_live(page)
+
+
 def made_up(report, partitions):
     """The report of a process that has been given hostile texts, and many partitions."""
     [source] = report["sources"]
@@ -286,6 +304,7 @@ def made_up(report, partitions):
         "status": "restarting",
         "last_error": f"{MARKUP}\n</p><script>alert(2)</script>" + "x" * 500,
         "waiting_for": MARKUP,
+        "caught_up": False,
         "latency": {"p50_seconds": 0.0042, "p99_seconds": 1.25, "count": 9},
         "rate": {"records_per_second": 1234.5, "bytes_per_second": 5_600_000},
         "stalled": [

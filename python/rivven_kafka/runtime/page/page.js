@@ -2,6 +2,7 @@
 
 const SILENT_MS = 4000; // after that the figures count as old
 const POLL_MS = 2000;
+const HIDDEN_POLL_MS = 5000; // so that the curve has no hole
 const LISTEN_AGAIN_MS = 30000; // after /events has refused
 
 let control = false;
@@ -179,7 +180,8 @@ async function poll() {
   try {
     const answer = await fetch("status", { cache: "no-store", signal: AbortSignal.timeout(SILENT_MS) });
     if (!answer.ok) throw new Error(answer.statusText);
-    hear(await answer.text(), "Asking every 2 seconds");
+    // Nobody sees it, but a screen reader may speak of a change.
+    hear(await answer.text(), document.hidden ? "Live" : "Asking every 2 seconds");
   } catch {
     if (Date.now() - heard > SILENT_MS) {
       link(heard ? `No answer since ${clock(new Date(heard))}` : "No answer", "bad");
@@ -192,8 +194,16 @@ setInterval(() => {
   const silence = Date.now() - heard;
   // It goes on by itself, but not every browser after every error.
   if (source && silence > SILENT_MS) unlisten(0);
-  if (!source && Date.now() >= listenAt && silence <= SILENT_MS) listen();
-  if (!source && !asking && silence >= POLL_MS - 100) poll();
+  if (!source && !document.hidden && Date.now() >= listenAt && silence <= SILENT_MS) listen();
+  if (!source && !asking && silence >= (document.hidden ? HIDDEN_POLL_MS : POLL_MS) - 100) poll();
 }, 1000);
+
+// Browsers open six connections to one place: a seventh tab would find none left.
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden && source) unlisten(0);
+  else if (!document.hidden && !source && Date.now() >= listenAt) listen();
+});
+
 heard = Date.now();
-listen();
+if (document.hidden) poll();
+else listen();
