@@ -113,7 +113,7 @@ class Migration:
                 _require_comparable(name, self._sources[name], report)
         to_copy = {name: each for name, each in self.reports.items() if not each.outcome.is_copied}
         killed = {name for name, each in to_copy.items() if earlier[name] and each.outcome is Outcome.RUNNING}
-        for name in self._sources if self._options.follow else to_copy:
+        for name in to_copy:
             if not self._await_quiet(name, stop, patient=name in killed):
                 return True
         if to_copy:
