@@ -448,6 +448,7 @@ class RawComparison:
         destination: str,
         end: int,
         *,
+        beyond: bool = True,
         skip: int | None = 0,
         on_tombstone: str = "fail",
         transforms: str = "[]",
@@ -460,6 +461,9 @@ class RawComparison:
         """Nothing more comes from Kafka."""
     def finish_rivven(self) -> None:
         """Nothing more comes from Rivven."""
+    @property
+    def done(self) -> bool:
+        """Whether all that is to be compared is, and was equal."""
     def waiting(self) -> tuple[int, int]:
         """How many records of Kafka and of Rivven wait for the other side."""
     def counts(self) -> dict[str, int]:

@@ -73,7 +73,8 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(f"{args.config}: --source: got {args.source!r}: expected one of: {names}")
     chosen = _chosen(args.partition)
     if not args.verbose:
-        logging.getLogger("kafka").setLevel(logging.ERROR)
+        # What matters of it is raised; the rest is about connections that are closed on purpose.
+        logging.getLogger("kafka").setLevel(logging.CRITICAL)
     # Imported here for the sake of commands that only read the file, see `run`.
     from rivven_kafka.verify import verify_source
 

@@ -54,6 +54,8 @@ def read_between(
                     continue
                 end = bounds[place][1]
                 yield cut(block, end)[0]
+                # Whoever takes the block may have had to wait.
+                deadline = time.monotonic() + timeout_s
                 left[place] = block.next_offset
                 if block.next_offset >= end:
                     del left[place]

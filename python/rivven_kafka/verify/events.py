@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from rivven_kafka._native import RecordBlock, VerifyIndex
 from rivven_kafka.config import SourceEntry, transforms_json
@@ -22,6 +22,7 @@ class EventComparison:
         entry: The source.
         destination: The Rivven topic.
         ranges: What is compared.
+        others: Partitions that go there, too, and are not compared.
         ids: Ids of the Kafka topics, where they are known.
         compacted: The Kafka topics that are compacted: their records are read first.
     """
@@ -31,6 +32,7 @@ class EventComparison:
         entry: SourceEntry,
         destination: str,
         ranges: Mapping[Place, Range],
+        others: Iterable[Place],
         ids: Mapping[str, str | None],
         compacted: set[str],
     ) -> None:
@@ -40,8 +42,8 @@ class EventComparison:
         self.index = VerifyIndex(
             destination,
             [
-                (topic, number, found.start, found.end, topic in compacted)
-                for (topic, number), found in ranges.items()
+                *((*place, found.start, found.end, place[0] in compacted) for place, found in ranges.items()),
+                *((*place, 0, 0, False) for place in others),
             ],
             ids,
             ordering=config.ordering,
@@ -163,7 +165,7 @@ class _Locator:
         if kafka is not None and rivven is not None and flaw != "event":
             pairs = zip(_FIELDS, _contents(kafka), _contents(rivven), strict=True)
             fields = tuple(name for name, one, other in pairs if one != other) + fields
-        what = "what is there is no event" if flaw == "event" else f"{' and '.join(fields)} differ"
+        what = "what is there is no event" if flaw == "event" else f"{_differ(fields)}"
         text = f"offset {offset} is altered at Rivven {partition}:{at}: {what}"
         return Difference("altered", offset, text, fields, kafka, rivven)
 
@@ -199,6 +201,10 @@ class _Locator:
         text = f"offset {offset} stands behind offset {before}, at Rivven {partition}:{at}"
         rivven, _ = self._rivven_copy(partition, at)
         return Difference("out_of_order", offset, text, (), self._kafka_copy(offset), rivven)
+
+
+def _differ(fields: tuple[str, ...]) -> str:
+    return f"its {' and '.join(fields)} {'differs' if len(fields) == 1 else 'differ'}"
 
 
 def _contents(copy: RecordCopy) -> tuple[object, ...]:

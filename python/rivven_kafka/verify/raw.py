@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 
 from rivven_kafka._native import RawComparison, RecordBlock
 from rivven_kafka.config import OnTombstone, SourceEntry, StartOffset, transforms_json
@@ -19,6 +19,10 @@ from rivven_kafka.verify.tasks import Meter, go_on, run_jobs
 _MOST_AHEAD = 50_000
 """Records that one side may be ahead of the other (24 bytes each)."""
 _WAIT_S = 0.05
+
+
+class _Enough(Exception):
+    """Nothing more has to be read."""
 
 
 class RawComparer:
@@ -75,7 +79,10 @@ class RawComparer:
             What was found, and what cannot be read in Rivven.
         """
         destination = self._entry.destination(place[0])
-        comparison = self._comparison(destination, found.end, self._records_before(place, found.start))
+        before = self._records_before(place, found.start)
+        # What a range leaves out that ends before what is copied for sure is not to be looked at.
+        beyond = found.end >= min(kafka_end, self._states[place].committed or 0)
+        comparison = self._comparison(destination, found.end, before, beyond=beyond)
         unreadable: list[OffsetRange] = []
         turn = threading.Condition()
         rivven_done = threading.Event()
@@ -94,9 +101,9 @@ class RawComparer:
                 comparison.feed_kafka(block)
                 meter.add(kafka=len(block))
                 # Behind the range, only what Rivven has matters.
-                beyond = block.next_offset >= found.end
-                if beyond and rivven_done.is_set() and not comparison.waiting()[1]:
-                    return
+                rest = block.next_offset >= found.end
+                if comparison.done or (rest and rivven_done.is_set() and not comparison.waiting()[1]):
+                    break
             comparison.finish_kafka()
 
         def read_rivven(gone: threading.Event) -> None:
@@ -106,9 +113,11 @@ class RawComparer:
                     def take(block: RecordBlock) -> None:
                         wait_for_other(1, gone)
                         comparison.feed_rivven(block)
+                        if comparison.done:
+                            raise _Enough
                         meter.add(rivven=len(block))
 
-                    with closing(self._open_reader()) as reader:
+                    with closing(self._open_reader()) as reader, suppress(_Enough):
                         unreadable.extend(reader.read(destination, place[1], take, end=rivven_end))
             finally:
                 rivven_done.set()
@@ -118,11 +127,14 @@ class RawComparer:
             run_jobs([read_kafka, read_rivven], 2)
         return self._result(place, found, destination, comparison), unreadable
 
-    def _comparison(self, destination: str, end: int, skip: int | None) -> RawComparison:
+    def _comparison(
+        self, destination: str, end: int, skip: int | None, *, beyond: bool = True
+    ) -> RawComparison:
         tombstone = self._entry.config.on_tombstone
         return RawComparison(
             destination,
             end,
+            beyond=beyond,
             skip=skip,
             on_tombstone="fail" if tombstone is OnTombstone.DEAD_LETTER else tombstone,
             transforms=transforms_json(self._entry.transforms),
@@ -134,10 +146,13 @@ class RawComparer:
             return None
         if start == 0:
             return 0
-        counted = self._comparison(self._entry.destination(place[0]), start, 0)
+        destination, records = self._entry.destination(place[0]), 0
         for block in self._kafka.read({place: (0, start)}):
+            # One for each block, as it keeps what it is given.
+            counted = self._comparison(destination, start, 0)
             counted.feed_kafka(block)
-        return counted.counts()["records_kafka"]
+            records += counted.counts()["records_kafka"]
+        return records
 
     def _result(
         self, place: Place, found: Range, destination: str, comparison: RawComparison

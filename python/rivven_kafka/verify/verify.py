@@ -101,6 +101,7 @@ class _Verification:
         entry, config = self._entry, self._entry.config
         require_positions(self._name, entry)
         require_events(self._name, entry)
+        require_pairs(self._name, entry, {})
         with closing(BlockConsumer({**self._options, "group_id": None})) as consumer:
             topics = find_topics(consumer, config)
         groups = by_destination(entry, topics)
@@ -120,11 +121,24 @@ class _Verification:
                 for number in range(reader.partition_count(destination) or 0):
                     beyond = reader.beyond_end(destination, number)
                     self._report.beyond_end += [] if beyond is None else [beyond]
-        if any(one.doubled for one in self._report.partitions) and not self._exactly_once():
-            self._report.notes.append(
-                "delivery_guarantee is at_least_once: after a crash, records may come again"
-            )
+        self._explain(topics)
         return self._report
+
+    def _explain(self, topics: Mapping[str, int]) -> None:
+        """Notes what differs for a reason."""
+        config, notes = self._entry.config, self._report.notes
+        partitions = self._report.partitions
+        if any(one.doubled for one in partitions) and not self._exactly_once():
+            notes.append("delivery_guarantee is at_least_once: after a crash, records may come again")
+        if all(one.equal for one in partitions):
+            return
+        states = partition_states(self._admin, config.consumer_group, topics, str(config.isolation_level))
+        for one in partitions:
+            start = states[one.topic, one.partition].start
+            if one.start < start and not one.equal:
+                notes.append(
+                    f"Kafka has deleted {one.topic}:{one.partition} before {start} meanwhile: verify again"
+                )
 
     def _exactly_once(self) -> bool:
         return self._entry.config.delivery_guarantee is DeliveryGuarantee.EXACTLY_ONCE
@@ -189,6 +203,12 @@ class _Verification:
                 self._entry,
                 destination,
                 {place: found for place, found in ranges.items() if place[0] in group},
+                [
+                    (topic, number)
+                    for topic, count in group.items()
+                    for number in range(count)
+                    if (topic, number) not in ranges
+                ],
                 {topic: ids.get(topic) for topic in group},
                 compacted,
             )

@@ -64,3 +64,36 @@ pub fn hash_of(state: &RandomState, place: usize, partition: i32, key: &[u8]) ->
     hasher.write(key);
     hasher.finish()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_order_of_a_partition_holds_in_each_rivven_partition() {
+        let mut order = Order::from_name("partition").unwrap();
+        let given = [(0, 0, 5), (0, 1, 3), (1, 0, 1), (0, 0, 7), (0, 0, 6), (0, 1, 4), (0, 0, 8)];
+        let found =
+            given.map(|(place, partition, offset)| order.later_before(place, partition, None, offset));
+        assert_eq!(found, [None, None, None, None, Some(7), None, None]);
+    }
+
+    #[test]
+    fn the_order_of_keys_is_that_of_each_key() {
+        let mut order = Order::from_name("key").unwrap();
+        let state = order.hasher().unwrap();
+        let mut add = |key: Option<&[u8]>, offset| {
+            order.later_before(0, 0, key.map(|key| hash_of(&state, 0, 0, key)), offset)
+        };
+        let found = [
+            add(Some(b"a"), 5),
+            add(Some(b"b"), 3),
+            add(None, 9),
+            add(None, 1),
+            add(Some(b"a"), 4),
+            add(Some(b"b"), 4),
+        ];
+        assert_eq!(found, [None, None, None, None, Some(5), None]);
+        assert!(Order::from_name("other").is_err());
+    }
+}

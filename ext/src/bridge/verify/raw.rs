@@ -69,8 +69,11 @@ impl Side {
 /// Compares one Kafka partition with the Rivven partition that it fills.
 pub struct Raw {
     judge: Judge,
-    /// The Kafka offset behind the range; what follows may be copied already.
+    /// The Kafka offset behind the range.
     end: i64,
+    /// Whether what follows is compared as far as Rivven has it: it may be copied already.
+    beyond: bool,
+    done: bool,
     digester: Digester,
     frame: PublishFrame,
     value: Vec<u8>,
@@ -99,11 +102,13 @@ pub enum Begin {
 }
 
 impl Raw {
-    /// Of Kafka up to `end`; in Rivven, from `begin` on.
-    pub fn new(judge: Judge, end: i64, begin: Begin) -> Self {
+    /// Of Kafka up to `end`, or `beyond`; in Rivven, from `begin` on.
+    pub fn new(judge: Judge, end: i64, beyond: bool, begin: Begin) -> Self {
         Self {
             judge,
             end,
+            beyond,
+            done: false,
             digester: Digester::default(),
             frame: PublishFrame::new("", 0),
             value: Vec::new(),
@@ -129,7 +134,7 @@ impl Raw {
                     if within {
                         self.kafka.count(digest);
                     }
-                    if self.first.is_none() {
+                    if self.first.is_none() && !self.done {
                         self.kafka.waiting.push_back(Waiting { digest, offset: record.offset });
                     }
                 }
@@ -140,6 +145,9 @@ impl Raw {
 
     /// Takes a block of Rivven.
     pub fn feed_rivven(&mut self, block: &Block) {
+        if self.done {
+            return;
+        }
         for record in block.records.iter() {
             if let Begin::At(skip @ 1..) = &mut self.begin {
                 *skip -= 1;
@@ -164,6 +172,11 @@ impl Raw {
         self.settle();
     }
 
+    /// Whether all that is to be compared is, and was equal.
+    pub fn done(&self) -> bool {
+        self.done
+    }
+
     /// How many records of Kafka and Rivven wait for the other side.
     pub fn waiting(&self) -> (usize, usize) {
         if !matches!(self.begin, Begin::At(_)) {
@@ -179,6 +192,13 @@ impl Raw {
         }
         while self.first.is_none() {
             let (kafka, rivven) = (self.kafka.waiting.front(), self.rivven.waiting.front());
+            let behind = kafka.map_or(self.kafka.finished, |kafka| kafka.offset >= self.end);
+            if behind && !self.beyond {
+                self.done = true;
+                self.kafka.waiting.clear();
+                self.rivven.waiting.clear();
+                return;
+            }
             match (kafka, rivven) {
                 (Some(kafka), Some(rivven)) if kafka.digest == rivven.digest => {
                     if kafka.offset < self.end {
@@ -242,33 +262,37 @@ impl Raw {
     }
 }
 
-/// What is wrong where `kafka` and `rivven` begin to differ, after `before`.
+/// What is wrong where `kafka` and `rivven` begin to differ, after `before`: that by which most records behind it fit.
 fn tell(kafka: &[u128], rivven: &[u128], before: Option<u128>) -> Wrong {
-    let follow = |a: &[u128], b: &[u128]| a.iter().zip(b).all(|(a, b)| a == b);
-    let (Some(one), Some(other)) = (kafka.first(), rivven.first()) else {
-        return match rivven.first() {
-            None => Wrong::Missing,
-            Some(one) if before == Some(*one) => Wrong::Doubled,
-            Some(_) => Wrong::Extra,
-        };
+    let more = if rivven.first() == before.as_ref() { Wrong::Doubled } else { Wrong::Extra };
+    if kafka.is_empty() {
+        return more;
+    }
+    if rivven.is_empty() {
+        return Wrong::Missing;
+    }
+    let mut best = (fit(&kafka[1..], &rivven[1..]), Wrong::Altered);
+    let mut consider = |fits: usize, wrong: Wrong| {
+        if fits > best.0 {
+            best = (fits, wrong);
+        }
     };
-    if kafka.len() > 1 && rivven.len() > 1 && follow(&kafka[1..], &rivven[1..]) {
-        return Wrong::Altered;
+    for count in 1..kafka.len().min(rivven.len()) {
+        let moved = kafka[count] == rivven[0] && rivven[count] == kafka[0];
+        if moved && kafka[1..count] == rivven[1..count] {
+            consider(fit(&kafka[count + 1..], &rivven[count + 1..]) + count + 1, Wrong::Swapped);
+        }
     }
     for count in 1..WINDOW {
-        let between =
-            || kafka[1..count] == rivven[1..count] && follow(&kafka[count + 1..], &rivven[count + 1..]);
-        if kafka.get(count) == Some(other) && rivven.get(count) == Some(one) && between() {
-            return Wrong::Swapped;
-        }
-        if count < kafka.len() && follow(&kafka[count..], rivven) {
-            return Wrong::Missing;
-        }
-        if count < rivven.len() && follow(kafka, &rivven[count..]) {
-            return if before == Some(*other) { Wrong::Doubled } else { Wrong::Extra };
-        }
+        consider(kafka.get(count..).map_or(0, |kafka| fit(kafka, rivven)), Wrong::Missing);
+        consider(rivven.get(count..).map_or(0, |rivven| fit(kafka, rivven)), more);
     }
-    Wrong::Altered
+    best.1
+}
+
+/// How many records are equal from the beginning.
+fn fit(kafka: &[u128], rivven: &[u128]) -> usize {
+    kafka.iter().zip(rivven).take_while(|(one, other)| one == other).count()
 }
 
 #[cfg(test)]

@@ -19,7 +19,8 @@ use crate::kafka::py::RecordBlock;
 /// of the n-th record that the source publishes, with those of the n-th record in Rivven.
 ///
 /// Feed it blocks of both sides in order, whichever has fewer records waiting, and then `finish` them. `end` is the
-/// Kafka offset behind the range: records from there on may be in Rivven, and what is there of them is compared, too.
+/// Kafka offset behind the range: with `beyond`, records from there on may be in Rivven, and what is there of them is
+/// compared, too.
 /// `skip` is how many records of Rivven lie before the range; with None, the place is sought where its first records
 /// are, and all of Rivven before it is kept until then (32 bytes each). The other options are those of the source.
 #[pyclass(frozen, module = "rivven_kafka._native")]
@@ -28,10 +29,11 @@ pub struct RawComparison(Mutex<Raw>);
 #[pymethods]
 impl RawComparison {
     #[new]
-    #[pyo3(signature = (destination, end, *, skip=Some(0), on_tombstone="fail", transforms="[]"))]
+    #[pyo3(signature = (destination, end, *, beyond=true, skip=Some(0), on_tombstone="fail", transforms="[]"))]
     fn new(
         destination: String,
         end: i64,
+        beyond: bool,
         skip: Option<u64>,
         on_tombstone: &str,
         transforms: &str,
@@ -41,6 +43,7 @@ impl RawComparison {
         Ok(Self(Mutex::new(Raw::new(
             Judge::new(encoder, destination),
             end,
+            beyond,
             skip.map_or(Begin::Sought, Begin::At),
         ))))
     }
@@ -65,6 +68,12 @@ impl RawComparison {
     /// Nothing more comes from Rivven.
     fn finish_rivven(&self) {
         self.lock().finish_rivven();
+    }
+
+    /// Whether all that is to be compared is, and was equal: the rest of Rivven does not matter.
+    #[getter]
+    fn done(&self) -> bool {
+        self.lock().done()
     }
 
     /// How many records of Kafka and of Rivven wait for the other side.
