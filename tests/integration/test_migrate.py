@@ -62,7 +62,7 @@ def test_topics_by_pattern_are_copied_up_to_the_snapshot(kafka, rivven, topic_na
             "migrate",
             *("--brokers", kafka.bootstrap, "--rivven", rivven.bootstrap),
             *("--topics", rf"{orders},{base}\.pay\..*", "--to", "mirror.{topic}", "--group", base),
-            *("--report", tmp_path / "reports", "--format", "json", "--no-verify"),
+            *("--report", tmp_path / "reports", "--format", "json"),
         )
     finally:
         over.set()
@@ -70,7 +70,7 @@ def test_topics_by_pattern_are_copied_up_to_the_snapshot(kafka, rivven, topic_na
     assert code == 0, err
     [report] = json.loads(out)
     assert report == json.loads((tmp_path / "reports" / "migration-kafka.json").read_text())
-    assert (report["outcome"], report["processes"], report["error"]) == ("copied", 1, None)
+    assert (report["outcome"], report["processes"], report["error"]) == ("verified", 1, None)
     topics = {topic["topic"]: topic for topic in report["topics"]}
     assert sorted(topics) == [orders, f"{base}.pay.in"]
     assert topics[f"{base}.pay.in"]["configs"]["cleanup.policy"] == "compact"
@@ -82,7 +82,7 @@ def test_topics_by_pattern_are_copied_up_to_the_snapshot(kafka, rivven, topic_na
     assert committed_offsets(kafka.bootstrap, base, orders) == {0: 120, 1: ends[1]}
     assert [each["records"] for each in topics[orders]["partitions"]] == [120, ends[1]]
     events = progress_of(err)
-    assert "copy" in {each["event"] for each in events}
+    assert {"copy", "verification"} <= {each["event"] for each in events}
     page = (tmp_path / "reports" / "migration-kafka.html").read_text()
     assert f"mirror.{orders}" in page
     assert "cleanup.policy=compact" in page
@@ -109,7 +109,6 @@ class Migrating:
         return "-c", self.file, "migrate", "--report", self.report, *more
 
     def __call__(self, *more):
-        more = (*more, "--no-verify")
         return command(*self.arguments(*more))
 
     @contextmanager
@@ -143,7 +142,7 @@ def test_a_killed_migration_goes_on_to_the_same_snapshot(kafka, rivven, topic_na
     def committed():
         return sum(committed_offsets(kafka.bootstrap, job.group, topic).values())
 
-    with job.started("--no-verify") as process:
+    with job.started() as process:
         wait_until(lambda: committed() > 20 or process.poll() is not None, 30, job.logged)
         process.send_signal(signal.SIGKILL)
         process.wait()
@@ -160,6 +159,8 @@ def test_a_killed_migration_goes_on_to_the_same_snapshot(kafka, rivven, topic_na
     assert (after["snapshot"], after["processes"]) == (before["snapshot"], 2)
     assert job.ends() == {0: 700, 1: 700, 2: 0}
     assert offsets_in(rivven, job.copy) == {0: list(range(700)), 1: list(range(700)), 2: []}
+    assert after["outcome"] == "verified"
+    assert {each["doubled"] for each in after["verification"]["partitions"]} == {0}
     # A third time there is nothing to do, and with a new snapshot there is.
     code, _, err = job()
     assert code == 0, err
@@ -172,7 +173,7 @@ def test_a_killed_migration_goes_on_to_the_same_snapshot(kafka, rivven, topic_na
 def test_a_signal_interrupts_it(kafka, rivven, topic_name, tmp_path):
     topic = filled(kafka, topic_name(), 900)
     job = Migrating(kafka, rivven, topic, tmp_path)
-    with job.started("--no-verify") as process:
+    with job.started() as process:
         wait_until(lambda: "assigned" in job.logged(), 30, job.logged)
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 130, job.logged()
@@ -186,7 +187,7 @@ def test_a_signal_interrupts_it(kafka, rivven, topic_name, tmp_path):
 def test_following_says_when_it_has_caught_up(kafka, rivven, topic_name, tmp_path):
     topic = filled(kafka, topic_name(), 50)
     job = Migrating(kafka, rivven, topic, tmp_path)
-    with job.started("--follow", "--no-verify") as process:
+    with job.started("--follow") as process:
         wait_until(lambda: "caught up" in job.logged() or process.poll() is not None, 30, job.logged)
         job.add(0, range(50, 80), 1)
         wait_until(lambda: len(offsets_in(rivven, job.copy)[0]) >= 80, 30, job.logged)
@@ -197,6 +198,23 @@ def test_following_says_when_it_has_caught_up(kafka, rivven, topic_name, tmp_pat
     report = job.load()
     assert report["caught_up"] >= report["finished"]
     assert [each["event"] for each in progress_of(job.logged())].count("caught_up") == 1
+
+
+def test_a_difference_is_told_and_sends_nobody_to_the_live_link(kafka, rivven, topic_name, tmp_path):
+    topic = filled(kafka, topic_name(), 40, 10)
+    job = Migrating(kafka, rivven, topic, tmp_path)
+    assert job("--no-verify")[0] == 0
+    assert job.load()["outcome"] == "copied"
+    [(key, value)] = rivven_records(rivven.bootstrap, job.copy)[0][7:8]
+    with closing(RivvenClient([rivven.bootstrap])) as client:
+        client.publish(job.copy, 0, [(key, value)])
+    code, out, err = job("--follow")
+    assert code == 3, err
+    assert f"different in {topic}:0: 40 records in Kafka, 41 in Rivven; first: " in out
+    report = job.load()
+    assert (report["outcome"], report["processes"], report["caught_up"]) == ("different", 1, None)
+    assert [each["equal"] for each in report["verification"]["partitions"]] == [False, True]
+    assert "Different" in job.report.with_suffix(".html").read_text()
 
 
 def test_what_uses_the_group_is_named_before_anything_is_copied(kafka, rivven, topic_name, tmp_path):
@@ -276,6 +294,23 @@ def test_wrong_arguments_are_named(tmp_path, arguments, message):
     code, out, err = command("-c", path, "migrate", *arguments)
     assert (code, out) == (78, "")
     assert message in err
+
+
+def test_what_cannot_be_compared_is_told_before_the_copy(kafka, rivven, topic_name, tmp_path):
+    topic = filled(kafka, topic_name(), 5)
+    job = Migrating(kafka, rivven, topic, tmp_path)
+    document = yaml.safe_load(job.file.read_text())
+    document["sources"]["in"]["transforms"] = [{"type": "remove_field", "config": {"field": "metadata"}}]
+    document["sources"]["in"]["config"]["delivery_guarantee"] = "at_least_once"
+    job.file.write_text(yaml.safe_dump(document))
+    code, _, err = job()
+    assert code == 78
+    assert "sources.in.transforms: " in err
+    assert "--no-verify copies all the same" in err
+    assert not job.report.exists()
+    code, out, err = job("--no-verify")
+    assert code == 0, err
+    assert "note: delivery_guarantee is at_least_once" in out
 
 
 def test_it_begins_at_the_beginning_only(tmp_path):

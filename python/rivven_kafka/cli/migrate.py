@@ -220,8 +220,16 @@ def _print(migration: Migration) -> None:
 
 
 def _print_differences(report: Report) -> None:
-    for each in (report.verification or {}).get("partitions", ()):
+    found = report.verification or {}
+    for each in found.get("partitions", ()):
         if not each.get("equal"):
-            place = f"{each.get('topic')}:{each.get('partition')}"
-            counts = f"{each.get('records_kafka')} records in Kafka, {each.get('records_rivven')} in Rivven"
-            print_line(f"different in {place}: {counts}")
+            first = each.get("first_difference") or {}
+            counts = f"{each['records_kafka']} records in Kafka, {each['records_rivven']} in Rivven"
+            text = first.get("text", "unknown")
+            print_line(f"different in {each['topic']}:{each['partition']}: {counts}; first: {text}")
+    for what in ("unreadable", "beyond_end"):
+        for span in found.get(what, ()):
+            place = f"{span['topic']}:{span['partition']}"
+            print_line(f"{what.replace('_', ' ')} in Rivven {place}: {span['first']}-{span['last']}")
+    for note in found.get("notes", ()):
+        print_line(f"note: {note}")

@@ -42,7 +42,7 @@ class Copying:
         patience: Patience,
     ) -> None:
         self._config = only_sources(
-            config, {name: _pinned(config.sources[name], report) for name, report in reports.items()}
+            config, {name: pinned(config.sources[name], report) for name, report in reports.items()}
         )
         self._reports = reports
         self._save = save
@@ -151,7 +151,7 @@ def only_sources(config: ConnectConfig, sources: Mapping[str, SourceEntry]) -> C
     return config.model_copy(update={"sources": dict(sources), "sinks": {}})
 
 
-def _pinned(entry: SourceEntry, report: Report) -> SourceEntry:
+def pinned(entry: SourceEntry, report: Report) -> SourceEntry:
     """The source with the topics of the snapshot by name: those that appear later are not part of it."""
     names = tuple(topic.topic for topic in report.topics)
     chosen = {"topic": None, "topics": names, "topics_regex": None, "topics_exclude": ()}

@@ -12,7 +12,7 @@ from rivven_kafka.config import ConnectConfig, DeliveryGuarantee, SourceEntry, S
 from rivven_kafka.errors import ConfigError, RivvenKafkaError
 from rivven_kafka.kafka import admin_options
 from rivven_kafka.kafka.group_state import member_count
-from rivven_kafka.migrate.copying import Copying
+from rivven_kafka.migrate.copying import Copying, pinned
 from rivven_kafka.migrate.display import Display
 from rivven_kafka.migrate.files import ReportFiles
 from rivven_kafka.migrate.following import Following
@@ -20,6 +20,8 @@ from rivven_kafka.migrate.patience import Patience
 from rivven_kafka.migrate.report import Outcome, Report
 from rivven_kafka.migrate.resume import resume
 from rivven_kafka.migrate.snapshot import take_snapshot
+from rivven_kafka.pipeline.destination import by_destination
+from rivven_kafka.reading.comparable import require_events, require_pairs, require_positions
 from rivven_kafka.runtime import Runner
 
 log = logging.getLogger(__name__)
@@ -106,9 +108,12 @@ class Migration:
             by_pattern = self._sources[name].config.topics_regex is not None
             path = self._files[name].json
             self.reports[name] = now if before is None else resume(before, now, path, by_pattern=by_pattern)
+        for name, report in self.reports.items():
+            if self._options.verify:
+                _require_comparable(name, self._sources[name], report)
         to_copy = {name: each for name, each in self.reports.items() if not each.outcome.is_copied}
         killed = {name for name, each in to_copy.items() if earlier[name] and each.outcome is Outcome.RUNNING}
-        for name in self._sources if self._options.follow else to_copy:
+        for name in to_copy:
             if not self._await_quiet(name, stop, patient=name in killed):
                 return True
         if to_copy:
@@ -175,7 +180,7 @@ class Migration:
         from rivven_kafka.verify import VerifyReport, verify_source
 
         log.info("verifying", extra={"connector": name})
-        entry, began = self._sources[name], time.monotonic()
+        entry, began = pinned(self._sources[name], report), time.monotonic()
         found: list[VerifyReport] = []
         failed: list[BaseException] = []
         last_s = [0.0]
@@ -195,6 +200,7 @@ class Migration:
                         self._config.broker,
                         self._config.settings,
                         ends=report.ends,
+                        only=report.ends,
                         progress=show,
                     )
                 )
@@ -219,7 +225,7 @@ class Migration:
             report.settle(Outcome.FAILED, f"cannot verify: {error}")
             log.error("cannot verify: %s", error, extra={"connector": name})
         else:
-            report.verification = found[0].to_dict()
+            report.verification = found[0].to_dict(values=False)
             report.settle(Outcome.VERIFIED if found[0].equal else Outcome.DIFFERENT)
             level = logging.INFO if found[0].equal else logging.ERROR
             log.log(level, "%s", report.outcome, extra={"connector": name})
@@ -269,6 +275,21 @@ def _require_beginning(name: str, entry: SourceEntry) -> None:
             f"sources.{name}.config.start_offset: got {entry.config.start_offset}: expected earliest: a "
             f"migration copies what Kafka holds"
         )
+
+
+def _require_comparable(name: str, entry: SourceEntry, report: Report) -> None:
+    """Finds out before a long copy, and not after it, whether both sides can be compared.
+
+    Raises:
+        ConfigError: They cannot.
+    """
+    groups = by_destination(entry, {topic.topic: len(topic.partitions) for topic in report.topics})
+    try:
+        require_positions(name, entry)
+        require_events(name, entry)
+        require_pairs(name, entry, groups)
+    except ConfigError as error:
+        raise ConfigError(f"{error}; --no-verify copies all the same") from None
 
 
 def _notes(entry: SourceEntry) -> list[str]:

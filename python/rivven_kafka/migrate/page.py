@@ -125,7 +125,8 @@ def _verification(report: Report) -> Iterator[str]:
         yield f"<h3>{escape(_place(each))}</h3>"
         yield _value(each)
     for name, value in found.items():
-        if name not in ("partitions", "source", "equal") and value:
+        counts = isinstance(value, Mapping) and not any(value.values())
+        if name not in ("partitions", "source", "equal") and value and not counts:
             yield f"<h3>{escape(name.replace('_', ' '))}</h3>{_value(value)}"
 
 

@@ -22,7 +22,7 @@ _FIRST_PROBE_S = 2.0
 _LONGEST_PROBE_S = 30.0
 _PROBE_TIMEOUT_S = 5.0
 _PROBES_AT_A_TIME = 4
-_FOREIGN_AFTER_S = 10.0
+_FOREIGN_AFTER_S = 30.0
 
 
 @dataclass
@@ -145,7 +145,9 @@ class Until:
             return []
         self._require_all()
         found = []
-        probes = _PROBES_AT_A_TIME
+        # As long as others move, their turn may just not have come.
+        idle = not waiting and not self._publisher.in_flight_records()
+        probes = _PROBES_AT_A_TIME if idle else 0
         for partition, end in self._ends.items():
             if partition in self._done:
                 continue
@@ -153,7 +155,7 @@ class Until:
             if position is None or self._publisher.in_flight_records(*partition):
                 self._waits.pop(partition, None)
                 continue
-            if position < end and not waiting and probes and self._is_due(partition, position):
+            if position < end and probes and self._is_due(partition, position):
                 probes -= 1
                 position = self._probe(partition, position, end)
             if position >= end:

@@ -113,6 +113,12 @@ def test_it_goes_on_to_the_same_ends_from_what_is_committed():
     assert [each.position for each in after.topics[0].partitions] == [40, 40], "not what the file says"
 
 
+def test_what_is_complete_stays_so_when_kafka_has_forgotten_the_group():
+    earlier = report()
+    earlier.settle(Outcome.VERIFIED)
+    assert resumed(earlier, report()).done == earlier.total
+
+
 def recreated(found):
     found.topics[0].topic_id = "another"
 
