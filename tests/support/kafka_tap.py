@@ -205,7 +205,7 @@ class TappedKafka(KafkaBroker):
         self._tap_port.release()
 
 
-def changed(change: Callable[[Any], None]) -> Action[KafkaExchange]:
+def changed(change: Callable[[Any], object]) -> Action[KafkaExchange]:
     """An action for `fault` that gives the decoded answer to `change`."""
 
     def replace(exchange: KafkaExchange, answer: bytes) -> bytes:

@@ -44,7 +44,7 @@ FENCE = re.compile(
     re.M | re.S,
 )
 SMALLEST = {
-    "broker": {"bootstrap_servers": ["rivven1:9092"]},
+    "broker": {"bootstrap_servers": ["rivven1:9092"], "cluster_name": "rivven-eu"},
     "sources": {
         "orders": {
             "connector": "kafka",

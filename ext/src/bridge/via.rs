@@ -7,6 +7,9 @@
 //! producers need not know of it.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 
 use crate::bridge::transform::scan::{find, string_text};
 use crate::error::{Error, Kind, Result};
@@ -16,6 +19,9 @@ pub const HEADER: &[u8] = b"rivven_kafka_via";
 
 /// The field in the metadata of an event.
 pub const FIELD: &str = "kafka_via";
+
+/// Finds the field in any bytes.
+static FIELD_IN: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(FIELD));
 
 /// Most topics in a mark, which bounds its size.
 const MOST_PLACES: usize = 16;
@@ -107,7 +113,7 @@ pub fn join<'a>(past: Cow<'a, str>, more: &'a str) -> Cow<'a, str> {
 /// The mark of an event, found without decoding it; empty if `value` is no event or has none.
 pub fn mark_of_event(value: &[u8]) -> Cow<'_, str> {
     // Most values of programs are not read to their ends.
-    if value.first() != Some(&b'{') || memchr::memmem::find(value, FIELD.as_bytes()).is_none() {
+    if value.first() != Some(&b'{') || FIELD_IN.find(value).is_none() {
         return Cow::Borrowed("");
     }
     let text = find(value, ["metadata", FIELD].into_iter()).and_then(string_text);
