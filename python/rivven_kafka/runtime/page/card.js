@@ -52,7 +52,7 @@ class Card {
     if (before && this.said !== state) announce(`${this.title}: ${state}`);
     this.said = state;
     const since = new Date(report.since);
-    put(parts.since, `· since ${clock(since)} (${long((sinceMs - since) / 1000)})`);
+    put(parts.since, `since ${clock(since)} (${long((sinceMs - since) / 1000)})`);
     const reason = this.reason(report, sinceMs);
     hide(parts.reason, !reason);
     put(parts.reason, reason);
