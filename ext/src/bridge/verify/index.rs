@@ -60,19 +60,17 @@ struct Entry {
 }
 
 impl Index {
-    /// An index of `partitions`, which are named by `names`; `ids` has the ids of topics where they are known.
+    /// An index of `partitions`, which are named by `names`: topic, its id if known, number.
     pub fn new(
-        names: &[(String, i32)],
+        names: Vec<(String, Option<String>, i32)>,
         partitions: Vec<Partition>,
-        ids: &HashMap<String, Option<String>>,
         judge: Judge,
         (transformed, with_headers): (bool, bool),
         order: Order,
     ) -> Self {
         let mut places = Places::new();
-        for (number, (topic, partition)) in names.iter().enumerate() {
-            let id = ids.get(topic).cloned().flatten();
-            places.entry(topic.clone()).or_insert((id, HashMap::new())).1.insert(*partition, number);
+        for (number, (topic, id, partition)) in names.into_iter().enumerate() {
+            places.entry(topic).or_insert((id, HashMap::new())).1.insert(partition, number);
         }
         let ranges = partitions.iter().map(|partition| (partition.start, partition.end)).collect();
         let key_hasher = order.hasher();

@@ -78,12 +78,13 @@ impl VerifyIndex {
         let mut names = Vec::new();
         let mut partitions = Vec::new();
         for (topic, partition, start, end, compacted) in ranges {
-            names.push((topic, partition));
+            let id = topic_ids.get(&topic).cloned().flatten();
+            names.push((topic, id, partition));
             partitions.push(Partition::new(start, end, compacted));
         }
         let judge = Judge::new(encoder, destination);
         let flags = (transformed, include_headers);
-        Ok(Self(Index::new(&names, partitions, &topic_ids, judge, flags, Order::from_name(ordering)?)))
+        Ok(Self(Index::new(names, partitions, judge, flags, Order::from_name(ordering)?)))
     }
 
     /// Takes a block of Kafka.

@@ -128,7 +128,7 @@ fn the_beginning_is_sought_where_it_is_not_known() {
     // With one of the first records missing, altered or doubled, too.
     let edits: [&dyn Fn(&mut Rows); 4] =
         [&|_| {}, &|rows| _ = rows.remove(510), &|rows| rows[510].1 = 251, &|rows| {
-            rows.insert(510, rows[509])
+            rows.insert(510, rows[509]);
         }];
     for (number, edit) in edits.iter().enumerate() {
         let mut rivven = all.clone();
