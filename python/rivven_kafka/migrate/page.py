@@ -164,9 +164,9 @@ def _partitions(report: Report) -> str:
 
 def _lost(topics: Sequence[TopicCopy]) -> Iterator[str]:
     yield (
-        "<p>A Rivven topic is created with a number of partitions, and has no other options: it keeps all "
-        "records, and rivvend neither deletes nor compacts them by a topic's own settings. These are the "
-        "options of the Kafka topics that have no like there.</p>"
+        "<p>A Rivven topic is created with a number of partitions, and cannot be given any other options: "
+        "nothing limits for how long it keeps its records. These are the options of the Kafka topics that "
+        "have no like there.</p>"
     )
     yield _table(
         ("Kafka topic", "#Replicas", "Options"),
