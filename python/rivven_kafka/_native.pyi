@@ -437,6 +437,8 @@ class OffsetMap:
         """How many records of a Kafka partition before `kafka` lie at or behind a Rivven offset."""
     def kafka_from(self, topic: str, partition: int, offset: int) -> tuple[int, int] | None:
         """Where to read on in Kafka, and how many records come again."""
+    def read_above(self, topic: str, partition: int, kafka: int, rivven: int) -> int:
+        """How many Kafka offsets from `kafka` on have a copy before a Rivven offset."""
     def at(self, offset: int) -> tuple[int, str, int, int] | None:
         """The first record of Kafka at or behind a Rivven offset: Rivven offset, topic, partition, offset."""
     def next(self, topic: str, partition: int, offset: int) -> int | None:

@@ -8,6 +8,7 @@ import yaml
 from kafka import KafkaConsumer
 from rivven_kafka._native import RivvenClient
 from rivven_kafka.errors import ConfigError
+from rivven_kafka.offsets import migrate_groups, return_groups
 
 from tests.integration.connector_kit import filled, rows_of
 from tests.integration.offset_kit import Copy, in_process
@@ -54,7 +55,7 @@ def test_a_reader_goes_on_exactly_where_the_consumer_stopped(kafka, rivven, topi
     migrate = ("-c", path, "groups", "migrate", "--source", "in", "--group", group)
 
     code, out, err = command(*migrate, "--format", "json")
-    assert (code, err) == (3, "")
+    assert code == 3, err
     report = json.loads(out)
     assert [(at["move"], at["status"], at["now"]) for at in report["positions"]] == [
         ("to move", "exact", None)
@@ -62,13 +63,13 @@ def test_a_reader_goes_on_exactly_where_the_consumer_stopped(kafka, rivven, topi
     assert copy.in_rivven(group, 0) is copy.in_rivven(group, 1) is None, "a dry run writes nothing"
 
     code, out, err = command(*migrate, "--apply")
-    assert (code, err) == (0, "")
+    assert code == 0, err
     assert out.count("  moved\n") == 2
     everything = {(partition, offset) for partition, count in ((0, 40), (1, 30)) for offset in range(count)}
     assert sorted(read_on(copy, group)) == sorted(everything - set(read)), "once each, and none that was read"
 
     code, out, err = command(*migrate, "--apply")
-    assert (code, err) == (0, "")
+    assert code == 0, err
     assert out.count("  same\n") == 2
 
     # The consumer has gone on in Kafka meanwhile, and once more to the end.
@@ -144,6 +145,68 @@ def test_by_key_each_rivven_partition_has_what_none_of_kafkas_misses(kafka, rivv
     copy.commit("g-half", {0: 50})
     copy.migrate("g-half", apply=True)
     assert {at for at in read_on(copy, "g-half") if at[0] == 1} == {(1, offset) for offset in range(50)}
+
+
+def test_the_way_back_leaves_nothing_out_either(kafka, rivven, topic_name, tmp_path, capsys):
+    copy = Copy(kafka.bootstrap, rivven.bootstrap, filled(kafka, topic_name(), 30, 20))
+    copy.run(50)
+    copy.commit(copy.group, {0: 25})
+    copy.run(5)
+    group = f"back-{copy.origin}"
+    command, path = in_process(capsys), tmp_path / "connect.yaml"
+    path.write_text(yaml.safe_dump(copy.document))
+    back = ("-c", path, "groups", "migrate", "--back", "--source", "in", "--group", group)
+    code, out, _ = command(*back, "--apply")
+    assert code == 0
+    assert f"note: group {group!r} has committed nothing in Rivven" in out
+    copy.commit(group, {0: 5, 1: 15})
+    with closing(RivvenClient([copy.rivven])) as client:
+        client.commit_offsets(group, [(copy.topic, 0, 12), (copy.topic, 1, 11)])
+    assert command(*back)[0] == 3
+    code, out, err = command(*back, "--apply")
+    assert code == 0, err
+    assert [line.split()[3:] for line in out.splitlines()[1:]] == [
+        ["5", "12", "exact", "moved"],
+        ["15", "11", "exact", "would", "rewind,", "kept"],
+    ]
+    assert sorted(consume(copy, group, 23)) == [
+        *((0, n) for n in range(12, 30)),
+        *((1, n) for n in range(15, 20)),
+    ]
+    # To the end of the doubled records.
+    with closing(RivvenClient([copy.rivven])) as client:
+        client.commit_offsets(group, [(copy.topic, 0, 35), (copy.topic, 1, 20)])
+    code, out, err = command(*back, "--apply")
+    assert (code, out.count("  same\n")) == (0, 2)
+    with pytest.raises(SystemExit) as stop:
+        command(*back, "--partial")
+    assert stop.value.code == 2
+
+
+def test_the_way_back_out_of_order_counts_what_comes_again(kafka, rivven, topic_name):
+    copy = Copy(
+        kafka.bootstrap, rivven.bootstrap, filled(kafka, topic_name(), 50), partitioning="key", ordering="key"
+    )
+    copy.document["sources"]["in"]["topic_config"] = {"partitions": 3}
+    copy.run(50)
+    held = copy.copied()
+    read = {partition: len(log) // (partition + 1) for partition, log in held.items()}
+    with closing(RivvenClient([copy.rivven])) as client:
+        client.commit_offsets("g-back-key", [(copy.topic, partition, at) for partition, at in read.items()])
+    [at] = return_groups(*copy.arguments, ["g-back-key"], apply=True).positions
+    done = {each[2] for partition, log in held.items() for each in log[: read[partition]]}
+    expected = min(set(range(50)) - done)
+    assert (at.offset, at.again) == (expected, sum(offset > expected for offset in done))
+    assert at.move == "moved"
+    assert min(offset for _, offset in consume(copy, "g-back-key", 50 - expected)) == expected
+
+
+def test_topics_that_are_not_copied_yet_are_named(kafka, rivven, topic_name):
+    copy = Copy(kafka.bootstrap, rivven.bootstrap, filled(kafka, topic_name(), 3))
+    copy.commit("g-early", {0: 2})
+    report = migrate_groups(*copy.arguments, ["g-early"], apply=True)
+    assert (report.positions, report.absent, report.left) == ([], [copy.origin], 1)
+    assert report.notes == [f"Kafka topic {copy.origin!r}: Rivven topic {copy.topic!r} does not exist yet"]
 
 
 def test_which_groups_and_under_which_names(kafka, rivven, topic_name):

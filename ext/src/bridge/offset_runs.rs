@@ -115,6 +115,19 @@ impl OffsetRuns {
         if !self.falls_back {
             return self.at(rivven).map(|(_, kafka)| (kafka, 0));
         }
+        let seen = self.before(rivven);
+        let new = self.behind(rivven).filter_map(|run| seen.first_new(run.kafka, run.kafka_end()));
+        let from = new.min()?;
+        Some((from, seen.count_from(from)))
+    }
+
+    /// How many Kafka offsets from `kafka` on have a copy before a Rivven offset.
+    pub fn read_above(&self, kafka: i64, rivven: i64) -> u64 {
+        self.before(rivven).count_from(kafka)
+    }
+
+    /// The Kafka offsets that have a copy before a Rivven offset.
+    fn before(&self, rivven: i64) -> Seen {
         let mut seen = Seen::default();
         for run in &self.runs {
             let end = run.kafka + (rivven - run.rivven).clamp(0, run.len);
@@ -122,9 +135,7 @@ impl OffsetRuns {
                 seen.add(run.kafka, end);
             }
         }
-        let new = self.behind(rivven).filter_map(|run| seen.first_new(run.kafka, run.kafka_end()));
-        let from = new.min()?;
-        Some((from, seen.count_from(from)))
+        seen
     }
 
     /// The lowest Kafka offset from `from` on that a record has.
@@ -226,6 +237,7 @@ mod tests {
         assert_eq!(log.kafka_from(8), None);
         assert_eq!(runs(&[2, 0, 3, 1]).kafka_from(2), Some((1, 1)));
         assert_eq!(log.at(4), Some((4, 1)));
+        assert_eq!((log.read_above(2, 4), log.read_above(0, 5), log.read_above(4, 7)), (2, 4, 0));
     }
 
     #[test]

@@ -13,9 +13,10 @@ from rivven_kafka.cli.progress import Progress
 from rivven_kafka.errors import ConfigError
 
 if TYPE_CHECKING:
-    from rivven_kafka.offsets import GroupPosition, Migration
+    from rivven_kafka.offsets import GroupPosition, GroupReturn, Migration, Return
 
-_HEAD = ("GROUP", "KAFKA", "RIVVEN", "NOW", "NEW", "POSITION", "STATUS")
+_HEAD = ("GROUP", "READ", "GOES TO", "NOW", "NEW", "POSITION", "STATUS")
+_SAME_GROUP = "{group}"
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
@@ -37,10 +38,15 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     which.add_argument(
         "--all", action="store_true", help="all groups with committed offsets in the topics of the source"
     )
-    parser.add_argument("--apply", action="store_true", help="commit in Rivven")
+    parser.add_argument("--apply", action="store_true", help="commit in Rivven, or with --back in Kafka")
+    parser.add_argument(
+        "--back",
+        action="store_true",
+        help="take positions of groups in Rivven back to Kafka; needs --group, and a group without members",
+    )
     parser.add_argument(
         "--to-group",
-        default="{group}",
+        default=_SAME_GROUP,
         metavar="TEMPLATE",
         help="name of the group in Rivven; {group} stands for that in Kafka ({group})",
     )
@@ -67,6 +73,7 @@ def run(args: argparse.Namespace) -> int:
         ConfigError: The file or an argument is wrong, or the options of the source do not allow it.
         RivvenKafkaError: A broker cannot be reached or refuses; what was committed stays.
     """
+    _check_back(args)
     config = load_connect_file(args.config)
     entry = config.sources.get(args.source)
     if entry is None:
@@ -74,26 +81,36 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(f"{args.config}: --source: got {args.source!r}: expected one of: {names}")
     if not args.verbose:
         logging.getLogger("kafka").setLevel(logging.ERROR)
+    source = args.source, entry, config.broker, config.settings
+    connectors = [each.config.consumer_group for each in config.sources.values()]
+    sinks = [sink.consumer_group for sink in config.sinks.values()]
     # Imported here for the sake of commands that only read the file, see `run`.
-    from rivven_kafka.offsets import migrate_groups
+    from rivven_kafka.offsets import migrate_groups, return_groups
 
     progress = Progress()
+    report: Migration | Return
     try:
-        report = migrate_groups(
-            args.source,
-            entry,
-            config.broker,
-            config.settings,
-            args.group,
-            apply=args.apply,
-            to_group=args.to_group,
-            allow_active=args.allow_active,
-            partial=args.partial,
-            leave_out=[each.config.consumer_group for each in config.sources.values()],
-            reserved=[sink.consumer_group for sink in config.sinks.values()],
-            scan=args.scan,
-            progress=progress.show,
-        )
+        if args.back:
+            report = return_groups(
+                *source,
+                args.group,
+                apply=args.apply,
+                leave_out=[*connectors, *sinks],
+                progress=progress.show,
+            )
+        else:
+            report = migrate_groups(
+                *source,
+                args.group,
+                apply=args.apply,
+                to_group=args.to_group,
+                allow_active=args.allow_active,
+                partial=args.partial,
+                leave_out=connectors,
+                reserved=sinks,
+                scan=args.scan,
+                progress=progress.show,
+            )
     finally:
         progress.end()
     if args.format == "json":
@@ -103,20 +120,43 @@ def run(args: argparse.Namespace) -> int:
     return exit_codes.DIFFERENCES if report.left else exit_codes.OK
 
 
-def _print(report: Migration) -> None:
-    print_table([_HEAD, *map(_row, report.positions)], right=(3, 4))
+def _check_back(args: argparse.Namespace) -> None:
+    if not args.back:
+        return
+    for option in ("all", "allow_active", "partial", "scan"):
+        if getattr(args, option):
+            args.parser.error(f"argument --back: not allowed with --{option.replace('_', '-')}")
+    if args.to_group != _SAME_GROUP:
+        args.parser.error("argument --back: not allowed with --to-group")
+
+
+def _print(report: Migration | Return) -> None:
+    rows = [_row(at, _ends(at)) for at in report.positions]
+    print_table([_HEAD, *rows], right=(3, 4))
     for note in report.notes:
         print_line(f"note: {note}")
 
 
-def _row(at: GroupPosition) -> tuple[str, ...]:
-    topic, partition, offset = at.kafka[0]
-    more = f" and {len(at.kafka) - 1} more" if len(at.kafka) > 1 else ""
-    group = at.group if at.group == at.to_group else f"{at.group} -> {at.to_group}"
+def _ends(at: GroupPosition | GroupReturn) -> tuple[str, list[tuple[str, int, int]], str]:
+    """The group, where it comes from, and where it goes."""
+    from rivven_kafka.offsets import GroupPosition
+
+    if isinstance(at, GroupPosition):
+        group = at.group if at.group == at.to_group else f"{at.group} -> {at.to_group}"
+        return group, at.kafka, f"{at.rivven_topic}:{at.rivven_partition}"
+    return at.group, at.rivven, f"{at.kafka_topic}:{at.kafka_partition}"
+
+
+def _row(
+    at: GroupPosition | GroupReturn, ends: tuple[str, list[tuple[str, int, int]], str]
+) -> tuple[str, ...]:
+    group, origins, target = ends
+    topic, partition, offset = origins[0]
+    more = f" and {len(origins) - 1} more" if len(origins) > 1 else ""
     return (
         group,
         f"{topic}:{partition}@{offset}{more}",
-        f"{at.rivven_topic}:{at.rivven_partition}",
+        target,
         "-" if at.now is None else str(at.now),
         str(at.offset),
         f"{at.again} {at.status}" if at.status == "read again" else str(at.status),

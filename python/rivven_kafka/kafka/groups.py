@@ -52,17 +52,7 @@ def consumer_groups(
         AuthenticationError: The brokers do not accept the credentials.
         RetriableBrokerError: A transaction is about to change offsets, or a coordinator moves.
     """
-    try:
-        with closing(connected(KafkaAdminClient, options)) as client:
-            listed = client.list_groups()
-    except kafka_errors.KafkaError as error:
-        raise translate(error, "cannot list the consumer groups of Kafka") from error
-    states = {
-        group["group_id"]: str(group.get("group_state") or "").lower()
-        for group in listed
-        if str(group.get("group_type") or "").lower() != _SHARE
-        and (names is None or group["group_id"] in names)
-    }
+    states = {name: state for name, state in _states(options).items() if names is None or name in names}
     places = [
         (group, topic, number)
         for group in states
@@ -84,6 +74,17 @@ def consumer_groups(
     ]
 
 
+def has_members(options: Mapping[str, Any], name: str) -> bool:
+    """Whether a group exists and has members.
+
+    Raises:
+        ConnectError: No bootstrap broker answers within the request timeout.
+        AuthenticationError: The brokers do not accept the credentials.
+    """
+    states = _states(options)
+    return name in states and _is_active(options, name, states[name])
+
+
 def _is_active(options: Mapping[str, Any], name: str, state: str) -> bool:
     """Whether a group has members; brokers before 2.6 do not tell its state, and are asked for the members.
 
@@ -91,3 +92,17 @@ def _is_active(options: Mapping[str, Any], name: str, state: str) -> bool:
     way, Kafka does not know it.
     """
     return state not in _WITHOUT_MEMBERS if state else member_count(options, name) > 0
+
+
+def _states(options: Mapping[str, Any]) -> dict[str, str]:
+    """The states of all groups that have offsets, by name; empty where the broker does not tell."""
+    try:
+        with closing(connected(KafkaAdminClient, options)) as client:
+            listed = client.list_groups()
+    except kafka_errors.KafkaError as error:
+        raise translate(error, "cannot list the consumer groups of Kafka") from error
+    return {
+        group["group_id"]: str(group.get("group_state") or "").lower()
+        for group in listed
+        if str(group.get("group_type") or "").lower() != _SHARE
+    }

@@ -102,6 +102,7 @@ class CopiedLogs:
         self.client = RivvenClient(**arguments)
         self._reader = LogReader(arguments, config.max_in_flight_bytes // 2)
         self.unreadable: list[str] = []
+        self._firsts: dict[tuple[KafkaPlace, int, int], int | None] = {}
 
     def ask_kafka(self) -> None:
         """Asks anew how the Kafka partitions stand, and how far the source has come."""
@@ -128,13 +129,23 @@ class CopiedLogs:
         """The Rivven partitions that the records of a Kafka partition are in.
 
         Raises:
-            UnknownTopicError: The Rivven topic does not exist.
+            UnknownTopicError: The Rivven topic does not exist, or has too few partitions.
         """
-        destination = self._entry.destination(place[0])
+        destination, number = self._entry.destination(place[0]), place[1]
         count = self.partition_count(destination)
-        if self._entry.config.partitioning is Partitioning.PRESERVE:
-            return [(destination, place[1])] if place[1] < count else []
-        return [(destination, number) for number in range(count)]
+        if self._entry.config.partitioning is not Partitioning.PRESERVE:
+            return [(destination, each) for each in range(count)]
+        if number >= count:
+            raise UnknownTopicError(
+                f"Rivven topic {destination!r} has {count} partitions, none for Kafka {place[0]}:{number}",
+                topic=destination,
+                partition=number,
+            )
+        return [(destination, number)]
+
+    def exists(self, topic: str) -> bool:
+        """Whether the Rivven topic for the records of a Kafka topic exists."""
+        return self.client.partition_count(self._entry.destination(topic)) is not None
 
     def origins(self, topic: str, partition: int) -> list[KafkaPlace]:
         """The Kafka partitions whose records may be in a Rivven partition."""
@@ -200,12 +211,13 @@ class CopiedLogs:
 
     def first_in_kafka(self, place: KafkaPlace, offset: int, before: int) -> int | None:
         """The offset of the first record that Kafka has from `offset` on, None if none before another one."""
-        start = max(offset, self.states[place].start)
-        bounds = {place: (start, min(before, self.states[place].end))}
-        config = self._entry.config
-        timeout_s = config.request_timeout_ms / 1000
-        with closing(read_between(self._options, bounds, timeout_s, config.max_batch_bytes)) as blocks:
-            return next((block.first_offset for block in blocks if len(block)), None)
+        asked = place, max(offset, self.states[place].start), min(before, self.states[place].end)
+        if asked not in self._firsts:
+            config, bounds = self._entry.config, {place: asked[1:]}
+            timeout_s = config.request_timeout_ms / 1000
+            with closing(read_between(self._options, bounds, timeout_s, config.max_batch_bytes)) as blocks:
+                self._firsts[asked] = next((block.first_offset for block in blocks if len(block)), None)
+        return self._firsts[asked]
 
     def leaves_out(self) -> bool:
         """Whether the source leaves out records by its options, so that not all of Kafka's are in Rivven."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from rivven_kafka._native import OffsetMap, RivvenClient
 from rivven_kafka.config import BrokerConfig, Settings, SourceEntry
@@ -84,6 +85,13 @@ def migrate_groups(
         report = Migration(name, applied=apply)
         for missing in sorted(set(groups or ()) - {group.name for group in found}):
             report.notes.append(f"group {missing!r} has no committed offset in {entry.config.topics_text}")
+        topics = sorted({topic for group in found for topic, _ in group.offsets})
+        report.absent = [topic for topic in topics if not logs.exists(topic)]
+        for topic in report.absent:
+            report.notes.append(
+                f"Kafka topic {topic!r}: Rivven topic {entry.destination(topic)!r} does not exist yet"
+            )
+        found = [_without(group, report.absent) for group in found]
         report.positions = _Positions(logs, found, names, scan=scan).all()
         for at in report.positions:
             at.move = _move(at, found, allow_active=allow_active, partial=partial)
@@ -108,6 +116,10 @@ def _rivven_names(
                 f"to_group: got {template!r}, which makes {name!r}, the group of a sink: expected another one"
             )
     return names
+
+
+def _without(group: ConsumerGroup, topics: Collection[str]) -> ConsumerGroup:
+    return replace(group, offsets={at: offset for at, offset in group.offsets.items() if at[0] not in topics})
 
 
 class _Positions:

@@ -100,6 +100,10 @@ class Move(StrEnum):
     BAD_NAME = "name not allowed in Rivven"
 
 
+DONE = frozenset({Move.MOVED, Move.SAME, Move.KEPT})
+"""Where nothing is left to be done."""
+
+
 @dataclass
 class GroupPosition:
     """The position of a group in one Rivven partition.
@@ -137,19 +141,73 @@ class Migration:
         source: Name of the source.
         positions: One for each group and Rivven partition.
         applied: Whether anything was to be written.
+        absent: Kafka topics in which groups have positions, and whose Rivven topic does not exist.
         notes: What to know about it.
     """
 
     source: str
     positions: list[GroupPosition] = field(default_factory=list)
     applied: bool = False
+    absent: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def left(self) -> int:
+        """Positions that are still to be moved, and topics that are not there yet."""
+        return sum(position.move not in DONE for position in self.positions) + len(self.absent)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report in the types of JSON."""
+        return asdict(self)
+
+
+@dataclass
+class GroupReturn:
+    """The position of a group in one Kafka partition, made of those in Rivven.
+
+    Attributes:
+        group: The group.
+        rivven: The committed offsets it is made of, as (topic, partition, offset).
+        kafka_topic: Kafka topic.
+        kafka_partition: Its partition.
+        now: What the group has committed in Kafka; None if nothing.
+        offset: The lowest Kafka offset that the group has not read in Rivven.
+        status: How good that is.
+        again: Records that the group has read in Rivven and that come again.
+        move: What becomes of it.
+    """
+
+    group: str
+    rivven: list[tuple[str, int, int]]
+    kafka_topic: str
+    kafka_partition: int
+    now: int | None
+    offset: int
+    status: Status
+    again: int
+    move: Move
+
+
+@dataclass
+class Return:
+    """What has become of the groups that go back.
+
+    Attributes:
+        source: Name of the source.
+        positions: One for each group and Kafka partition.
+        applied: Whether anything was to be written.
+        notes: What to know about it.
+    """
+
+    source: str
+    positions: list[GroupReturn] = field(default_factory=list)
+    applied: bool = False
     notes: list[str] = field(default_factory=list)
 
     @property
     def left(self) -> int:
         """Positions that are still to be moved."""
-        done = {Move.MOVED, Move.SAME, Move.KEPT}
-        return sum(position.move not in done for position in self.positions)
+        return sum(at.move not in DONE for at in self.positions)
 
     def to_dict(self) -> dict[str, Any]:
         """The report in the types of JSON."""

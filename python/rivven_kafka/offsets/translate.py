@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal
 
@@ -12,6 +13,8 @@ from rivven_kafka.kafka.log_times import offsets_for_times
 from rivven_kafka.offsets.copied import CopiedLogs, KafkaPlace
 from rivven_kafka.offsets.place import Place, parse_place
 from rivven_kafka.offsets.report import Method, Status, Translation
+
+log = logging.getLogger(__name__)
 
 
 def translate_offsets(
@@ -55,8 +58,12 @@ def translate_offsets(
     wanted = [_place(place) for place in places]
     with CopiedLogs(name, entry, broker, settings, progress) as logs:
         if origin == "rivven":
-            return [_from_rivven(logs, entry, place) for place in wanted]
-        return _from_kafka(name, logs, entry, wanted, scan=scan)
+            found = [_from_rivven(logs, entry, place) for place in wanted]
+        else:
+            found = _from_kafka(name, logs, entry, wanted, scan=scan)
+        for span in dict.fromkeys(logs.unreadable):
+            log.warning("cannot be read in Rivven, and counts for nothing: %s", span)
+        return found
 
 
 def _place(place: Place | str) -> Place:

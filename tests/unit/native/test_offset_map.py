@@ -56,6 +56,7 @@ def test_the_way_back_leads_to_the_first_that_was_not_read(log, rivven):
     if unread:
         again = {kafka for kafka in log[:rivven] if kafka is not None and kafka >= min(unread)}
         assert found.kafka_from(*PLACE, rivven) == (min(unread), len(again))
+        assert found.read_above(*PLACE, min(unread), rivven) == len(again)
     else:
         assert found.kafka_from(*PLACE, rivven) is None
     behind = [(at, kafka) for at, kafka in enumerate(log) if at >= rivven and kafka is not None]
