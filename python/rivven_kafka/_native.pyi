@@ -12,6 +12,7 @@ __all__ = [
     "BatchBuilder",
     "BatchReader",
     "Fetcher",
+    "Histogram",
     "KafkaSinkMetrics",
     "KafkaSinkMetricsSnapshot",
     "KafkaSourceMetrics",
