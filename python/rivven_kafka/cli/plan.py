@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     """Make the plan of each source, and print it.
 
     Raises:
-        ConfigError: The file is wrong, or has no such source.
+        ConfigError: The file is wrong or has no such source, or there is no finding of an accepted code.
     """
     config = load_connect_file(args.config)
     names = _names(args, config)
@@ -77,8 +77,11 @@ def run(args: argparse.Namespace) -> int:
         # What goes wrong is a finding; kafka-python would say so once per attempt.
         logging.getLogger("kafka").setLevel(logging.CRITICAL)
     # Imported here for the sake of commands that only read the file, see `run`.
-    from rivven_kafka.plan import SampleOptions, plan_source
+    from rivven_kafka.plan import CODES, SampleOptions, plan_source
 
+    for code in args.accept:
+        if code not in CODES:
+            raise ConfigError(f"--accept: got {code!r}: expected one of: {', '.join(CODES)}")
     progress = _Progress()
     plans = []
     try:

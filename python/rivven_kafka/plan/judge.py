@@ -221,9 +221,8 @@ def _transactions(entry: SourceEntry, facts: TopicFacts, sample: TopicSample) ->
         )
     gaps = sample.gaps - (sample.aborted if committed_only else 0)
     if facts.compacted:
-        text = (
-            f"{gaps} of the offsets passed hold no record: the topic is compacted, and what is left is copied"
-        )
+        text = "the topic is compacted: what Kafka has left is copied"
+        text += f"; {gaps} of the offsets passed hold no record" if gaps > 0 else ""
         yield Finding("compacted", Severity.EXACT, text, facts.name)
     elif gaps > 0:
         text = f"{gaps} of the offsets passed hold the ends of transactions: Rivven's offsets are others"

@@ -26,6 +26,54 @@ class Severity(StrEnum):
 FATAL = (Severity.LOSSY, Severity.BLOCKS)
 """Those that keep a copy from being exact."""
 
+CODES = (
+    "aborted",
+    "append_time",
+    "bad",
+    "binary",
+    "check",
+    "collision",
+    "committed",
+    "compacted",
+    "configs",
+    "configs_unknown",
+    "delivery",
+    "expired",
+    "failed",
+    "filtered",
+    "foreign",
+    "groups",
+    "headers",
+    "holds_records",
+    "include_key",
+    "keeps_up",
+    "large",
+    "missing",
+    "name",
+    "new_topic",
+    "no_key",
+    "no_leader",
+    "old_format",
+    "open_transaction",
+    "order",
+    "partitioning",
+    "partitions",
+    "position",
+    "probe",
+    "replicas",
+    "retention",
+    "sampled",
+    "start",
+    "timestamps",
+    "tombstones",
+    "too_large",
+    "transactions",
+    "under_replicated",
+    "unreadable",
+    "values",
+)
+"""The codes of all findings."""
+
 
 @dataclass(frozen=True)
 class Finding:

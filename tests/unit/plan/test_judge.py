@@ -1,12 +1,16 @@
 """What is concluded from what was seen of a topic."""
 
+import re
+from pathlib import Path
+
 import pytest
 from rivven_kafka.config import SourceEntry
 from rivven_kafka.kafka.admin import TopicConfig
 from rivven_kafka.kafka.inventory import PartitionFacts, TopicFacts
+from rivven_kafka.plan import judge
 from rivven_kafka.plan.destination import Destination, judge_destination, name_problem
 from rivven_kafka.plan.judge import judge_records, judge_source, judge_topic
-from rivven_kafka.plan.model import Finding, Severity, SourcePlan, TopicPlan, sort_findings
+from rivven_kafka.plan.model import CODES, Finding, Severity, SourcePlan, TopicPlan, sort_findings
 from rivven_kafka.plan.sample import TopicSample
 
 
@@ -215,6 +219,18 @@ def test_the_verdict_counts_what_is_not_accepted():
     plan.findings[0] = Finding("headers", Severity.LOSSY, "lost", "orders", accepted=True)
     plan.topics = [TopicPlan("orders", 1, 1, "orders", sampled_share=0.5)]
     assert (plan.exact, plan.certain) == (True, False)
+
+
+def test_every_code_is_known_and_explained():
+    package = Path(judge.__file__).parent
+    code = "".join(path.read_text() for path in package.glob("*.py"))
+    used = set(re.findall(r'Finding\(\s*"(\w+)"', code)) | set(
+        re.findall(r'problems\.append\(\s*\(\s*"(\w+)"', code)
+    )
+    page = (Path(__file__).parents[3] / "docs" / "plan.md").read_text()
+    table = page.split("| code |")[1].split("\n\n")[0]
+    explained = {name for row in table.splitlines()[2:] for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+    assert used == explained == set(CODES)
 
 
 def test_the_worst_comes_first():
