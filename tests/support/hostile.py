@@ -188,7 +188,11 @@ def ever_new_brokers() -> Action[KafkaExchange]:
 
 def committed(change: Callable[[Any], object]) -> Action[KafkaExchange]:
     """Lets `change` have the only group of an answer about committed offsets."""
-    return changed(lambda decoded: change(decoded.groups[0]))
+
+    def of_the_group(decoded: Any) -> None:
+        change(decoded.groups[0])
+
+    return changed(of_the_group)
 
 
 def _committed_offset(offset: int) -> Action[KafkaExchange]:
