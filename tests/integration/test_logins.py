@@ -19,7 +19,7 @@ from rivven_kafka.kafka import connection_options
 from rivven_kafka.kafka.login import log_in
 from rivven_kafka.kafka.net_client import net_client
 
-from tests.support import hostile
+from tests.support import hostile, hostile_login
 from tests.support.kafka_tap import ApiKey, KafkaTap
 from tests.support.login_kafka import KEY_PASSWORD, LoginKafka, unsigned_token
 from tests.support.socks5 import Socks5
@@ -344,24 +344,28 @@ HANDSHAKE, STEP = ApiKey.SaslHandshake, ApiKey.SaslAuthenticate
 LIES = {
     "countless mechanisms": (
         HANDSHAKE,
-        hostile.mechanisms([f"M{n}" for n in range(90_000)]),
+        hostile_login.mechanisms([f"M{n}" for n in range(90_000)]),
         "does not offer",
     ),
     "a handshake of another request": (HANDSHAKE, hostile.other_id(0), "answers in another protocol"),
     "a step of another request": (STEP, hostile.other_id(0), "answers in another protocol"),
-    "rounds without end": (STEP, hostile.rounds(10**9), "too large"),
-    "too few rounds": (STEP, hostile.rounds(4095), "asks for 4095 iterations: expected at least 4096"),
-    "no rounds": (STEP, hostile.rounds(0), "asks for 0 iterations"),
-    "another nonce": (STEP, hostile.challenge(b"r=other,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096"), "nonce"),
-    "no challenge": (STEP, hostile.challenge(b""), "does not answer as Kafka does"),
-    "a challenge that is no text": (STEP, hostile.challenge(b"\xff\xfe"), "does not answer as Kafka does"),
-    "a challenge of megabytes": (STEP, hostile.challenge(b"r=" + b"x" * 8_000_000), "nonce"),
+    "rounds without end": (STEP, hostile_login.rounds(10**9), "too large"),
+    "too few rounds": (STEP, hostile_login.rounds(4095), "asks for 4095 iterations: expected at least 4096"),
+    "no rounds": (STEP, hostile_login.rounds(0), "asks for 0 iterations"),
+    "another nonce": (STEP, hostile_login.challenge(b"r=other,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096"), "nonce"),
+    "no challenge": (STEP, hostile_login.challenge(b""), "does not answer as Kafka does"),
+    "a challenge that is no text": (
+        STEP,
+        hostile_login.challenge(b"\xff\xfe"),
+        "does not answer as Kafka does",
+    ),
+    "a challenge of megabytes": (STEP, hostile_login.challenge(b"r=" + b"x" * 8_000_000), "nonce"),
     "a refusal of megabytes": (
         STEP,
-        hostile.refusal("x" * 8_000_000),
+        hostile_login.refusal("x" * 8_000_000),
         "does not accept the credentials: xxx",
     ),
-    "a refusal of lines": (STEP, hostile.refusal("x\n2026 INFO forged"), r"credentials: x\n2026"),
+    "a refusal of lines": (STEP, hostile_login.refusal("x\n2026 INFO forged"), r"credentials: x\n2026"),
 }
 
 
@@ -391,7 +395,7 @@ def test_a_broker_that_lies_in_a_login(broker, lie, caplog):
 
 def test_a_login_without_a_last_step(broker):
     security = {"protocol": "SASL_PLAINTEXT", **bearer(oauth_token=unsigned_token(USER))}
-    with closing(hostile.EndlessLogin(broker.plain_login)) as endless:
+    with closing(hostile_login.EndlessLogin(broker.plain_login)) as endless:
         assert "no answer within 1500 ms" in str(log_in_to(endless.address, security))
         steps = endless.steps
         assert steps > 2
@@ -404,7 +408,7 @@ def test_a_session_whose_length_makes_no_sense(broker, lifetime_ms):
     """It is neither renewed without a pause, nor is it the end of the login."""
     security = {"protocol": "SASL_PLAINTEXT", **by_password("PLAIN")}
     options = {"topic": TOPIC, "start_offset": "earliest", "consumer_group": f"g-{uuid.uuid4()}"}
-    lie = hostile.challenge(b"", session_lifetime_ms=lifetime_ms)
+    lie = hostile_login.challenge(b"", session_lifetime_ms=lifetime_ms)
     with KafkaTap(int(broker.plain_login.rpartition(":")[2])) as tap, tap.fault(STEP, lie) as fault:
         with KafkaSource(brokers=tap.address, security=security, **options).read() as events:
             assert next(events).value == b"there"
