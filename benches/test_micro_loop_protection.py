@@ -35,7 +35,7 @@ def test_a_sink(benchmark, scale, value_format):
     stored = block_from_rows("orders", 3, [(0, b"key", value, []) for value in values])
     options = {"value_format": value_format, "include_headers": False, "batch_size_bytes": UNLIMITED}
     without = SinkEncoder(4, **options)
-    protected = SinkEncoder(4, **options, loop_protection=(*reversed(CLUSTERS), "orders"))
+    protected = SinkEncoder(4, **options, loop_protection=(CLUSTERS[1], CLUSTERS[0], "orders"))
     candidates = {
         "batches": lambda: write(without, stored),
         "batches with loop protection": lambda: write(protected, stored),
