@@ -94,6 +94,17 @@ def test_an_encoder_counts_echoes_as_done():
     assert encoder.take_positions() == [("r", 0, 3)]
 
 
+def test_an_echo_is_refused_before_transforms_that_do_not_fit_it():
+    steps = '[{"type": "add_field", "config": {"field": "data.metadata.kafka_via.x", "value": "y"}}]'
+    row = (0, None, b'{"metadata":{"kafka_via":"kafka:c1/orders"}}', [])
+    encoder = SinkEncoder(1, transforms=steps, loop_protection=("rivven:eu", "kafka:c1", "orders"))
+    assert encoder.append(block_from_rows("r", 0, [row])) == []
+    assert encoder.echoes_refused() == 1
+    encoder = SinkEncoder(1, transforms=steps, on_bad="skip")
+    [bad] = encoder.append(block_from_rows("r", 0, [row]))
+    assert "expected an object" in bad.reason
+
+
 def test_a_record_that_comes_back_is_not_missing():
     index = PositionIndex("r", {"t": None}, loop_protection=("kafka:c1", "rivven:eu"))
     mark = [("rivven_kafka_via", b"rivven:eu/r")]

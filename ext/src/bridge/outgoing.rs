@@ -83,6 +83,16 @@ pub fn outgoing<'a>(
     let mut header_count = 0;
     let transforms = &options.transforms;
     let stored = block.value(record);
+    let mut past = Cow::Borrowed("");
+    if let Some((protection, topic)) = &options.protection {
+        // First of all: transforms for the values of programs may not fit what was copied.
+        if options.format == ValueFormat::Raw || !transforms.is_empty() {
+            past = via::mark_of_event(stored.unwrap_or_default());
+            if protection.is_echo(&past, topic) {
+                return Ok(Fate::Echo);
+            }
+        }
+    }
     let kept = match (options.format, stored) {
         _ if transforms.is_empty() => true,
         (ValueFormat::Raw, None) => !transforms.drop_empty_values(),
@@ -95,14 +105,10 @@ pub fn outgoing<'a>(
         return Ok(Fate::Filtered);
     }
     let stored: Option<&'a [u8]> = if transforms.is_empty() { stored } else { stored.map(|_| &edited[..]) };
-    let mut past = Cow::Borrowed("");
     let (event, value) = match options.format {
         ValueFormat::Raw => {
             headers.extend_from_slice(block.get(record, record.headers).unwrap_or_default());
             header_count += record.header_count;
-            if options.protection.is_some() {
-                past = via::mark_of_event(block.value(record).unwrap_or_default());
-            }
             (None, stored.map(Cow::Borrowed))
         }
         ValueFormat::Event => {

@@ -51,6 +51,14 @@ impl LoopProtection {
         Ok(Self { from, to })
     }
 
+    /// Whether a record with the mark `past` has been in `destination`.
+    pub fn is_echo(&self, past: &str, destination: &str) -> bool {
+        places(past).any(|place| {
+            let topic = place.strip_prefix(&*self.to).and_then(|rest| rest.strip_prefix('/'));
+            topic == Some(destination)
+        })
+    }
+
     /// The mark of a record that stands in `topic`, has the mark `past`, and is written to `destination`; None if
     /// it has been there. Fails with `Kind::InvalidRequest` when the mark would grow too long.
     pub fn extend<'a>(
@@ -59,13 +67,10 @@ impl LoopProtection {
         topic: &'a str,
         destination: &str,
     ) -> Result<Option<Via<'a>>> {
-        let mut count = 0;
-        for place in places(&past) {
-            if place.strip_prefix(&*self.to).and_then(|rest| rest.strip_prefix('/')) == Some(destination) {
-                return Ok(None);
-            }
-            count += 1;
+        if self.is_echo(&past, destination) {
+            return Ok(None);
         }
+        let count = places(&past).count();
         if count >= MOST_PLACES {
             let text = format!(
                 "the record has been in {count} topics before this one; loop_protection follows at most \
