@@ -537,7 +537,7 @@ class RawComparison:
         end: int,
         *,
         beyond: bool = True,
-        skip: int | None = 0,
+        skip: int | None = ...,
         on_tombstone: str = "fail",
         transforms: str = "[]",
     ) -> Self: ...

@@ -18,7 +18,14 @@ CONNECTION = {"brokers": "k:1", "topic": "t"}
 DOCUMENT = {
     "broker": {"bootstrap_servers": "r:1"},
     "sources": {"in": {"connector": "kafka", "topic": "t", "config": CONNECTION}},
-    "sinks": {"out": {"connector": "kafka", "topics": ["t"], "consumer_group": "g", "config": CONNECTION}},
+    "sinks": {
+        "out": {
+            "connector": "kafka",
+            "topics": ["t"],
+            "consumer_group": "g",
+            "config": {**CONNECTION, "topic": "copy"},
+        }
+    },
 }
 NAME = re.compile(r"\b(?:rivven|process)_[a-z_]+\b")
 
