@@ -449,7 +449,7 @@ class RawComparison:
         end: int,
         *,
         beyond: bool = True,
-        skip: int | None = 0,
+        skip: int | None = ...,
         on_tombstone: str = "fail",
         transforms: str = "[]",
     ) -> Self: ...
