@@ -23,7 +23,7 @@ impl Run {
     }
 
     /// The part from a Rivven offset on; None if nothing is left.
-    fn from_rivven(self, offset: i64) -> Option<Run> {
+    fn part_behind(self, offset: i64) -> Option<Run> {
         let cut = (offset - self.rivven).max(0);
         (cut < self.len).then(|| Run {
             kafka: self.kafka + cut,
@@ -157,7 +157,7 @@ impl OffsetRuns {
 
     fn behind(&self, rivven: i64) -> impl Iterator<Item = Run> + '_ {
         let first = self.runs.partition_point(|run| run.rivven_end() <= rivven);
-        self.runs[first..].iter().filter_map(move |run| run.from_rivven(rivven))
+        self.runs[first..].iter().filter_map(move |run| run.part_behind(rivven))
     }
 }
 
