@@ -8,6 +8,7 @@ from contextlib import closing
 import pytest
 import yaml
 from kafka import KafkaAdminClient, KafkaProducer
+from kafka.admin import ACLOperation, ResourceType
 from rivven_kafka._native import RivvenClient
 from rivven_kafka.config import ConnectConfig, SourceEntry
 from rivven_kafka.plan import SampleOptions, plan_source
@@ -16,6 +17,7 @@ from tests.integration.connector_kit import NOW, QUICK, filled, rows_of, through
 from tests.integration.test_cli_commands import command
 from tests.support.connector import source_file
 from tests.support.kafka_tap import ApiKey
+from tests.support.secured_kafka import SecuredKafka
 from tests.support.topics import Row, TopicWriter, create_topic, fill
 
 pytestmark = pytest.mark.integration
@@ -360,6 +362,32 @@ def test_the_table_says_what_matters(kafka, rivven, topic_name, tmp_path):
     assert "exact: no, because of headers, timestamps\n  headers: value_format: event\n" in out
     assert "estimate: 5 records, " in out
     assert command("-c", path, "plan", "--source", "out")[0] == 78
+    code, _, err = command("-c", path, "plan", "--accept", "header")
+    assert (code, "--accept: got 'header': expected one of: aborted, " in err) == (78, True)
+
+
+def test_what_the_user_may_not_see_is_unknown_and_the_rest_is_planned(rivven, topic_name, tmp_path):
+    with SecuredKafka({"bridge": "bridge-secret"}) as secured:
+        name = filled(secured, topic_name(), 40)
+        secured.allow("bridge", ResourceType.TOPIC, name, ACLOperation.READ)
+        secured.allow("bridge", ResourceType.GROUP, "g", ACLOperation.READ)
+        login = {"sasl_mechanism": "PLAIN", "sasl_username": "bridge", "sasl_password": "bridge-secret"}
+        document = source_file(secured.sasl, rivven.bootstrap, name, name, "g", **QUICK)
+        document["sources"]["in"]["config"]["security"] = {"protocol": "SASL_PLAINTEXT", **login}
+        path = tmp_path / "connect.yaml"
+        path.write_text(yaml.safe_dump(document))
+        path.chmod(0o600)
+        code, out, err = command("-c", path, "plan", "--format", "json")
+        assert (code, err) == (0, "")
+        planned = Planned(json.loads(out)["sources"][0])
+        topic = planned.topics[name]
+        assert (topic["records"], topic["records_exact"], topic["to_copy"]) == (40, True, 40)
+        assert (topic["size_bytes"], topic["configs"]) == (None, None)
+        assert planned.found(name) == {"configs_unknown": "info", "new_topic": "info"}
+        with closing(KafkaAdminClient(bootstrap_servers=secured.bootstrap)) as admin:
+            topics = [topic["name"] for topic in admin.describe_topics()]
+        assert topics == [name], "a group that never was makes Kafka no topic of offsets"
+        assert "bridge-secret" not in out
 
 
 def test_brokers_that_are_away_are_findings(kafka, rivven, topic_name, tmp_path):

@@ -173,7 +173,9 @@ class _Planning:
         return found
 
     def _reach(self) -> RivvenClient | None:
-        retry = self._settings.retry.model_copy(update={"max_retries": 0})
+        # One of several servers is enough.
+        tries = len(self._broker.bootstrap_servers)
+        retry = self._settings.retry.model_copy(update={"max_retries": tries})
         client = RivvenClient(**client_arguments(self._broker, retry, self._name))
         try:
             client.ping()
