@@ -282,8 +282,13 @@ impl SinkEncoder {
             let result = outgoing(block, record, &self.options, &mut headers, &mut edited).and_then(|out| {
                 let out = match out {
                     Fate::Write(out) => out,
-                    Fate::Filtered => return Self::leave_out(&self.records_filtered, ticket, index),
-                    Fate::Echo => return Self::leave_out(&self.echoes_refused, ticket, index),
+                    Fate::Filtered | Fate::Echo => {
+                        let echo = matches!(out, Fate::Echo);
+                        let counter = if echo { &self.echoes_refused } else { &self.records_filtered };
+                        counter.fetch_add(1, Ordering::Relaxed);
+                        ticket.acknowledge(index..index + 1);
+                        return Ok(());
+                    }
                 };
                 let partition = self.partition(block, out.key.as_deref(), state.open.len())?;
                 let length = |bytes: &Option<Cow<'_, [u8]>>| bytes.as_ref().map_or(0, |bytes| bytes.len());
@@ -321,13 +326,6 @@ impl SinkEncoder {
             }
         }
         Ok(bad)
-    }
-
-    /// Counts a record that is not written, as done too.
-    fn leave_out(counter: &AtomicU64, ticket: &Ticket, index: usize) -> Result<()> {
-        counter.fetch_add(1, Ordering::Relaxed);
-        ticket.acknowledge(index..index + 1);
-        Ok(())
     }
 
     fn partition(&self, block: &Block, key: Option<&[u8]>, partitions: usize) -> Result<usize> {

@@ -124,9 +124,10 @@ mod round_trips {
     use crate::record::{Block, Headers, Record, Span, TimestampType};
     use crate::rivven::publisher::{Encoded, ValueEncoder};
 
-    type List = Vec<(Vec<u8>, Option<Vec<u8>>)>;
+    type Header = (Vec<u8>, Option<Vec<u8>>);
+    type List = Vec<Header>;
 
-    fn block(topic: &str, value: &[u8], headers: &List) -> Block {
+    fn block(topic: &str, value: &[u8], headers: &[Header]) -> Block {
         let mut bytes = value.to_vec();
         for (name, value) in headers {
             encode_header(&mut bytes, name, value.as_deref());
@@ -158,8 +159,8 @@ mod round_trips {
             protection: protected.then(protection),
         };
         let mut out = Vec::new();
-        let encoded = encoder.encode(block, &block.records[0], None, "orders", &mut out).unwrap();
-        (encoded == Encoded::Value).then_some(out)
+        let made = encoder.encode(block, &block.records[0], None, "orders", &mut out).unwrap();
+        (made == Encoded::Value).then_some(out)
     }
 
     /// What a sink makes of a Rivven value: the value and the headers; None for an echo.
@@ -175,7 +176,7 @@ mod round_trips {
             custom_header_count: 0,
             protection: Some((clusters, "orders".into())),
         };
-        let block = block("orders", value, &Vec::new());
+        let block = block("orders", value, &[]);
         let (mut headers, mut edited) = (Vec::new(), Vec::new());
         let fate = outgoing(&block, &block.records[0], &options, &mut headers, &mut edited).unwrap();
         let Fate::Write(out) = fate else { return None };
