@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Gauge, ProcessCollector
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
 import rivven_kafka
 from rivven_kafka.pipeline.lag import Lag, Stall
@@ -68,9 +70,7 @@ class Reports:
     def registry(self) -> CollectorRegistry:
         """A registry with the counters of the connectors, their states, the process and its version."""
         registry = CollectorRegistry()
-        collector = self._runner.collector()
-        if collector is not None:
-            registry.register(collector)
+        registry.register(_Counters(self._runner))
         registry.register(StatusCollector(self._runner.status))
         ProcessCollector(registry=registry)
         labels = {"version": rivven_kafka.__version__, "python": platform.python_version()}
@@ -80,6 +80,17 @@ class Reports:
 
     def _uptime(self) -> float:
         return round(time.monotonic() - self._start, 3)
+
+
+class _Counters(Collector):
+    """The counters of the connectors that there are at the time: a reload adds and removes some."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+
+    def collect(self) -> Iterable[Metric]:
+        collector = self._runner.collector()
+        return () if collector is None else collector.collect()
 
 
 def _healthy(statuses: Iterable[ConnectorStatus]) -> bool:

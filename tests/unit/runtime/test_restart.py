@@ -10,6 +10,7 @@ from rivven_kafka.errors import AuthenticationError, ConfigError, ConnectError, 
 from rivven_kafka.pipeline.base import Pipeline
 from rivven_kafka.runtime.backoff import RestartBackoff
 from rivven_kafka.runtime.connector import Connector, State
+from rivven_kafka.runtime.reports import Reports
 from rivven_kafka.runtime.runner import Runner, _Slot
 from rivven_kafka.runtime.turn import Turn
 
@@ -219,3 +220,15 @@ def test_a_reload_begins_those_anew_that_have_given_up():
     stop.set()
     thread.join(30)
     assert not thread.is_alive()
+
+
+def test_the_metrics_are_those_of_the_connectors_that_there_are():
+    both = source_file("localhost:9", "localhost:9", "orders", "orders", "group")
+    runner = Runner(ConnectConfig.build(both))
+    registry = Reports(runner).registry()
+    assert registry.get_sample_value("rivven_polls_total", {"connector": "in", "direction": "source"}) == 0
+    both["sources"]["more"] = both["sources"].pop("in")
+    other = Runner(ConnectConfig.build(both))
+    runner._slots = other._slots
+    assert registry.get_sample_value("rivven_polls_total", {"connector": "more", "direction": "source"}) == 0
+    assert registry.get_sample_value("rivven_polls_total", {"connector": "in", "direction": "source"}) is None
