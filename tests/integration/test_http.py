@@ -198,6 +198,7 @@ def test_slow_clients_hold_up_nobody(both, ports, tmp_path):
     assert "rivven_kafka/runtime/http.py" not in connector.log()
 
 
+@pytest.mark.symptom("A port is taken.")
 @pytest.mark.parametrize("section", ["health", "metrics"])
 def test_a_port_that_is_taken_stops_before_any_connection(tmp_path, section):
     with socket.create_server(("127.0.0.1", 0)) as broker, socket.create_server(("127.0.0.1", 0)) as taken:

@@ -217,6 +217,7 @@ def test_a_difference_is_told_and_sends_nobody_to_the_live_link(kafka, rivven, t
     assert "Different" in job.report.with_suffix(".html").read_text()
 
 
+@pytest.mark.symptom("`migrate` says that the group has active members.")
 def test_what_uses_the_group_is_named_before_anything_is_copied(kafka, rivven, topic_name, tmp_path):
     topic = filled(kafka, topic_name(), 20)
     job = Migrating(kafka, rivven, topic, tmp_path)
@@ -228,6 +229,7 @@ def test_what_uses_the_group_is_named_before_anything_is_copied(kafka, rivven, t
     assert not job.report.exists()
 
 
+@pytest.mark.symptom("`migrate` says that the report is of another migration.")
 def test_the_report_of_another_migration_is_refused(kafka, rivven, topic_name, tmp_path):
     topic = filled(kafka, topic_name(), 20)
     job = Migrating(kafka, rivven, topic, tmp_path)

@@ -358,6 +358,7 @@ def test_the_estimate_is_near_a_real_copy(kafka, rivven, topic_name, plan):
     raise AssertionError(tried)
 
 
+@pytest.mark.symptom("`plan` ends with 1.")
 def test_the_table_says_what_matters(kafka, rivven, topic_name, tmp_path):
     name = filled(kafka, topic_name(), 5)
     document = source_file(kafka.bootstrap, rivven.bootstrap, name, name, "plan", **QUICK, value_format="raw")

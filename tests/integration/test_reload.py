@@ -91,6 +91,7 @@ def test_what_has_changed_begins_anew_and_repeats_nothing(bridge):
     assert [b"kafka_headers" in value for value in bridge.values(0)] == [True] * 3 + [False]
 
 
+@pytest.mark.symptom("A changed file has no effect.")
 @pytest.mark.parametrize(
     ("broken", "says"),
     [

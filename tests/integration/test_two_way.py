@@ -70,6 +70,7 @@ def test_programs_on_both_sides_see_each_record_once(kafka, rivven, topic_name):
     }
 
 
+@pytest.mark.symptom("Two links in both directions feed each other.")
 def test_without_protection_a_record_goes_round(kafka, rivven, topic_name):
     topic = topic_name()
     create_both(kafka.bootstrap, rivven.bootstrap, topic, 1)

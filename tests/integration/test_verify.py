@@ -80,6 +80,7 @@ def swapped(records):
     return records
 
 
+@pytest.mark.symptom("`verify` finds differences.")
 @pytest.mark.parametrize("value_format", ["event", "raw"])
 @pytest.mark.parametrize(
     ("change", "kind", "offset"),
