@@ -3,6 +3,7 @@
 import collections
 import inspect
 import random
+import re
 import threading
 from functools import partial
 from types import SimpleNamespace
@@ -61,6 +62,13 @@ def test_what_was_fetched_can_be_taken_without_a_poll():
     source = inspect.getsource(Fetcher.fetched_records)
     assert "self._completed_fetches.popleft()" in source
     assert "if not self._next_partition_records:" in source
+
+
+def test_what_was_fetched_of_a_paused_partition_is_kept_where_ours_drops_it():
+    source = inspect.getsource(Fetcher)
+    for name in ("_paused_completed_fetches", "_paused_partition_records"):
+        assert re.search(rf"self\.{name} = \{{\}}", source), name
+        assert re.search(rf"self\.{name}\[[\w.]+\] = ", source), name
 
 
 def test_partition_records_are_constructed_as_before():
