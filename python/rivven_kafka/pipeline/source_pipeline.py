@@ -28,6 +28,7 @@ from rivven_kafka.pipeline.destination import Destinations
 from rivven_kafka.pipeline.exactly_once import ExactlyOnce, topic_id
 from rivven_kafka.pipeline.first_positions import FirstPositions
 from rivven_kafka.pipeline.guarantee import AtLeastOnce, Guarantee
+from rivven_kafka.pipeline.in_flight import InFlightLimit
 from rivven_kafka.pipeline.lag import Partition
 from rivven_kafka.pipeline.loop_protection import Echoes, source_protection
 from rivven_kafka.pipeline.progress import Progress
@@ -36,6 +37,7 @@ from rivven_kafka.pipeline.publisher_options import publisher_options
 from rivven_kafka.pipeline.pulse import FRESH_S, RivvenPulse
 from rivven_kafka.pipeline.rate_limit import RateLimit
 from rivven_kafka.pipeline.source_watch import SourceWatch
+from rivven_kafka.pipeline.topic_ids import TopicIds
 from rivven_kafka.pipeline.until import Copied, Until
 from rivven_kafka.rivven.options import client_arguments
 from rivven_kafka.source import consumer_options, find_topics
@@ -89,10 +91,11 @@ class SourcePipeline(Pipeline):
         self._config: KafkaSourceConfig = entry.config
         self._broker = broker
         self._settings = settings
+        self._in_flight = InFlightLimit(entry)
         self._ends = until
         self.complete = False
         self.copied: dict[Partition, Copied] = {}
-        self._topic_ids: dict[str, str | None] = {}
+        self._known_ids: dict[str, str | None] = {}
         self._publisher: Publisher | None = None
         self._done = Published(self.observed)
         self._pulse: RivvenPulse | None = None
@@ -113,7 +116,7 @@ class SourcePipeline(Pipeline):
         self._coordinated = Progress(self._config.session_timeout_ms)
         self._next_look = self._next_refresh = 0.0
         # An end is one of the topics that there were at first.
-        self._topic_ids = {} if self._ends is None else self._topic_ids
+        self._known_ids = {} if self._ends is None else self._known_ids
         self._paused = False
         self._consumer: BlockConsumer | None = None
         self._first: FirstPositions | None = None
@@ -226,7 +229,8 @@ class SourcePipeline(Pipeline):
         )
         consumer.subscribe(list(topics), self, pattern=config.topic_pattern)
         self._destinations.add(topics)
-        self._topic_ids = {topic: consumer.topic_id(topic) for topic in topics} | self._topic_ids
+        self._topic_ids = TopicIds(consumer, self._known_ids)
+        self._topic_ids.note(topics)
 
     def _make_guarantee(self, consumer: BlockConsumer, publisher: Publisher) -> Guarantee:
         if self._config.delivery_guarantee is DeliveryGuarantee.AT_LEAST_ONCE:
@@ -239,7 +243,7 @@ class SourcePipeline(Pipeline):
         assert self._bad is not None
         self._guarantee.go_on()
         self._limit_memory(consumer, self._publisher)
-        allowed = self._rate.allowed(self._most_records(self._publisher))
+        allowed = self._rate.allowed(self._in_flight.allowed(self._publisher))
         if not allowed:
             # Less than a second: the group need not be served in between.
             time.sleep(self._rate.wait_ms(_LONGEST_PAUSE_MS) / 1000)
@@ -250,8 +254,8 @@ class SourcePipeline(Pipeline):
         until = time.monotonic() + _TAKE_FOR_S
         self._publish(consumer, self._publisher, blocks)
         # A poll serves the group, which takes longer than all else that is done for its few hundred records.
-        while blocks and not self._is_full(self._publisher) and time.monotonic() < until:
-            allowed = self._rate.allowed(self._most_records(self._publisher))
+        while blocks and not self._in_flight.is_full(self._publisher) and time.monotonic() < until:
+            allowed = self._rate.allowed(self._in_flight.allowed(self._publisher))
             blocks = self._until.cut(consumer.take(allowed)) if allowed else []
             if blocks:
                 self._publish(consumer, self._publisher, blocks)
@@ -261,7 +265,7 @@ class SourcePipeline(Pipeline):
         self._look_around(consumer, self._publisher)
 
     def _publish(self, consumer: BlockConsumer, publisher: Publisher, blocks: list[RecordBlock]) -> None:
-        self._look_at_topics(consumer, {block.topic for block in blocks})
+        self._look_at_topics({block.topic for block in blocks})
         self._cover_new(consumer)
         if self._first is not None:
             self._commits.begin(self._guarantee.begin(self._first.take(blocks)))
@@ -295,7 +299,7 @@ class SourcePipeline(Pipeline):
         if now < self._next_look:
             return
         self._next_look = now + _LOOK_EVERY_S
-        self._look_at_topics(consumer, self._destinations.kafka_topics())
+        self._look_at_topics(self._destinations.kafka_topics())
         if now >= self._next_refresh:
             self._next_refresh = now + _REFRESH_EVERY_S
             consumer.refresh_metadata()
@@ -327,30 +331,20 @@ class SourcePipeline(Pipeline):
     def _stall_reason(self, partition: Partition) -> str:
         return self._watch.reason(partition)
 
-    def _look_at_topics(self, consumer: BlockConsumer, topics: Iterable[str]) -> None:
+    def _look_at_topics(self, topics: Iterable[str]) -> None:
         """Notices a topic that was deleted and created again: offsets then mean other records.
 
         Raises:
             UnknownTopicError: There is one. Nothing more is committed for it.
             ConfigError: The same, and there are ends to copy up to.
         """
-        for topic in topics:
-            found = consumer.topic_id(topic)
-            known = self._topic_ids.get(topic) or found
-            self._topic_ids[topic] = known
-            if found not in (None, known):
-                self._commits.disown(topic)
-                self._guarantee.start_over(topic)
-                # Another run may begin anew, but an end means nothing in another topic.
-                kind = UnknownTopicError if self._ends is None else ConfigError
-                raise kind(f"Kafka topic {topic!r} was deleted and created again", topic=topic)
-
-    def _most_records(self, publisher: Publisher) -> int:
-        """How many records may be taken at a time; at least one, since a paused consumer returns none."""
-        most = self._entry.rate_limit.max_in_flight
-        if not most:
-            return self._config.max_poll_records
-        return max(1, min(self._config.max_poll_records, most - publisher.in_flight_records()))
+        topic = self._topic_ids.created_again(topics)
+        if topic is not None:
+            self._commits.disown(topic)
+            self._guarantee.start_over(topic)
+            # Another run may begin anew, but an end means nothing in another topic.
+            kind = UnknownTopicError if self._ends is None else ConfigError
+            raise kind(f"Kafka topic {topic!r} was deleted and created again", topic=topic)
 
     def _limit_memory(self, consumer: BlockConsumer, publisher: Publisher) -> None:
         """Pauses fetching while too much is in flight, or when told so; polling goes on, for the group."""
@@ -358,27 +352,15 @@ class SourcePipeline(Pipeline):
             # Again and again: a rebalance lets partitions in that are not paused.
             consumer.pause()
             self._paused = True
-        elif not self._paused and self._is_full(publisher):
+        elif not self._paused and self._in_flight.is_full(publisher):
             consumer.pause()
             self._paused = True
-        elif self._paused and not self._is_full(publisher, self._config.max_in_flight_bytes // 2):
+        elif self._paused and self._in_flight.has_room(publisher):
             consumer.resume()
             self._until.hold()
             self._paused = False
         elif self._paused:
             publisher.wait(self._config.empty_poll_delay_ms)
-
-    def _is_full(self, publisher: Publisher, limit: int | None = None) -> bool:
-        """Whether as much is in flight as may be: `max_in_flight` records, or `limit` bytes.
-
-        Args:
-            publisher: Tells what is in flight.
-            limit: `max_in_flight_bytes` if None (bytes).
-        """
-        most = self._entry.rate_limit.max_in_flight
-        if most and publisher.in_flight_records() >= most:
-            return True
-        return publisher.in_flight_bytes() >= (self._config.max_in_flight_bytes if limit is None else limit)
 
     # What follows is called by the consumer on its I/O thread, while `_step` waits in `poll`.
 
