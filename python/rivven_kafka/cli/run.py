@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import signal
 import threading
 from typing import TYPE_CHECKING
 
@@ -30,24 +31,19 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
 
 
-def load(args: argparse.Namespace) -> ConnectConfig:
-    """The configuration file; what it says of the log holds from then on.
-
-    Raises:
-        ConfigError: Lists what is wrong in the file.
-    """
-    return load_with_warnings(
-        args.config, lambda loaded: logs.set_level(loaded.settings.log_level, verbose=args.verbose)
-    )
-
-
 def run(args: argparse.Namespace) -> int:
     """Run until a signal comes or every connector has given up.
 
     Raises:
         ConfigError: Lists what is wrong in the file.
     """
-    config = load(args)
+    # One that comes before there is a handler would end the process.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    def follow_log_level(loaded: ConnectConfig) -> None:
+        logs.set_level(loaded.settings.log_level, verbose=args.verbose)
+
+    config = load_with_warnings(args.config, follow_log_level)
     # The Kafka client takes a third of a second to import: not for commands that only read the file.
     from rivven_kafka.runtime import Runner, keep_less_memory, serve, stop_on_signals
 
@@ -59,7 +55,9 @@ def run(args: argparse.Namespace) -> int:
 
     def reload() -> None:
         try:
-            runner.reload(load(args))
+            loaded = load_with_warnings(args.config)
+            runner.reload(loaded)
+            follow_log_level(loaded)
         except ConfigError as error:
             for problem in error.problems:
                 _log.error("%s", problem)

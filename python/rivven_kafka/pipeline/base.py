@@ -78,6 +78,12 @@ class Pipeline(ABC):
         """Reads again."""
         self._held.clear()
 
+    def succeed(self, before: Pipeline) -> None:
+        """Counts on where another pipeline of the same direction has ended; to be called before `run`."""
+        self.observed = before.observed
+        if before.paused:
+            self.pause()
+
     @property
     def assigned_since(self) -> datetime | None:
         """Since when the group has given it partitions, or told it that it has none; None if it has not."""

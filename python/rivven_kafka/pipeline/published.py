@@ -43,6 +43,10 @@ class Published:
         self._publisher = publisher
         self._filtered = self._tombstones = 0
 
+    def succeed(self, before: Published) -> None:
+        """Counts on from another one, whose publishers have ended."""
+        self._before = {name: before._total(name) for name in self._before}
+
     def count_left_out(self) -> None:
         """Counts what was not published on purpose since the last call."""
         if self._publisher is None:

@@ -201,6 +201,13 @@ class SinkPipeline(Pipeline):
             transactional, self._encoder, positions, config, self._handle_bad, self.observed.committed
         ), transactional
 
+    def succeed(self, before: Pipeline) -> None:
+        """See `Pipeline.succeed`."""
+        assert isinstance(before, SinkPipeline)
+        super().succeed(before)
+        self.metrics = before.metrics
+        self._echoes_before = before.echoes()
+
     def delivered(self) -> int:
         """Records that Kafka has acknowledged, in all runs; with transactions, has committed."""
         return self.metrics.snapshot().messages_produced

@@ -148,6 +148,15 @@ class SourcePipeline(Pipeline):
             raise TimeoutExpired("Rivven has not answered within shutdown_timeout_ms; the rest is sent again")
         self.complete = complete
 
+    def succeed(self, before: Pipeline) -> None:
+        """See `Pipeline.succeed`."""
+        assert isinstance(before, SourcePipeline)
+        super().succeed(before)
+        self.metrics = before.metrics
+        self._done = Published(self.observed)
+        self._done.succeed(before._done)
+        self._echoes_before = before.echoes()
+
     def delivered(self) -> int:
         """Records that Rivven has acknowledged, in all runs."""
         return self._done.records

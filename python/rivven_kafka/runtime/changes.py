@@ -57,7 +57,7 @@ def changes(old: ConnectConfig, new: ConnectConfig) -> Changes:
         removed=tuple(key for key in before if key not in after),
         ignored=tuple(
             f"settings.{name}"
-            for name in ("health", "metrics", "control", "telemetry")
+            for name in ("health", "metrics", "control", "otlp")
             if getattr(old.settings, name) != getattr(new.settings, name)
         ),
     )

@@ -144,10 +144,15 @@ class Connector:
         pipeline: What to run.
         shutdown_timeout_ms: How long it may deliver what is on the way once it is told to stop (ms).
         backoff: When to start again.
+        restarts: How often another connector, whose place it takes, was started again.
     """
 
     def __init__(
-        self, pipeline: SourcePipeline | SinkPipeline, shutdown_timeout_ms: int, backoff: RestartBackoff
+        self,
+        pipeline: SourcePipeline | SinkPipeline,
+        shutdown_timeout_ms: int,
+        backoff: RestartBackoff,
+        restarts: int = 0,
     ) -> None:
         self.pipeline = pipeline
         self.direction: Direction = "source" if isinstance(pipeline, SourcePipeline) else "sink"
@@ -159,7 +164,7 @@ class Connector:
         self._state = State.STARTING
         self._since = datetime.now(UTC)
         self._last_error: str | None = None
-        self._restarts = 0
+        self._restarts = restarts
         self._next_restart: datetime | None = None
         self._stop: threading.Event | None = None
         self._turn: Turn | None = None

@@ -66,6 +66,8 @@ class Runner:
         self._reloads: SimpleQueue[ConnectConfig] = SimpleQueue()
         _require_aws(config)
         self._warnings = tuple(security_warnings(config.broker))
+        # Connectors that a reload has told to end, and that are still there.
+        self._late: set[Key] = set()
         # Replaced as a whole: other threads read it at any time.
         self._slots: dict[Key, _Slot] = {key: self._make(config, key) for key in entries(config)}
 
@@ -74,19 +76,14 @@ class Runner:
         entry, name = entries(config)[key], key[1]
         pipeline: SourcePipeline | SinkPipeline
         if isinstance(entry, SourceEntry):
-            known = (
-                before.pipeline.metrics if before and isinstance(before.pipeline, SourcePipeline) else None
-            )
             ends = self._ends.get(name)
-            pipeline = SourcePipeline(name, entry, config.broker, config.settings, known, until=ends)
+            pipeline = SourcePipeline(name, entry, config.broker, config.settings, until=ends)
         else:
-            counted = (
-                before.pipeline.metrics if before and isinstance(before.pipeline, SinkPipeline) else None
-            )
-            pipeline = SinkPipeline(name, entry, config.broker, config.settings, counted)
-        connector = Connector(pipeline, entry.config.shutdown_timeout_ms, self._backoff)
-        if before is not None and before.pipeline.paused:
-            connector.pause()
+            pipeline = SinkPipeline(name, entry, config.broker, config.settings)
+        if before is not None:
+            pipeline.succeed(before.pipeline)
+        restarts = 0 if before is None else before.status().restarts
+        connector = Connector(pipeline, entry.config.shutdown_timeout_ms, self._backoff, restarts)
         return _Slot(connector, Turn(self._stop))
 
     @property
@@ -159,10 +156,11 @@ class Runner:
         """Reports and reloads, until the stop, or there is nothing left that runs."""
         last: dict[int, int] = {}
         due = time.monotonic() + _REPORT_EVERY_S
-        while any(connector.alive for connector in self._connectors):
+        while self._late or any(connector.alive for connector in self._connectors):
             # Short waits, so that signals are handled at once.
             if stop.wait(0.1):
                 return
+            self._replace_late()
             if not self._reloads.empty():
                 self._go_over(self._reloads.get(), stop)
             if time.monotonic() < due:
@@ -187,21 +185,32 @@ class Runner:
         slots: dict[Key, _Slot] = {}
         for key in entries(config):
             before = self._slots.get(key)
-            if key in found.kept and before is not None:
+            if before is not None and before.connector.alive:
+                # Also one that does not end: a second one beside it would deliver the same.
                 slots[key] = before
-                if not before.connector.alive:
-                    before.connector.restart()
-            elif before is not None and before.connector.alive:
-                # It does not end: a second one beside it would deliver the same.
+            elif before is not None and not before.stop.is_set() and before.connector.restart():
                 slots[key] = before
             else:
                 slots[key] = self._make(config, key, before.connector if before else None)
-        # Those that do not end are in the way of the end of the process, too.
-        slots |= {key: self._slots[key] for key in found.removed if self._slots[key].connector.alive}
+        alive = {key: slot for key, slot in self._slots.items() if slot.connector.alive}
+        slots |= {key: slot for key, slot in alive.items() if key not in slots}
+        self._late = {key for key in alive if slots[key] is alive[key] and slots[key].stop.is_set()}
         new = [slot for key, slot in slots.items() if self._slots.get(key) is not slot]
         self._config, self._slots = config, slots
         for slot in new:
             slot.connector.start(slot.stop)
+
+    def _replace_late(self) -> None:
+        """Those that did not end in time for a reload, and have ended now, make way for their successors."""
+        for key in [key for key in self._late if not self._slots[key].connector.alive]:
+            self._late.discard(key)
+            slots = dict(self._slots)
+            before = slots.pop(key)
+            if key in entries(self._config):
+                slots[key] = self._make(self._config, key, before.connector)
+            self._slots = slots
+            if key in slots:
+                slots[key].connector.start(slots[key].stop)
 
 
 def _require_aws(config: ConnectConfig) -> None:

@@ -232,3 +232,47 @@ def test_the_metrics_are_those_of_the_connectors_that_there_are():
     runner._slots = other._slots
     assert registry.get_sample_value("rivven_polls_total", {"connector": "more", "direction": "source"}) == 0
     assert registry.get_sample_value("rivven_polls_total", {"connector": "in", "direction": "source"}) is None
+
+
+def test_one_that_does_not_end_for_a_reload_is_replaced_when_it_has(monkeypatch):
+    monkeypatch.setattr("rivven_kafka.runtime.runner._ABORT_AFTER_S", 0.1)
+    monkeypatch.setattr("rivven_kafka.runtime.runner._ABANDON_AFTER_S", 0.2)
+    document = source_file("localhost:9", "localhost:9", "orders", "orders", "group")
+    config = ConnectConfig.build(document)
+    document["sources"]["in"]["config"]["max_poll_records"] = 7
+    changed = ConnectConfig.build(document)
+    runner = Runner(config)
+    stuck, successor = (Connector(Work(None), 100, RestartBackoff()) for _ in range(2))
+    stuck.pipeline.drained.clear()
+    key = ("source", "in")
+    runner._slots = {key: _Slot(stuck, Turn(runner._stop))}
+    monkeypatch.setattr(runner, "_make", lambda *_: _Slot(successor, Turn(runner._stop)))
+    stop, ended = threading.Event(), []
+    thread = threading.Thread(target=lambda: ended.append(runner.run(stop)))
+    thread.start()
+    reach(stuck, State.RUNNING, 1)
+    runner.reload(changed)
+    reach(stuck, State.FAILED, 1)
+    # The same file again does not begin a second one beside it either.
+    runner.reload(changed)
+    time.sleep(0.5)
+    assert runner._connectors == [stuck]
+    stuck.pipeline.drained.set()
+    reach(successor, State.RUNNING, 1)
+    assert runner._connectors == [successor]
+    stop.set()
+    thread.join(30)
+    assert ended == [True]
+
+
+def test_a_successor_counts_on():
+    document = source_file("localhost:9", "localhost:9", "orders", "orders", "group")
+    config = ConnectConfig.build(document)
+    runner = Runner(config)
+    key = ("source", "in")
+    before = runner._slots[key].connector
+    before.pipeline.metrics.record_batch(5, 50)
+    before.pipeline.observed.rebalanced()
+    before.pause()
+    after = runner._make(config, key, before).connector.status()
+    assert (after.metrics.messages_consumed, after.rebalances, after.paused) == (5, 1, True)
