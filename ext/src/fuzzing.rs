@@ -13,8 +13,8 @@ use rivven_protocol::{MessageData, Response, WireFormat};
 use crate::bridge::event_decode::decode_event;
 use crate::bridge::event_encode::{encode_event, EventOptions};
 use crate::bridge::event_position::event_position;
-use crate::bridge::json::is_json;
-use crate::bridge::transform::Transforms;
+use crate::bridge::json::{is_json, is_json_of};
+use crate::bridge::transform::{Transforms, MAX_EVENT_DEPTH};
 use crate::error::Kind;
 use crate::kafka::compression::{compress, decompress, decompress_lz4_magic_0, Codec};
 use crate::kafka::produce::all_stored;
@@ -244,7 +244,9 @@ fn try_transforms(transforms: &Transforms, json: &[u8]) {
         let mut out = b"before".to_vec();
         let apply = if restore { Transforms::apply_to_restore } else { Transforms::apply };
         match apply(transforms, json, &mut out) {
-            Ok(true) if is_json(json) => assert!(is_json(&out[6..]), "transforms break JSON"),
+            Ok(true) if is_json(json) => {
+                assert!(is_json_of(&out[6..], MAX_EVENT_DEPTH), "transforms break JSON")
+            }
             Ok(true) => {}
             Ok(false) => assert_eq!(out, b"before"),
             Err(error) => assert_eq!(error.kind, Kind::EventFormat),

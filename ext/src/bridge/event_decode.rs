@@ -9,6 +9,7 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use crate::bridge::transform::scan::string_text;
 use crate::bridge::via::is_mark;
 use crate::error::{Error, Kind, Result};
 
@@ -36,23 +37,6 @@ pub struct Event<'a> {
     pub timestamp: Option<i64>,
     /// Where the record has been, if the event tells it.
     pub via: Option<Cow<'a, str>>,
-    /// What the event says besides, which nothing is restored from.
-    pub notes: Notes<'a>,
-}
-
-/// Fields of `metadata` as JSON text of any type: other tools may write them otherwise.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Notes<'a> {
-    /// `kafka_timestamp_type`: `"log_append_time"` where the broker set the timestamp.
-    pub timestamp_type: Option<&'a str>,
-    /// `kafka_topic_id`.
-    pub topic_id: Option<&'a str>,
-    /// `kafka_key`: the key as text, with what is not UTF-8 replaced.
-    pub key: Option<&'a str>,
-    /// `kafka_partition`.
-    pub partition: Option<&'a str>,
-    /// `kafka_offset`.
-    pub offset: Option<&'a str>,
 }
 
 /// Reads an event. Fails with `Kind::EventFormat` when `json` is not one.
@@ -75,14 +59,7 @@ pub fn decode_event(json: &[u8]) -> Result<Event<'_>> {
         value,
         headers,
         timestamp: metadata.kafka_timestamp,
-        notes: Notes {
-            timestamp_type: metadata.kafka_timestamp_type.map(RawValue::get),
-            topic_id: metadata.kafka_topic_id.map(RawValue::get),
-            key: metadata.kafka_key.map(RawValue::get),
-            partition: metadata.kafka_partition.map(RawValue::get),
-            offset: metadata.kafka_offset.map(RawValue::get),
-        },
-        via: metadata.kafka_via.filter(|mark| is_mark(mark)),
+        via: metadata.kafka_via.and_then(|via| string_text(via.get().as_bytes())).filter(|via| is_mark(via)),
     })
 }
 
@@ -112,17 +89,9 @@ struct Metadata<'a> {
     kafka_header_list: Option<Vec<(Text<'a>, Option<Text<'a>>)>>,
     #[serde(default)]
     kafka_timestamp: Option<i64>,
+    // Of any type: what is no mark is left alone.
     #[serde(default, borrow)]
-    kafka_timestamp_type: Option<&'a RawValue>,
-    #[serde(default, borrow)]
-    kafka_topic_id: Option<&'a RawValue>,
-    #[serde(default, borrow)]
-    kafka_key: Option<&'a RawValue>,
-    #[serde(default, borrow)]
-    kafka_partition: Option<&'a RawValue>,
-    #[serde(default, borrow)]
-    kafka_offset: Option<&'a RawValue>,
-    kafka_via: Option<Cow<'a, str>>,
+    kafka_via: Option<&'a RawValue>,
     #[serde(default, borrow)]
     kafka_value_encoding: Option<Cow<'a, str>>,
     #[serde(default, borrow)]

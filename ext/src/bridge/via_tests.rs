@@ -241,3 +241,13 @@ mod round_trips {
         }
     }
 }
+
+#[test]
+fn a_field_of_that_name_that_is_no_mark_keeps_nothing_back() {
+    for via in ["7", "[\"a\"]", "null", "\"no mark\""] {
+        let event = format!(
+            r#"{{"event_type":"record","stream":"t","data":1,"metadata":{{"position":"t:0:1","kafka_offset":1,"kafka_offset":2,"kafka_via":{via}}}}}"#
+        );
+        assert!(crate::bridge::event_decode::decode_event(event.as_bytes()).unwrap().via.is_none());
+    }
+}

@@ -23,7 +23,7 @@ use path::DATA;
 use scan::{find, skip_space};
 
 /// Levels of an event: those of a value, and the event itself.
-const MAX_EVENT_DEPTH: u32 = MAX_DEPTH + 1;
+pub(crate) const MAX_EVENT_DEPTH: u32 = MAX_DEPTH + 1;
 
 /// What the JSON text is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
