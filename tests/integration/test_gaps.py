@@ -32,14 +32,19 @@ def test_a_position_that_is_gone_is_reported(kafka, topic_name, caplog):
     assert (record.topic, record.partition, record.offset) == (topic, 0, 10)
 
 
-@pytest.mark.parametrize("exactly_once", [False, True], ids=["at least once", "exactly once"])
-def test_the_end_at_which_reading_goes_on_is_committed_at_once(
-    kafka, rivven, topic_name, tmp_path, exactly_once
-):
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"auto_commit_interval_ms": 600_000},
+        {"delivery_guarantee": "exactly_once"},
+        {"delivery_guarantee": "exactly_once", "value_format": "raw"},
+    ],
+    ids=["at least once", "exactly once", "exactly once, raw"],
+)
+def test_the_end_at_which_reading_goes_on_is_committed_at_once(kafka, rivven, topic_name, tmp_path, more):
     """`latest` after retention: what comes while the source is away again is not behind a later end."""
     topic, group = topic_name(), f"g-{time.time_ns()}"
     fill_kafka(kafka.bootstrap, topic, 1, 5)
-    more = {"delivery_guarantee": "exactly_once"} if exactly_once else {"auto_commit_interval_ms": 600_000}
     config = source_file(
         kafka.bootstrap, rivven.bootstrap, topic, topic, group, start_offset="latest", **more
     )

@@ -100,6 +100,18 @@ def test_what_is_no_record_before_an_end_does_not_keep_it_waiting(kafka, rivven,
     assert positions_in(rivven, f"{topic}-copy") == {0: list(range(10)), 1: []}
 
 
+@pytest.mark.parametrize("guarantee", ["at_least_once", "exactly_once"])
+def test_a_group_that_stands_behind_an_end_is_not_set_back(kafka, rivven, topic_name, guarantee):
+    topic = filled(kafka, topic_name(), 100)
+    document = lane(kafka, rivven, topic, delivery_guarantee=guarantee)
+    with Running(document) as running:
+        wait_until(lambda: running.pipeline.delivered() == 100, 30, running.describe)
+    until = UntilRunning(document, {0: 60})
+    until.finish()
+    assert until.pipeline.complete
+    assert committed_offsets(kafka.bootstrap, f"u-{topic}", topic) == {0: 100}
+
+
 def test_a_gap_is_told_from_records_that_are_left(kafka, topic_name):
     topic = filled(kafka, topic_name(), 20)
     options = {"bootstrap_servers": [kafka.bootstrap]}

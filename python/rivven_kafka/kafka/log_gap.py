@@ -42,6 +42,8 @@ def is_gap(
             "auto_offset_reset": "earliest",
             "fetch_min_bytes": 1,
             "fetch_max_wait_ms": _FETCH_WAIT_MS,
+            "bootstrap_timeout_ms": int(timeout_s * 1000),
+            "request_timeout_ms": int(timeout_s * 1000),
         }
     )
     with closing(consumer):

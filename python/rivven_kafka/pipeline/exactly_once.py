@@ -71,6 +71,8 @@ class ExactlyOnce(Guarantee):
         self._started_over: set[Partition] = set()
         # Where reading begins in partitions that are not to wait for their first record.
         self._begun: dict[Partition, int] = {}
+        # To be prepared although nothing of them was read.
+        self._forced: set[Partition] = set()
         # Sums of the anchors that were committed last.
         self._anchored: dict[Partition, int] = {}
         self._next_renewal = 0.0
@@ -78,9 +80,11 @@ class ExactlyOnce(Guarantee):
 
     def admit(self, blocks: list[RecordBlock]) -> list[RecordBlock]:
         """The blocks, their partitions prepared; without those of a position in a topic that is gone."""
-        if self._begun or any((block.topic, block.partition) not in self._held for block in blocks):
-            blocks = self._prepare(blocks)
-        return blocks
+        asked = self._begun or self._forced
+        return blocks if not asked and self._holds(blocks) else self._prepare(blocks)
+
+    def _holds(self, blocks: Iterable[RecordBlock]) -> bool:
+        return all((block.topic, block.partition) in self._held for block in blocks)
 
     def begin(self, starts: Mapping[Partition, int]) -> Mapping[Partition, int]:
         """None of them: the partitions are prepared, and held, at once instead of with their first record."""
@@ -124,6 +128,10 @@ class ExactlyOnce(Guarantee):
         """Only once it was prepared: what is committed has to name anchors."""
         return partition in self._held
 
+    def prepare_for(self, partitions: Iterable[Partition]) -> None:
+        """Those that are not held are prepared at once instead of with their first record."""
+        self._forced.update(each for each in partitions if each not in self._held)
+
     def start_over(self, topic: str) -> None:
         """Nothing to do: what is committed tells the id of the topic that it is about."""
 
@@ -147,6 +155,7 @@ class ExactlyOnce(Guarantee):
             self._anchored.pop(partition, None)
             self._started_over.discard(partition)
             self._begun.pop(partition, None)
+            self._forced.discard(partition)
         # Whoever takes them over may shut our producer ids out, which are not made for partitions of Kafka.
         self._publisher.renew_identity()
 
@@ -159,7 +168,7 @@ class ExactlyOnce(Guarantee):
         committed = self._consumer.committed(new)
         for partition in [each for each in self._begun if each in committed or each in self._held]:
             del self._begun[partition]
-        if not self._begun and all((block.topic, block.partition) in self._held for block in blocks):
+        if not (self._begun or self._forced) and self._holds(blocks):
             return blocks
         commitments = {each: Commitment.load(metadata) for each, (_, metadata) in committed.items()}
         gone = {each for each in new if self._is_of_another_topic(each, commitments.get(each))}
@@ -187,6 +196,7 @@ class ExactlyOnce(Guarantee):
             elif start is not None:
                 work.append((*partition, start, None))
         if not work:
+            self._forced.clear()
             return blocks
         try:
             with self._preparing():
@@ -226,6 +236,7 @@ class ExactlyOnce(Guarantee):
         self._consumer.commit(held, _COMMIT_TIMEOUT_MS)
         self._held.update(positions)
         self._begun.clear()
+        self._forced.clear()
 
     def _read_rivven(self, work: Sequence[Preparation], unsettled: bool) -> tuple[int, int]:
         """Prepares the publisher, which may take minutes without anchors; the group goes on meanwhile."""

@@ -42,6 +42,10 @@ class Guarantee(ABC):
         """Whether a position can be committed although nothing of the partition was published."""
 
     @abstractmethod
+    def prepare_for(self, partitions: Iterable[Partition]) -> None:
+        """Positions of these are about to be committed; called before `admit`, which prepares for it."""
+
+    @abstractmethod
     def start_over(self, topic: str) -> None:
         """The topic was deleted and created again: what was committed for it means nothing any more."""
 
@@ -89,6 +93,9 @@ class AtLeastOnce(Guarantee):
     def may_commit(self, partition: Partition) -> bool:
         """It can."""
         return True
+
+    def prepare_for(self, partitions: Iterable[Partition]) -> None:
+        """Nothing to do."""
 
     def start_over(self, topic: str) -> None:
         """Commits the beginnings of its partitions: records of the new topic may be before the positions."""

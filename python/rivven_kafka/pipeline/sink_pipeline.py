@@ -219,7 +219,8 @@ class SinkPipeline(Pipeline):
     @property
     def answered(self) -> bool:
         """Whether Kafka has given a sign of life within the last seconds."""
-        return self._beats is not None and self._beats.silent_s <= FRESH_S
+        beats = self._beats
+        return beats is not None and beats.silent_s <= FRESH_S
 
     def _silence(self) -> None:
         self._beats = None

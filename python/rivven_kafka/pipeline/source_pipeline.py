@@ -99,14 +99,12 @@ class SourcePipeline(Pipeline):
         self._publisher: Publisher | None = None
         self._done = Published(self.observed)
         self._pulse: RivvenPulse | None = None
-        self._echoes_before = 0
+        self._echoes = Echoes(name)
         self._begin()
 
     def _begin(self) -> None:
         """Leaves nothing of an earlier run: a commit that was never answered would hold up all later ones."""
         self._done.change(None)
-        self._echoes_before = self.echoes()
-        self._echoes = Echoes(self.name)
         self._publisher = None
         self._rate = RateLimit(
             self._entry.rate_limit.events_per_second, self._entry.rate_limit.burst_size or None
@@ -155,7 +153,7 @@ class SourcePipeline(Pipeline):
         self.metrics = before.metrics
         self._done = Published(self.observed)
         self._done.succeed(before._done)
-        self._echoes_before = before.echoes()
+        self._echoes = before._echoes
 
     def delivered(self) -> int:
         """Records that Rivven has acknowledged, in all runs."""
@@ -177,11 +175,7 @@ class SourcePipeline(Pipeline):
 
     def echoes(self) -> int:
         """See `Pipeline.echoes`."""
-        return self._echoes_before + self._counted("echoes_refused")
-
-    def _counted(self, counter: str) -> int:
-        publisher = self._publisher
-        return int(publisher.stats()[counter]) if publisher is not None else 0
+        return self._done.echoes
 
     def _open(self, consumer: BlockConsumer, arguments: dict[str, Any]) -> None:
         config = self._config
@@ -278,9 +272,16 @@ class SourcePipeline(Pipeline):
         self._cover_new(consumer)
         if self._first is not None:
             self._commits.begin(self._guarantee.begin(self._first.take(blocks)))
-            self._commits.go_on(self._first.take_resets(blocks, publisher.in_flight_records))
+            resets = self._first.take_resets(blocks, publisher.in_flight_records)
+            self._guarantee.prepare_for(resets)
+            blocks = self._guarantee.admit(blocks)
+            self._commits.go_on(
+                {each: offset for each, offset in resets.items() if self._guarantee.may_commit(each)}
+            )
+        else:
+            blocks = self._guarantee.admit(blocks)
         records = size = 0
-        for block in self._guarantee.admit(blocks):
+        for block in blocks:
             records += len(block)
             size += block.size_bytes
             self._watch.takes(block)
@@ -318,14 +319,15 @@ class SourcePipeline(Pipeline):
             reason = "Rivven does not answer"
         if self._coordinated.stuck(not consumer.has_coordinator, 0):
             reason = "the coordinator of the Kafka group does not answer"
-        self._echoes.look(self.echoes() - self._echoes_before)
+        self._echoes.look(self.echoes())
         if self._published.stuck(publisher.in_flight_records() > 0, self.delivered() + self.echoes()):
             reason = "Rivven does not acknowledge what was sent"
         self._set_waiting(reason)
         self._commits.positions()
         self._done.count_left_out()
         for topic, partition, end in self._until.look(waiting=self._paused):
-            if self._guarantee.may_commit((topic, partition)):
+            place = topic, partition
+            if self._until.began_within(place) and self._guarantee.may_commit(place):
                 self._commits.reach(topic, partition, end)
             self.watchdog.moved([(topic, partition, end)])
         self._watch.look(self.delivered(), self._paused)

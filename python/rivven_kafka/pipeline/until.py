@@ -21,7 +21,6 @@ log = logging.getLogger(__name__)
 _FIRST_PROBE_S = 2.0
 _LONGEST_PROBE_S = 30.0
 _PROBE_TIMEOUT_S = 5.0
-_PROBES_AT_A_TIME = 4
 _FOREIGN_AFTER_S = 30.0
 
 
@@ -79,6 +78,8 @@ class Until:
         self._assigned: set[Partition] = set()
         self._assigned_at: float | None = None
         self._waits: dict[Partition, _Wait] = {}
+        # Where reading began, of each assignment.
+        self._first: dict[Partition, int] = {}
         # Of each block that was read, in order: the position behind it, its records and their size.
         self._read: dict[Partition, deque[tuple[int, int, int]]] = {}
 
@@ -98,6 +99,8 @@ class Until:
         kept = []
         for block in blocks:
             place = block.topic, block.partition
+            first = block.next_offset if block.first_offset is None else block.first_offset
+            self._first.setdefault(place, first)
             end = self._ends.get(place, 0)
             within = cut(block, end)[0]
             # Without records it still carries a position, but not if the end cut them all away.
@@ -147,7 +150,8 @@ class Until:
         found = []
         # As long as others move, their turn may just not have come.
         idle = not waiting and not self._publisher.in_flight_records()
-        probes = _PROBES_AT_A_TIME if idle else 0
+        # One at a time, none while Kafka is away: each may take its whole time, and nothing is polled then.
+        may_probe = idle and self._consumer.has_coordinator
         for partition, end in self._ends.items():
             if partition in self._done:
                 continue
@@ -155,8 +159,9 @@ class Until:
             if position is None or self._publisher.in_flight_records(*partition):
                 self._waits.pop(partition, None)
                 continue
-            if position < end and probes and self._is_due(partition, position):
-                probes -= 1
+            self._first.setdefault(partition, position)
+            if position < end and may_probe and self._is_due(partition, position):
+                may_probe = False
                 position = self._probe(partition, position, end)
             if position >= end:
                 found.append((*partition, end))
@@ -165,6 +170,10 @@ class Until:
         self._done.update((topic, number) for topic, number, _ in found)
         self.hold()
         return found
+
+    def began_within(self, partition: Partition) -> bool:
+        """Whether reading began before the end, or at it: the group may stand further on already."""
+        return self._ends is None or self._first.get(partition, 0) <= self._ends[partition]
 
     def hold(self) -> None:
         """Keeps Kafka from sending more of what is complete, or not to be copied."""
@@ -178,6 +187,7 @@ class Until:
         self._done -= partitions
         for each in partitions:
             self._read.pop(each, None)
+            self._first.pop(each, None)
 
     def assigned(self, partitions: Sequence[Partition]) -> None:
         """The partitions are ours."""
