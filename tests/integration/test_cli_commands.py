@@ -33,14 +33,15 @@ def command(*arguments):
 def file(kafka, rivven, topic_name, tmp_path):
     """A function that writes a configuration with a source `in` and a sink `out`."""
     name = topic_name()
-    create_topic(kafka.bootstrap, name, 3)
+    for each in (name, f"{name}-back"):
+        create_topic(kafka.bootstrap, each, 3)
 
     def write(**changes):
         options = {"kafka": kafka.bootstrap, "rivven": rivven.bootstrap, "topic": name, **changes}
         address = options["kafka"], options["rivven"]
         limits = {"request_timeout_ms": 5000}
         document = source_file(*address, options["topic"], "copy", "g", **limits)
-        document |= sink_file(*address, "copy", options["topic"], "g", **limits)
+        document |= sink_file(*address, "copy", f"{options['topic']}-back", "g", **limits)
         path = tmp_path / "connect.yaml"
         path.write_text(yaml.safe_dump(document))
         return path

@@ -65,7 +65,7 @@ def test_any_of_the_brokers_is_enough(tapped, topic):
 def test_acks_are_waited_for(tapped, topic, acks, number):
     name = topic()
     with tapped.tap.drop(ApiKey.Produce):
-        options = {"request_timeout_ms": 400, "delivery_timeout_ms": 800, "linger_ms": 0}
+        options = {"request_timeout_ms": 1000, "delivery_timeout_ms": 2500, "linger_ms": 0}
         result = write(tapped, name, [b"v"], acks=acks, **options)
     assert not result.ok
     assert {exchange.request.acks for exchange in produced(tapped)} == {number}
