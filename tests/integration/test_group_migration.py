@@ -13,7 +13,7 @@ from rivven_kafka.offsets import migrate_groups, return_groups
 from tests.integration.connector_kit import filled, rows_of
 from tests.integration.offset_kit import Copy, in_process
 from tests.support.connector import wait_until
-from tests.support.topics import fill
+from tests.support.topics import create_topic, fill
 
 pytestmark = pytest.mark.integration
 
@@ -200,6 +200,21 @@ def test_the_way_back_out_of_order_counts_what_comes_again(kafka, rivven, topic_
     assert (at.offset, at.again) == (expected, sum(offset > expected for offset in done))
     assert at.move == "moved"
     assert min(offset for _, offset in consume(copy, "g-back-key", 50 - expected)) == expected
+
+
+def test_echoes_that_come_next_are_not_missing(kafka, rivven, topic_name):
+    name = topic_name()
+    create_topic(kafka.bootstrap, name, 1)
+    copy = Copy(kafka.bootstrap, rivven.bootstrap, name)
+    copy.document["broker"]["cluster_name"] = "here"
+    copy.document["sources"]["in"]["loop_protection"] = True
+    mark = [("rivven_kafka_via", b"rivven:here/" + copy.topic.encode())]
+    rows = [row._replace(headers=mark if n in (4, 5) else []) for n, row in enumerate(rows_of(0, range(8)))]
+    fill(kafka.bootstrap, name, {0: rows})
+    copy.run(6)
+    assert [at[2] for at in copy.copied()[0]] == [0, 1, 2, 3, 6, 7]
+    copy.commit("g-echo", {0: 4})
+    assert copy.migrate("g-echo", apply=True) == [("g-echo", 0, None, 4, "exact", "moved")]
 
 
 def test_topics_that_are_not_copied_yet_are_named(kafka, rivven, topic_name):

@@ -13,7 +13,7 @@ from rivven_kafka.offsets import copied
 
 from tests.integration.connector_kit import NOW, filled, rows_of
 from tests.integration.offset_kit import Copy, in_process
-from tests.integration.pipelines import Running
+from tests.integration.pipelines import Running, rivven_records
 from tests.support import KafkaBroker
 from tests.support.connector import wait_until
 from tests.support.topics import Row, TopicWriter, create_topic, fill
@@ -228,6 +228,31 @@ def test_what_is_not_copied_is_said(kafka, rivven, topic_name):
         (5, "exact"),
         (5, "not copied yet"),
     ]
+
+
+def test_only_what_a_filter_leaves_out_is_not_missing(kafka, rivven, topic_name):
+    name = topic_name()
+    create_topic(kafka.bootstrap, name, 1)
+    values = [b'{"keep": %s}' % (b"true" if n % 4 else b"false") for n in range(12)]
+    fill(kafka.bootstrap, name, {0: [Row(NOW, None, value, []) for value in values]})
+    copy = Copy(kafka.bootstrap, rivven.bootstrap, name)
+    keeping = [{"type": "filter", "config": {"field": "data.keep", "equals": "true"}}]
+    copy.document["sources"]["in"]["transforms"] = keeping
+    copy.run(9)
+    assert offsets_from(copy, 0, 0) == [n for n in range(12) if n % 4]
+    [next_left_out] = copy.translate(f"{name}:0@4")
+    assert (next_left_out.rivven_offset, next_left_out.status) == (3, "exact")
+    # The same without offset 6, which the filter lets through.
+    lossy = Copy(kafka.bootstrap, rivven.bootstrap, name)
+    lossy.document["sources"]["in"]["transforms"] = keeping
+    lossy.topic = lossy.document["sources"]["in"]["topic"] = f"{name}-lossy"
+    records = rivven_records(rivven.bootstrap, copy.topic)[0]
+    with closing(RivvenClient([rivven.bootstrap])) as client:
+        client.create_topic(lossy.topic, 1)
+        client.publish(lossy.topic, 0, records[:4] + records[5:])
+    [lost, before] = lossy.translate(f"{name}:0@6", f"{name}:0@5")
+    assert (lost.rivven_offset, lost.status) == (4, "missing in Rivven")
+    assert (before.rivven_offset, before.status) == (3, "exact"), "only the next record is looked at"
 
 
 def test_raw_values_are_counted_and_compared(kafka, rivven, topic_name):

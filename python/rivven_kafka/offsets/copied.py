@@ -20,7 +20,7 @@ from rivven_kafka.config import (
     ValueFormat,
     transforms_json,
 )
-from rivven_kafka.config.transforms import Filter, changing
+from rivven_kafka.config.transforms import changing
 from rivven_kafka.errors import (
     ConfigError,
     LogDamagedError,
@@ -32,6 +32,7 @@ from rivven_kafka.kafka import BlockConsumer, admin_options
 from rivven_kafka.kafka.group_state import PartitionState, partition_states, topic_ids
 from rivven_kafka.offsets.report import Method
 from rivven_kafka.offsets.search import crossing, proves
+from rivven_kafka.offsets.stretches import KafkaStretches
 from rivven_kafka.pipeline.destination import by_destination
 from rivven_kafka.reading.kafka_log import read_between
 from rivven_kafka.reading.rivven_log import LogReader
@@ -90,6 +91,7 @@ class CopiedLogs:
         self._require_positions()
         config = entry.config
         self._options = consumer_options(config, name)
+        self._stretches = KafkaStretches(name, entry, broker, self._options)
         with closing(BlockConsumer({**self._options, "group_id": None})) as consumer:
             self.topics = find_topics(consumer, config)
         self._groups = by_destination(entry, self.topics)
@@ -102,7 +104,6 @@ class CopiedLogs:
         self.client = RivvenClient(**arguments)
         self._reader = LogReader(arguments, config.max_in_flight_bytes // 2)
         self.unreadable: list[str] = []
-        self._firsts: dict[tuple[KafkaPlace, int, int], int | None] = {}
 
     def ask_kafka(self) -> None:
         """Asks anew how the Kafka partitions stand, and how far the source has come."""
@@ -211,19 +212,14 @@ class CopiedLogs:
 
     def first_in_kafka(self, place: KafkaPlace, offset: int, before: int) -> int | None:
         """The offset of the first record that Kafka has from `offset` on, None if none before another one."""
-        asked = place, max(offset, self.states[place].start), min(before, self.states[place].end)
-        if asked not in self._firsts:
-            config, bounds = self._entry.config, {place: asked[1:]}
-            timeout_s = config.request_timeout_ms / 1000
-            with closing(read_between(self._options, bounds, timeout_s, config.max_batch_bytes)) as blocks:
-                self._firsts[asked] = next((block.first_offset for block in blocks if len(block)), None)
-        return self._firsts[asked]
+        return self._stretches.first(place, *self._within(place, offset, before))
 
-    def leaves_out(self) -> bool:
-        """Whether the source leaves out records by its options, so that not all of Kafka's are in Rivven."""
-        config = self._entry.config
-        filters = any(isinstance(step, Filter) for step in self._entry.transforms)
-        return filters or config.on_tombstone in (OnTombstone.SKIP, OnTombstone.DEAD_LETTER)
+    def belongs_in_rivven(self, place: KafkaPlace, offset: int, before: int) -> bool:
+        """Whether Kafka has a record between two offsets that the source does not leave out by right."""
+        return self._stretches.publishes(place, *self._within(place, offset, before))
+
+    def _within(self, place: KafkaPlace, offset: int, before: int) -> tuple[int, int]:
+        return max(offset, self.states[place].start), min(before, self.states[place].end)
 
     def copied_to(self, place: KafkaPlace, maps: Iterable[OffsetMap]) -> int:
         """The Kafka offset before which all is in Rivven, by what is committed and by what is there."""

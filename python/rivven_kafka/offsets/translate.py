@@ -151,16 +151,16 @@ def position(
         rivven, after, again = found.next_offset, None, 0
     else:
         rivven, after, again = read_from
-    if not logs.leaves_out() and _misses(logs, place, offset, copied):
+    if _misses(logs, place, offset, copied):
         return rivven, after, Status.MISSING, again
     return rivven, after, Status.READ_AGAIN if again else Status.EXACT, again
 
 
 def _misses(logs: CopiedLogs, place: KafkaPlace, offset: int, copied: Sequence[OffsetMap]) -> bool:
-    """Whether Kafka has a record from `offset` on before the first one that is in Rivven."""
+    """Whether a record from `offset` on belongs in Rivven before the first one that is there."""
     found = [following for one in copied if (following := one.next(*place, offset)) is not None]
     following = min(found, default=logs.copied_to(place, copied))
-    return logs.first_in_kafka(place, offset, following) is not None
+    return logs.belongs_in_rivven(place, offset, following)
 
 
 def _from_rivven(logs: CopiedLogs, entry: SourceEntry, place: Place) -> Translation:
