@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 import yaml
-from kafka import KafkaConsumer
+from kafka import KafkaConsumer, KafkaProducer
 from rivven_kafka._native import RivvenClient
 from rivven_kafka.errors import ConfigError
 from rivven_kafka.offsets import migrate_groups, return_groups
@@ -200,6 +200,32 @@ def test_the_way_back_out_of_order_counts_what_comes_again(kafka, rivven, topic_
     assert (at.offset, at.again) == (expected, sum(offset > expected for offset in done))
     assert at.move == "moved"
     assert min(offset for _, offset in consume(copy, "g-back-key", 50 - expected)) == expected
+
+
+def test_who_has_read_an_open_transaction_waits_for_its_end(kafka, rivven, topic_name):
+    copy = Copy(
+        kafka.bootstrap,
+        rivven.bootstrap,
+        filled(kafka, topic_name(), 10),
+        isolation_level="read_committed",
+    )
+    copy.run(10)
+    options = {"bootstrap_servers": kafka.bootstrap, "metrics_enabled": False}
+    with closing(KafkaProducer(**options, transactional_id=f"open-{copy.origin}")) as producer:
+        producer.init_transactions()
+        producer.begin_transaction()
+        for number in range(5):
+            producer.send(copy.origin, b'{"n": %d}' % number)
+        producer.flush()
+        # As a consumer with read_uncommitted does.
+        group = f"dirty-{copy.origin}"
+        copy.commit(group, {0: 15})
+        waiting = (group, 0, None, 10, "not copied yet", "not copied yet")
+        assert copy.migrate(group, apply=True) == [waiting]
+        assert copy.in_rivven(group, 0) is None
+        producer.commit_transaction()
+    copy.run(5)
+    assert copy.migrate(group, apply=True) == [(group, 0, None, 15, "exact", "moved")]
 
 
 def test_echoes_that_come_next_are_not_missing(kafka, rivven, topic_name):

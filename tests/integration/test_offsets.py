@@ -59,10 +59,10 @@ def test_gaps_of_transactions_lead_to_the_next_record(kafka, rivven, topic_name)
     copy.run(9)
     assert copy.in_kafka(0, "read_committed") == [0, 1, 2, 8, 9, 10, 20, 21, 22]
     assert_every_offset_exact(copy, 0, "read_committed")
-    # Behind the last marker.
+    # Behind the last marker, and behind the end of the partition.
     [end, beyond] = copy.translate(f"{name}:0@24", f"{name}:0@25")
-    assert (end.rivven_offset, end.status) == (9, "exact")
-    assert (beyond.rivven_offset, beyond.status) == (9, "exact"), "nothing of Kafka lies between"
+    assert (end.rivven_offset, end.status) == (9, "exact"), "nothing of Kafka lies between"
+    assert (beyond.rivven_offset, beyond.status) == (9, "not copied yet")
 
 
 def test_gaps_of_compaction_lead_to_the_next_record(rivven, topic_name):
@@ -308,7 +308,7 @@ def test_the_command(kafka, rivven, topic_name, tmp_path, capsys):
     assert code == 1
     assert f"Rivven topic '{copy.topic}' does not exist" in err
     copy.run(5)
-    code, out, err = command(*translate, f"{copy.origin}:0@3", f"{copy.origin}:0@9")
+    code, out, err = command(*translate, f"{copy.origin}:0@3", f"{copy.origin}:0@5")
     assert code == 0, err
     assert [line.split() for line in out.splitlines()][1][:3] == [
         f"{copy.origin}:0@3",
@@ -319,6 +319,7 @@ def test_the_command(kafka, rivven, topic_name, tmp_path, capsys):
     assert code == 0, err
     [one] = json.loads(out)
     assert (one["kafka_topic"], one["kafka_offset"], one["status"]) == (copy.origin, 2, "exact")
+    assert command(*translate, f"{copy.origin}:0@999")[0] == 3, "Kafka ends at 5"
     assert command(*translate, "nonsense")[0] == 2
     code, _, err = command(*translate, "other:0@1")
     assert code == 1

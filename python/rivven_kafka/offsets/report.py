@@ -11,10 +11,11 @@ class Status(StrEnum):
     """How good a position is.
 
     Attributes:
-        EXACT: Nothing is skipped, and nothing comes again.
+        EXACT: Nothing that Rivven holds is skipped, the next record is there, and nothing comes again.
         READ_AGAIN: Nothing is skipped; some records that were read come again.
         MISSING: The next record that Kafka has is not in Rivven; the answer is where the one behind it lies.
-        NOT_COPIED: The position lies behind what was copied; what lies between comes again when it is.
+        NOT_COPIED: The position lies behind what was copied, or behind the end in Kafka; what lies between
+            comes again when it is copied.
         NOTHING: There is no record of Kafka at the place or behind it.
     """
 

@@ -145,8 +145,11 @@ def position(
     rivven: int
     after: int | None
     if read_from is None:
+        # Behind the end, which is that of the first open transaction for who reads committed records, nobody
+        # knows yet what lies between.
+        beyond = offset > logs.states[place].end
         end = logs.copied_to(place, copied)
-        if offset > end and logs.first_in_kafka(place, end, offset) is not None:
+        if beyond or (offset > end and logs.first_in_kafka(place, end, offset) is not None):
             return found.next_offset, None, Status.NOT_COPIED, 0
         rivven, after, again = found.next_offset, None, 0
     else:
