@@ -5,13 +5,14 @@ from contextlib import closing
 
 import pytest
 import yaml
-from kafka import KafkaConsumer, KafkaProducer
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from rivven_kafka._native import RivvenClient
-from rivven_kafka.errors import ConfigError
-from rivven_kafka.offsets import migrate_groups, return_groups
+from rivven_kafka.errors import ConfigError, RivvenKafkaError
+from rivven_kafka.offsets import copied, migrate_groups, return_groups
 
 from tests.integration.connector_kit import filled, rows_of
 from tests.integration.offset_kit import Copy, in_process
+from tests.integration.pipelines import rivven_records
 from tests.support.connector import wait_until
 from tests.support.topics import create_topic, fill
 
@@ -200,6 +201,81 @@ def test_the_way_back_out_of_order_counts_what_comes_again(kafka, rivven, topic_
     assert (at.offset, at.again) == (expected, sum(offset > expected for offset in done))
     assert at.move == "moved"
     assert min(offset for _, offset in consume(copy, "g-back-key", 50 - expected)) == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "layout", "source", "read"),
+    [
+        # The lane of offset 5 is slow, and the source was killed or goes on.
+        ({"ordering": "key"}, [[0, 1, 2, 3, 4, 6, 7, 8, 9]], 5, 5),
+        # Offset 4 is still on its way to another partition.
+        ({"partitioning": "key"}, [[5, 6, 7, 8, 9], [0, 1, 2, 3]], 4, 4),
+    ],
+    ids=["lanes", "partitions"],
+)
+def test_the_way_back_stops_at_what_was_never_in_rivven(
+    kafka, rivven, topic_name, options, layout, source, read
+):
+    copy = Copy(kafka.bootstrap, rivven.bootstrap, filled(kafka, topic_name(), 10))
+    copy.run(10)
+    records = rivven_records(rivven.bootstrap, copy.topic)[0]
+    holed = Copy(kafka.bootstrap, rivven.bootstrap, copy.origin, **options)
+    holed.topic = holed.document["sources"]["in"]["topic"] = f"{copy.topic}-holed"
+    group = f"hole-{copy.origin}"
+    with closing(RivvenClient([rivven.bootstrap])) as client:
+        client.create_topic(holed.topic, len(layout))
+        for partition, offsets in enumerate(layout):
+            client.publish(holed.topic, partition, [records[offset] for offset in offsets])
+        client.commit_offsets(group, [(holed.topic, n, len(offsets)) for n, offsets in enumerate(layout)])
+    holed.commit(holed.group, {0: source})
+    [at] = return_groups(*holed.arguments, [group], apply=True).positions
+    assert (at.offset, str(at.status), str(at.move)) == (read, "read again", "moved")
+    assert at.again == sum(offset > read for offsets in layout for offset in offsets)
+    assert min(consume(holed, group, 10 - read)) == (0, read)
+
+
+def test_the_way_back_does_not_lead_into_an_earlier_topic_of_the_name(kafka, rivven, topic_name):
+    copy = Copy(kafka.bootstrap, rivven.bootstrap, filled(kafka, topic_name(), 20))
+    copy.run(20)
+    with closing(KafkaAdminClient(bootstrap_servers=kafka.bootstrap)) as admin:
+        admin.delete_topics([copy.origin])
+        wait_until(lambda: copy.origin not in admin.list_topics(), 30)
+    create_topic(kafka.bootstrap, copy.origin, 1)
+    fill(kafka.bootstrap, copy.origin, {0: rows_of(0, range(8))})
+    copy.run(8)
+    assert len(copy.copied()[0]) == 28
+    group = f"anew-{copy.origin}"
+    with closing(RivvenClient([rivven.bootstrap])) as client:
+        client.commit_offsets(group, [(copy.topic, 0, 24)])
+    problem = rf"^Kafka {copy.origin}:0 ends at offset 8, but was copied as far as offset 19: .*earlier topic of the name"
+    for apply in (False, True):
+        with pytest.raises(RivvenKafkaError, match=problem):
+            return_groups(*copy.arguments, [group], apply=apply)
+    assert group not in {at["group_id"] for at in _groups(kafka)}, "nothing was committed"
+
+
+def _groups(kafka):
+    with closing(KafkaAdminClient(bootstrap_servers=kafka.bootstrap)) as admin:
+        return admin.list_groups()
+
+
+def test_the_way_back_takes_a_running_source_for_no_earlier_topic(kafka, rivven, topic_name, monkeypatch):
+    copy = Copy(kafka.bootstrap, rivven.bootstrap, filled(kafka, topic_name(), 10))
+    copy.run(10)
+    group = f"grows-{copy.origin}"
+    with closing(RivvenClient([rivven.bootstrap])) as client:
+        client.commit_offsets(group, [(copy.topic, 0, 10)])
+    whole = copied.CopiedLogs.whole
+
+    def grown(logs, topic, partition):
+        # Kafka was asked how it stands; it grows, and is copied, before Rivven is read.
+        fill(kafka.bootstrap, copy.origin, {0: rows_of(0, range(10, 15))})
+        copy.run(5)
+        return whole(logs, topic, partition)
+
+    monkeypatch.setattr(copied.CopiedLogs, "whole", grown)
+    [at] = return_groups(*copy.arguments, [group]).positions
+    assert (at.offset, str(at.status), str(at.move)) == (10, "exact", "to move")
 
 
 def test_who_has_read_an_open_transaction_waits_for_its_end(kafka, rivven, topic_name):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
+from functools import partial
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -222,18 +223,29 @@ class CopiedLogs:
         return max(offset, self.states[place].start), min(before, self.states[place].end)
 
     def copied_to(self, place: KafkaPlace, maps: Iterable[OffsetMap]) -> int:
-        """The Kafka offset before which all is in Rivven, by what is committed and by what is there."""
+        """The Kafka offset behind all that was copied, by what is committed and by what is there."""
         ends = [bounds[1] + 1 for one in maps if (bounds := one.bounds(*place)) is not None]
         return max([self.states[place].committed or 0, *ends])
 
+    def all_copied_to(self, place: KafkaPlace, maps: Iterable[OffsetMap]) -> int:
+        """The Kafka offset before which nothing is on its way to Rivven any more."""
+        # Out of order, records that lie there may have overtaken others.
+        return self.copied_to(place, maps if self._in_order() else ())
+
+    def log_end(self, place: KafkaPlace) -> int:
+        """The end of a Kafka partition as it is now, behind open transactions."""
+        topic, group = {place[0]: self.topics[place[0]]}, self._entry.config.consumer_group
+        ask = partial(partition_states, self.admin, group, topic, "read_uncommitted")
+        return self.patiently(ask)[place].end
+
+    def _in_order(self) -> bool:
+        """Whether the source writes a Kafka partition to one Rivven partition, in its order."""
+        config = self._entry.config
+        return config.partitioning is Partitioning.PRESERVE and config.ordering is Ordering.PARTITION
+
     def _may_search(self, topic: str) -> bool:
         """Whether Kafka offsets rise in the Rivven partitions, apart from doubled records."""
-        config = self._entry.config
-        return (
-            config.partitioning is Partitioning.PRESERVE
-            and config.ordering is Ordering.PARTITION
-            and len(self._groups[topic]) == 1
-        )
+        return self._in_order() and len(self._groups[topic]) == 1
 
     def _searched(
         self, topic: str, partition: int, wanted: Mapping[KafkaPlace, Iterable[int]]
