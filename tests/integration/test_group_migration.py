@@ -159,7 +159,7 @@ def test_the_way_back_leaves_nothing_out_either(kafka, rivven, topic_name, tmp_p
     path.write_text(yaml.safe_dump(copy.document))
     back = ("-c", path, "groups", "migrate", "--back", "--source", "in", "--group", group)
     code, out, _ = command(*back, "--apply")
-    assert code == 0
+    assert code == 3, "a name that is not right must not pass for done"
     assert f"note: group {group!r} has committed nothing in Rivven" in out
     copy.commit(group, {0: 5, 1: 15})
     with closing(RivvenClient([copy.rivven])) as client:
@@ -317,6 +317,20 @@ def test_echoes_that_come_next_are_not_missing(kafka, rivven, topic_name):
     assert [at[2] for at in copy.copied()[0]] == [0, 1, 2, 3, 6, 7]
     copy.commit("g-echo", {0: 4})
     assert copy.migrate("g-echo", apply=True) == [("g-echo", 0, None, 4, "exact", "moved")]
+
+
+def test_a_name_that_no_group_has_is_left(kafka, rivven, topic_name, tmp_path, capsys):
+    copy = Copy(kafka.bootstrap, rivven.bootstrap, filled(kafka, topic_name(), 5))
+    copy.run(5)
+    copy.commit("g-there", {0: 2})
+    command, path = in_process(capsys), tmp_path / "connect.yaml"
+    path.write_text(yaml.safe_dump(copy.document))
+    migrate = ("-c", path, "groups", "migrate", "--source", "in", "--apply", "--group", "g-there")
+    code, out, err = command(*migrate, "--group", "g-typo")
+    assert code == 3, err
+    assert "note: group 'g-typo' has no committed offset in" in out
+    assert out.count("  moved\n") == 1
+    assert command(*migrate)[0] == 0
 
 
 def test_topics_that_are_not_copied_yet_are_named(kafka, rivven, topic_name):

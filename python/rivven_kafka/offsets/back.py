@@ -69,6 +69,7 @@ def return_groups(
                 if (at := _position(logs, group, place, now.get((group, *place)), mine, maps)) is not None
             ]
             if not moves:
+                report.unknown.append(group)
                 report.notes.append(f"group {group!r} has committed nothing in Rivven")
             report.positions += moves
             if moves and has_members(logs.admin, group):

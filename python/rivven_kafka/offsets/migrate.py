@@ -83,7 +83,8 @@ def migrate_groups(
         logs.ask_kafka()
         names = _rivven_names(found, to_group, reserved)
         report = Migration(name, applied=apply)
-        for missing in sorted(set(groups or ()) - {group.name for group in found}):
+        report.unknown = sorted(set(groups or ()) - {group.name for group in found})
+        for missing in report.unknown:
             report.notes.append(f"group {missing!r} has no committed offset in {entry.config.topics_text}")
         topics = sorted({topic for group in found for topic, _ in group.offsets})
         report.absent = [topic for topic in topics if not logs.exists(topic)]

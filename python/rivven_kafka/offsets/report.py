@@ -143,6 +143,7 @@ class Migration:
         positions: One for each group and Rivven partition.
         applied: Whether anything was to be written.
         absent: Kafka topics in which groups have positions, and whose Rivven topic does not exist.
+        unknown: Groups that were named, and have committed nothing in Kafka.
         notes: What to know about it.
     """
 
@@ -150,12 +151,14 @@ class Migration:
     positions: list[GroupPosition] = field(default_factory=list)
     applied: bool = False
     absent: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     @property
     def left(self) -> int:
-        """Positions that are still to be moved, and topics that are not there yet."""
-        return sum(position.move not in DONE for position in self.positions) + len(self.absent)
+        """Positions that are still to be moved, topics that are not there yet, and groups without one."""
+        moving = sum(position.move not in DONE for position in self.positions)
+        return moving + len(self.absent) + len(self.unknown)
 
     def to_dict(self) -> dict[str, Any]:
         """The report in the types of JSON."""
@@ -197,18 +200,20 @@ class Return:
         source: Name of the source.
         positions: One for each group and Kafka partition.
         applied: Whether anything was to be written.
+        unknown: Groups that were named, and have committed nothing in Rivven.
         notes: What to know about it.
     """
 
     source: str
     positions: list[GroupReturn] = field(default_factory=list)
     applied: bool = False
+    unknown: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     @property
     def left(self) -> int:
-        """Positions that are still to be moved."""
-        return sum(at.move not in DONE for at in self.positions)
+        """Positions that are still to be moved, and groups without one."""
+        return sum(at.move not in DONE for at in self.positions) + len(self.unknown)
 
     def to_dict(self) -> dict[str, Any]:
         """The report in the types of JSON."""
