@@ -5,7 +5,8 @@ from contextlib import closing
 
 import pytest
 import yaml
-from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.structs import OffsetAndMetadata
 from rivven_kafka._native import RivvenClient
 from rivven_kafka.errors import ConfigError, RivvenKafkaError
 from rivven_kafka.offsets import copied, migrate_groups, return_groups
@@ -331,6 +332,33 @@ def test_a_name_that_no_group_has_is_left(kafka, rivven, topic_name, tmp_path, c
     assert "note: group 'g-typo' has no committed offset in" in out
     assert out.count("  moved\n") == 1
     assert command(*migrate)[0] == 0
+
+
+def test_a_group_in_an_open_transaction_does_not_hold_up_others(kafka, rivven, topic_name, monkeypatch):
+    monkeypatch.setattr(copied, "_PATIENCE_S", 0.5)
+    copy = Copy(kafka.bootstrap, rivven.bootstrap, filled(kafka, topic_name(), 5))
+    copy.run(5)
+    good, bad = f"good-{copy.origin}", f"open-{copy.origin}"
+    own = f"rivven-kafka:s:{copy.origin}"
+    copy.commit(good, {0: 2})
+    options = {"bootstrap_servers": kafka.bootstrap, "metrics_enabled": False}
+    with closing(KafkaProducer(**options, transactional_id=f"tx-{copy.origin}")) as producer:
+        producer.init_transactions()
+        producer.begin_transaction()
+        place = {TopicPartition(copy.origin, 0): OffsetAndMetadata(1, "", -1)}
+        producer.send_offsets_to_transaction(place, own)
+        report = migrate_groups(*copy.arguments, apply=True)
+        assert [(at.group, str(at.move)) for at in report.positions] == [(good, "moved")]
+        assert (report.left, report.notes) == (0, []), "one that is left out anyway is not asked"
+        producer.send_offsets_to_transaction(place, bad)
+        report = migrate_groups(*copy.arguments, apply=True)
+        assert [(at.group, str(at.move)) for at in report.positions] == [(good, "same")]
+        assert (report.left, report.unsettled) == (1, [bad])
+        assert "a transaction is open" in report.notes[0]
+        assert repr(bad) in report.notes[0]
+        producer.commit_transaction()
+    moved = {at[0]: at[5] for at in copy.migrate(apply=True)}
+    assert moved == {good: "same", bad: "moved"}
 
 
 def test_topics_that_are_not_copied_yet_are_named(kafka, rivven, topic_name):

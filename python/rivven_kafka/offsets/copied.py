@@ -116,12 +116,17 @@ class CopiedLogs:
         )
         self._ids = topic_ids(self.admin, self.topics)
 
-    def patiently(self, ask: Callable[[], T]) -> T:
-        """Asks again while a coordinator is moving, or a transaction is about to end, for some seconds."""
+    def patiently(self, ask: Callable[[], T], settled: Callable[[T], bool] = lambda _: True) -> T:
+        """Asks again while a coordinator is moving, or a transaction is about to end, for some seconds.
+
+        An answer that is not `settled` is given only then.
+        """
         deadline = time.monotonic() + _PATIENCE_S
         while True:
             try:
-                return ask()
+                answer = ask()
+                if settled(answer) or time.monotonic() > deadline:
+                    return answer
             except RetriableBrokerError:
                 if time.monotonic() > deadline:
                     raise

@@ -144,6 +144,7 @@ class Migration:
         applied: Whether anything was to be written.
         absent: Kafka topics in which groups have positions, and whose Rivven topic does not exist.
         unknown: Groups that were named, and have committed nothing in Kafka.
+        unsettled: Groups whose offsets Kafka does not tell: a transaction is open, or a coordinator moves.
         notes: What to know about it.
     """
 
@@ -152,13 +153,14 @@ class Migration:
     applied: bool = False
     absent: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
+    unsettled: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     @property
     def left(self) -> int:
         """Positions that are still to be moved, topics that are not there yet, and groups without one."""
         moving = sum(position.move not in DONE for position in self.positions)
-        return moving + len(self.absent) + len(self.unknown)
+        return moving + len(self.absent) + len(self.unknown) + len(self.unsettled)
 
     def to_dict(self) -> dict[str, Any]:
         """The report in the types of JSON."""
