@@ -82,7 +82,13 @@ def test_gaps_of_compaction_lead_to_the_next_record(rivven, topic_name):
                 writer.flush()
                 time.sleep(0.4)
             writer.write(0, [Row(-1, b"last", b"{}", [])])
-        wait_until(lambda: len(copy.in_kafka(0)) < 25, 30)
+
+        def is_compacted():
+            before = copy.in_kafka(0)
+            time.sleep(0.5)
+            return len(before) < 25 and copy.in_kafka(0) == before
+
+        wait_until(is_compacted, 30)
         copy.run(len(copy.in_kafka(0)))
         there = copy.in_kafka(0)
         assert there[-1] == 40
