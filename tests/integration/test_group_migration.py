@@ -5,15 +5,17 @@ from contextlib import closing
 
 import pytest
 import yaml
-from kafka import KafkaConsumer
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.structs import OffsetAndMetadata
 from rivven_kafka._native import RivvenClient
-from rivven_kafka.errors import ConfigError
-from rivven_kafka.offsets import migrate_groups, return_groups
+from rivven_kafka.errors import ConfigError, RivvenKafkaError
+from rivven_kafka.offsets import copied, migrate_groups, return_groups
 
 from tests.integration.connector_kit import filled, rows_of
 from tests.integration.offset_kit import Copy, in_process
+from tests.integration.pipelines import rivven_records
 from tests.support.connector import wait_until
-from tests.support.topics import fill
+from tests.support.topics import create_topic, fill
 
 pytestmark = pytest.mark.integration
 
@@ -158,7 +160,7 @@ def test_the_way_back_leaves_nothing_out_either(kafka, rivven, topic_name, tmp_p
     path.write_text(yaml.safe_dump(copy.document))
     back = ("-c", path, "groups", "migrate", "--back", "--source", "in", "--group", group)
     code, out, _ = command(*back, "--apply")
-    assert code == 0
+    assert code == 3, "a name that is not right must not pass for done"
     assert f"note: group {group!r} has committed nothing in Rivven" in out
     copy.commit(group, {0: 5, 1: 15})
     with closing(RivvenClient([copy.rivven])) as client:
@@ -200,6 +202,163 @@ def test_the_way_back_out_of_order_counts_what_comes_again(kafka, rivven, topic_
     assert (at.offset, at.again) == (expected, sum(offset > expected for offset in done))
     assert at.move == "moved"
     assert min(offset for _, offset in consume(copy, "g-back-key", 50 - expected)) == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "layout", "source", "read"),
+    [
+        # The lane of offset 5 is slow, and the source was killed or goes on.
+        ({"ordering": "key"}, [[0, 1, 2, 3, 4, 6, 7, 8, 9]], 5, 5),
+        # Offset 4 is still on its way to another partition.
+        ({"partitioning": "key"}, [[5, 6, 7, 8, 9], [0, 1, 2, 3]], 4, 4),
+    ],
+    ids=["lanes", "partitions"],
+)
+def test_the_way_back_stops_at_what_was_never_in_rivven(
+    kafka, rivven, topic_name, options, layout, source, read
+):
+    copy = Copy(kafka.bootstrap, rivven.bootstrap, filled(kafka, topic_name(), 10))
+    copy.run(10)
+    records = rivven_records(rivven.bootstrap, copy.topic)[0]
+    holed = Copy(kafka.bootstrap, rivven.bootstrap, copy.origin, **options)
+    holed.topic = holed.document["sources"]["in"]["topic"] = f"{copy.topic}-holed"
+    group = f"hole-{copy.origin}"
+    with closing(RivvenClient([rivven.bootstrap])) as client:
+        client.create_topic(holed.topic, len(layout))
+        for partition, offsets in enumerate(layout):
+            client.publish(holed.topic, partition, [records[offset] for offset in offsets])
+        client.commit_offsets(group, [(holed.topic, n, len(offsets)) for n, offsets in enumerate(layout)])
+    holed.commit(holed.group, {0: source})
+    [at] = return_groups(*holed.arguments, [group], apply=True).positions
+    assert (at.offset, str(at.status), str(at.move)) == (read, "read again", "moved")
+    assert at.again == sum(offset > read for offsets in layout for offset in offsets)
+    assert min(consume(holed, group, 10 - read)) == (0, read)
+
+
+def test_the_way_back_does_not_lead_into_an_earlier_topic_of_the_name(kafka, rivven, topic_name):
+    copy = Copy(kafka.bootstrap, rivven.bootstrap, filled(kafka, topic_name(), 20))
+    copy.run(20)
+    with closing(KafkaAdminClient(bootstrap_servers=kafka.bootstrap)) as admin:
+        admin.delete_topics([copy.origin])
+        wait_until(lambda: copy.origin not in admin.list_topics(), 30)
+    create_topic(kafka.bootstrap, copy.origin, 1)
+    fill(kafka.bootstrap, copy.origin, {0: rows_of(0, range(8))})
+    copy.run(8)
+    assert len(copy.copied()[0]) == 28
+    group = f"anew-{copy.origin}"
+    with closing(RivvenClient([rivven.bootstrap])) as client:
+        client.commit_offsets(group, [(copy.topic, 0, 24)])
+    problem = rf"^Kafka {copy.origin}:0 ends at offset 8, but was copied as far as offset 19: .*earlier topic of the name"
+    for apply in (False, True):
+        with pytest.raises(RivvenKafkaError, match=problem):
+            return_groups(*copy.arguments, [group], apply=apply)
+    assert group not in {at["group_id"] for at in _groups(kafka)}, "nothing was committed"
+
+
+def _groups(kafka):
+    with closing(KafkaAdminClient(bootstrap_servers=kafka.bootstrap)) as admin:
+        return admin.list_groups()
+
+
+def test_the_way_back_takes_a_running_source_for_no_earlier_topic(kafka, rivven, topic_name, monkeypatch):
+    copy = Copy(kafka.bootstrap, rivven.bootstrap, filled(kafka, topic_name(), 10))
+    copy.run(10)
+    group = f"grows-{copy.origin}"
+    with closing(RivvenClient([rivven.bootstrap])) as client:
+        client.commit_offsets(group, [(copy.topic, 0, 10)])
+    whole = copied.CopiedLogs.whole
+
+    def grown(logs, topic, partition):
+        # Kafka was asked how it stands; it grows, and is copied, before Rivven is read.
+        fill(kafka.bootstrap, copy.origin, {0: rows_of(0, range(10, 15))})
+        copy.run(5)
+        return whole(logs, topic, partition)
+
+    monkeypatch.setattr(copied.CopiedLogs, "whole", grown)
+    [at] = return_groups(*copy.arguments, [group]).positions
+    assert (at.offset, str(at.status), str(at.move)) == (10, "exact", "to move")
+
+
+def test_who_has_read_an_open_transaction_waits_for_its_end(kafka, rivven, topic_name):
+    copy = Copy(
+        kafka.bootstrap,
+        rivven.bootstrap,
+        filled(kafka, topic_name(), 10),
+        isolation_level="read_committed",
+    )
+    copy.run(10)
+    options = {"bootstrap_servers": kafka.bootstrap, "metrics_enabled": False}
+    with closing(KafkaProducer(**options, transactional_id=f"open-{copy.origin}")) as producer:
+        producer.init_transactions()
+        producer.begin_transaction()
+        for number in range(5):
+            producer.send(copy.origin, b'{"n": %d}' % number)
+        producer.flush()
+        # As a consumer with read_uncommitted does.
+        group = f"dirty-{copy.origin}"
+        copy.commit(group, {0: 15})
+        waiting = (group, 0, None, 10, "not copied yet", "not copied yet")
+        assert copy.migrate(group, apply=True) == [waiting]
+        assert copy.in_rivven(group, 0) is None
+        producer.commit_transaction()
+    copy.run(5)
+    assert copy.migrate(group, apply=True) == [(group, 0, None, 15, "exact", "moved")]
+
+
+def test_echoes_that_come_next_are_not_missing(kafka, rivven, topic_name):
+    name = topic_name()
+    create_topic(kafka.bootstrap, name, 1)
+    copy = Copy(kafka.bootstrap, rivven.bootstrap, name)
+    copy.document["broker"]["cluster_name"] = "here"
+    copy.document["sources"]["in"]["loop_protection"] = True
+    mark = [("rivven_kafka_via", b"rivven:here/" + copy.topic.encode())]
+    rows = [row._replace(headers=mark if n in (4, 5) else []) for n, row in enumerate(rows_of(0, range(8)))]
+    fill(kafka.bootstrap, name, {0: rows})
+    copy.run(6)
+    assert [at[2] for at in copy.copied()[0]] == [0, 1, 2, 3, 6, 7]
+    copy.commit("g-echo", {0: 4})
+    assert copy.migrate("g-echo", apply=True) == [("g-echo", 0, None, 4, "exact", "moved")]
+
+
+def test_a_name_that_no_group_has_is_left(kafka, rivven, topic_name, tmp_path, capsys):
+    copy = Copy(kafka.bootstrap, rivven.bootstrap, filled(kafka, topic_name(), 5))
+    copy.run(5)
+    copy.commit("g-there", {0: 2})
+    command, path = in_process(capsys), tmp_path / "connect.yaml"
+    path.write_text(yaml.safe_dump(copy.document))
+    migrate = ("-c", path, "groups", "migrate", "--source", "in", "--apply", "--group", "g-there")
+    code, out, err = command(*migrate, "--group", "g-typo")
+    assert code == 3, err
+    assert "note: group 'g-typo' has no committed offset in" in out
+    assert out.count("  moved\n") == 1
+    assert command(*migrate)[0] == 0
+
+
+def test_a_group_in_an_open_transaction_does_not_hold_up_others(kafka, rivven, topic_name, monkeypatch):
+    monkeypatch.setattr(copied, "_PATIENCE_S", 0.5)
+    copy = Copy(kafka.bootstrap, rivven.bootstrap, filled(kafka, topic_name(), 5))
+    copy.run(5)
+    good, bad = f"good-{copy.origin}", f"open-{copy.origin}"
+    own = f"rivven-kafka:s:{copy.origin}"
+    copy.commit(good, {0: 2})
+    options = {"bootstrap_servers": kafka.bootstrap, "metrics_enabled": False}
+    with closing(KafkaProducer(**options, transactional_id=f"tx-{copy.origin}")) as producer:
+        producer.init_transactions()
+        producer.begin_transaction()
+        place = {TopicPartition(copy.origin, 0): OffsetAndMetadata(1, "", -1)}
+        producer.send_offsets_to_transaction(place, own)
+        report = migrate_groups(*copy.arguments, apply=True)
+        assert [(at.group, str(at.move)) for at in report.positions] == [(good, "moved")]
+        assert (report.left, report.notes) == (0, []), "one that is left out anyway is not asked"
+        producer.send_offsets_to_transaction(place, bad)
+        report = migrate_groups(*copy.arguments, apply=True)
+        assert [(at.group, str(at.move)) for at in report.positions] == [(good, "same")]
+        assert (report.left, report.unsettled) == (1, [bad])
+        assert "a transaction is open" in report.notes[0]
+        assert repr(bad) in report.notes[0]
+        producer.commit_transaction()
+    moved = {at[0]: at[5] for at in copy.migrate(apply=True)}
+    assert moved == {good: "same", bad: "moved"}
 
 
 def test_topics_that_are_not_copied_yet_are_named(kafka, rivven, topic_name):

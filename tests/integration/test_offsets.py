@@ -13,7 +13,7 @@ from rivven_kafka.offsets import copied
 
 from tests.integration.connector_kit import NOW, filled, rows_of
 from tests.integration.offset_kit import Copy, in_process
-from tests.integration.pipelines import Running
+from tests.integration.pipelines import Running, rivven_records
 from tests.support import KafkaBroker
 from tests.support.connector import wait_until
 from tests.support.topics import Row, TopicWriter, create_topic, fill
@@ -59,10 +59,10 @@ def test_gaps_of_transactions_lead_to_the_next_record(kafka, rivven, topic_name)
     copy.run(9)
     assert copy.in_kafka(0, "read_committed") == [0, 1, 2, 8, 9, 10, 20, 21, 22]
     assert_every_offset_exact(copy, 0, "read_committed")
-    # Behind the last marker.
+    # Behind the last marker, and behind the end of the partition.
     [end, beyond] = copy.translate(f"{name}:0@24", f"{name}:0@25")
-    assert (end.rivven_offset, end.status) == (9, "exact")
-    assert (beyond.rivven_offset, beyond.status) == (9, "exact"), "nothing of Kafka lies between"
+    assert (end.rivven_offset, end.status) == (9, "exact"), "nothing of Kafka lies between"
+    assert (beyond.rivven_offset, beyond.status) == (9, "not copied yet")
 
 
 def test_gaps_of_compaction_lead_to_the_next_record(rivven, topic_name):
@@ -82,7 +82,13 @@ def test_gaps_of_compaction_lead_to_the_next_record(rivven, topic_name):
                 writer.flush()
                 time.sleep(0.4)
             writer.write(0, [Row(-1, b"last", b"{}", [])])
-        wait_until(lambda: len(copy.in_kafka(0)) < 25, 30)
+
+        def is_compacted():
+            before = copy.in_kafka(0)
+            time.sleep(0.5)
+            return len(before) < 25 and copy.in_kafka(0) == before
+
+        wait_until(is_compacted, 30)
         copy.run(len(copy.in_kafka(0)))
         there = copy.in_kafka(0)
         assert there[-1] == 40
@@ -230,6 +236,31 @@ def test_what_is_not_copied_is_said(kafka, rivven, topic_name):
     ]
 
 
+def test_only_what_a_filter_leaves_out_is_not_missing(kafka, rivven, topic_name):
+    name = topic_name()
+    create_topic(kafka.bootstrap, name, 1)
+    values = [b'{"keep": %s}' % (b"true" if n % 4 else b"false") for n in range(12)]
+    fill(kafka.bootstrap, name, {0: [Row(NOW, None, value, []) for value in values]})
+    copy = Copy(kafka.bootstrap, rivven.bootstrap, name)
+    keeping = [{"type": "filter", "config": {"field": "data.keep", "equals": "true"}}]
+    copy.document["sources"]["in"]["transforms"] = keeping
+    copy.run(9)
+    assert offsets_from(copy, 0, 0) == [n for n in range(12) if n % 4]
+    [next_left_out] = copy.translate(f"{name}:0@4")
+    assert (next_left_out.rivven_offset, next_left_out.status) == (3, "exact")
+    # The same without offset 6, which the filter lets through.
+    lossy = Copy(kafka.bootstrap, rivven.bootstrap, name)
+    lossy.document["sources"]["in"]["transforms"] = keeping
+    lossy.topic = lossy.document["sources"]["in"]["topic"] = f"{name}-lossy"
+    records = rivven_records(rivven.bootstrap, copy.topic)[0]
+    with closing(RivvenClient([rivven.bootstrap])) as client:
+        client.create_topic(lossy.topic, 1)
+        client.publish(lossy.topic, 0, records[:4] + records[5:])
+    [lost, before] = lossy.translate(f"{name}:0@6", f"{name}:0@5")
+    assert (lost.rivven_offset, lost.status) == (4, "missing in Rivven")
+    assert (before.rivven_offset, before.status) == (3, "exact"), "only the next record is looked at"
+
+
 def test_raw_values_are_counted_and_compared(kafka, rivven, topic_name):
     name = topic_name()
     create_topic(kafka.bootstrap, name, 1)
@@ -283,7 +314,7 @@ def test_the_command(kafka, rivven, topic_name, tmp_path, capsys):
     assert code == 1
     assert f"Rivven topic '{copy.topic}' does not exist" in err
     copy.run(5)
-    code, out, err = command(*translate, f"{copy.origin}:0@3", f"{copy.origin}:0@9")
+    code, out, err = command(*translate, f"{copy.origin}:0@3", f"{copy.origin}:0@5")
     assert code == 0, err
     assert [line.split() for line in out.splitlines()][1][:3] == [
         f"{copy.origin}:0@3",
@@ -294,6 +325,7 @@ def test_the_command(kafka, rivven, topic_name, tmp_path, capsys):
     assert code == 0, err
     [one] = json.loads(out)
     assert (one["kafka_topic"], one["kafka_offset"], one["status"]) == (copy.origin, 2, "exact")
+    assert command(*translate, f"{copy.origin}:0@999")[0] == 3, "Kafka ends at 5"
     assert command(*translate, "nonsense")[0] == 2
     code, _, err = command(*translate, "other:0@1")
     assert code == 1

@@ -26,7 +26,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="take the positions of Kafka consumer groups over to Rivven",
         description="Translate what consumer groups have committed in the Kafka topics of a source, and "
         "commit it in Rivven with --apply. No position is ever set back, nothing is changed in Kafka, and it "
-        "can be repeated at any time. Exit code 3 when some positions are still to be moved.",
+        "can be repeated at any time. Exit code 3 when some positions are still to be moved, or a group of "
+        "--group has none.",
         epilog="Example: rivven-kafka -c connect.yaml groups migrate --source orders --all",
     )
     parser.add_argument("action", choices=("migrate",), help="what to do")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +10,6 @@ from typing import Any
 from kafka import KafkaAdminClient
 from kafka import errors as kafka_errors
 
-from rivven_kafka.errors import RetriableBrokerError
 from rivven_kafka.kafka.connect import connected
 from rivven_kafka.kafka.errors import translate
 from rivven_kafka.kafka.group_offsets import committed_offsets
@@ -38,40 +37,55 @@ class ConsumerGroup:
 
 
 def consumer_groups(
-    options: Mapping[str, Any], topics: Mapping[str, int], names: Collection[str] | None = None
-) -> list[ConsumerGroup]:
-    """The groups that have committed offsets in some topics, sorted by name.
+    options: Mapping[str, Any], topics: Mapping[str, int], wanted: Callable[[str], bool]
+) -> tuple[list[ConsumerGroup], list[str]]:
+    """The groups that have committed offsets in some topics.
 
     Args:
         options: Options of kafka-python's clients, see `connection_options`.
         topics: Partitions of the topics, by name.
-        names: Only groups of these names; all that the user may see if None.
+        wanted: Whether a group is to be looked at, by its name; the others are asked nothing.
+
+    Returns:
+        The groups, sorted by name; and the names of those whose offsets Kafka does not tell now, since a
+        transaction is about to change them or their coordinator moves.
 
     Raises:
         ConnectError: No bootstrap broker answers within the request timeout.
         AuthenticationError: The brokers do not accept the credentials.
-        RetriableBrokerError: A transaction is about to change offsets, or a coordinator moves.
     """
-    states = {name: state for name, state in _states(options).items() if names is None or name in names}
+    states = {name: state for name, state in _states(options).items() if wanted(name)}
+    offsets = _offsets(options, topics, states)
+    unsettled: list[str] = []
+    if offsets is None:
+        # One of them holds up the answer for all.
+        each = {name: _offsets(options, topics, [name]) for name in states}
+        unsettled = sorted(name for name, found in each.items() if found is None)
+        offsets = {name: found[name] for name, found in each.items() if found}
+    groups = [
+        ConsumerGroup(name, _is_active(options, name, states[name]), offsets[name])
+        for name in sorted(offsets)
+    ]
+    return groups, unsettled
+
+
+def _offsets(
+    options: Mapping[str, Any], topics: Mapping[str, int], groups: Iterable[str]
+) -> dict[str, dict[tuple[str, int], int]] | None:
+    """What groups have committed, by group, topic and partition; None if Kafka does not tell all of it."""
     places = [
         (group, topic, number)
-        for group in states
+        for group in groups
         for topic, count in topics.items()
         for number in range(count)
     ]
     committed = committed_offsets(options, places, stable=True)
     if committed is None:
-        raise RetriableBrokerError(
-            "Kafka does not tell the offsets of all groups now: a transaction is open, or a coordinator is "
-            "moving: try again"
-        )
+        return None
     offsets: dict[str, dict[tuple[str, int], int]] = {}
     for (group, topic, number), (offset, _) in committed.items():
         offsets.setdefault(group, {})[topic, number] = offset
-    return [
-        ConsumerGroup(name, _is_active(options, name, states[name]), offsets[name])
-        for name in sorted(offsets)
-    ]
+    return offsets
 
 
 def has_members(options: Mapping[str, Any], name: str) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 
 from rivven_kafka._native import OffsetMap
 from rivven_kafka.config import BrokerConfig, Settings, SourceEntry
-from rivven_kafka.errors import ConfigError, RetriableBrokerError
+from rivven_kafka.errors import ConfigError, RetriableBrokerError, RivvenKafkaError
 from rivven_kafka.kafka.group_offsets import committed_offsets, write_committed
 from rivven_kafka.kafka.groups import has_members
 from rivven_kafka.offsets.copied import CopiedLogs, KafkaPlace
@@ -42,7 +42,8 @@ def return_groups(
 
     Raises:
         ConfigError: `groups` cannot be used, or the options of the source do not allow it.
-        RivvenKafkaError: A broker cannot be reached or refuses. What was committed stays.
+        RivvenKafkaError: A broker cannot be reached or refuses, or Rivven holds records of an earlier Kafka
+            topic of the name. What was committed stays.
     """
     own = {entry.config.consumer_group, *leave_out}
     for group in groups:
@@ -68,6 +69,7 @@ def return_groups(
                 if (at := _position(logs, group, place, now.get((group, *place)), mine, maps)) is not None
             ]
             if not moves:
+                report.unknown.append(group)
                 report.notes.append(f"group {group!r} has committed nothing in Rivven")
             report.positions += moves
             if moves and has_members(logs.admin, group):
@@ -105,14 +107,32 @@ def _position(
     for target in targets:
         if target not in maps:
             maps[target] = logs.whole(*target)
+    _require_present_topic(logs, place, [maps[target] for target in targets])
     unread = [maps[target].kafka_from(*place, read[target] or 0) for target in targets]
-    copied = logs.copied_to(place, [maps[target] for target in targets])
+    copied = logs.all_copied_to(place, [maps[target] for target in targets])
     offset = min([copied, *(found[0] for found in unread if found is not None)])
     again = sum(maps[target].read_above(*place, offset, read[target] or 0) for target in targets)
     move = Move.MOVE if now is None or now < offset else Move.SAME if now == offset else Move.KEPT
     rivven = [(*target, at) for target in targets if (at := read[target]) is not None]
     status = Status.READ_AGAIN if again else Status.EXACT
     return GroupReturn(group, rivven, *place, now, offset, status, again, move)
+
+
+def _require_present_topic(logs: CopiedLogs, place: KafkaPlace, maps: Collection[OffsetMap]) -> None:
+    """Makes sure that what was copied of a Kafka partition can be of the topic that there is now.
+
+    Raises:
+        RivvenKafkaError: Kafka does not reach so far.
+    """
+    copied = logs.copied_to(place, maps)
+    # Asked only here, behind the reading of Rivven: Kafka may have grown since its state was asked.
+    if copied > logs.states[place].end and copied > (end := logs.log_end(place)):
+        topic, number = place
+        raise RivvenKafkaError(
+            f"Kafka {topic}:{number} ends at offset {end}, but was copied as far as offset {copied - 1}: "
+            f"Rivven seems to hold records of an earlier topic of the name, which cannot be told from those "
+            f"of this one"
+        )
 
 
 def _commit(logs: CopiedLogs, group: str, positions: Collection[GroupReturn]) -> None:

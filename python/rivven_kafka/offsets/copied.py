@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
+from functools import partial
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -20,7 +21,7 @@ from rivven_kafka.config import (
     ValueFormat,
     transforms_json,
 )
-from rivven_kafka.config.transforms import Filter, changing
+from rivven_kafka.config.transforms import changing
 from rivven_kafka.errors import (
     ConfigError,
     LogDamagedError,
@@ -32,6 +33,7 @@ from rivven_kafka.kafka import BlockConsumer, admin_options
 from rivven_kafka.kafka.group_state import PartitionState, partition_states, topic_ids
 from rivven_kafka.offsets.report import Method
 from rivven_kafka.offsets.search import crossing, proves
+from rivven_kafka.offsets.stretches import KafkaStretches
 from rivven_kafka.pipeline.destination import by_destination
 from rivven_kafka.reading.kafka_log import read_between
 from rivven_kafka.reading.rivven_log import LogReader
@@ -90,6 +92,7 @@ class CopiedLogs:
         self._require_positions()
         config = entry.config
         self._options = consumer_options(config, name)
+        self._stretches = KafkaStretches(name, entry, broker, self._options)
         with closing(BlockConsumer({**self._options, "group_id": None})) as consumer:
             self.topics = find_topics(consumer, config)
         self._groups = by_destination(entry, self.topics)
@@ -102,7 +105,6 @@ class CopiedLogs:
         self.client = RivvenClient(**arguments)
         self._reader = LogReader(arguments, config.max_in_flight_bytes // 2)
         self.unreadable: list[str] = []
-        self._firsts: dict[tuple[KafkaPlace, int, int], int | None] = {}
 
     def ask_kafka(self) -> None:
         """Asks anew how the Kafka partitions stand, and how far the source has come."""
@@ -114,12 +116,17 @@ class CopiedLogs:
         )
         self._ids = topic_ids(self.admin, self.topics)
 
-    def patiently(self, ask: Callable[[], T]) -> T:
-        """Asks again while a coordinator is moving, or a transaction is about to end, for some seconds."""
+    def patiently(self, ask: Callable[[], T], settled: Callable[[T], bool] = lambda _: True) -> T:
+        """Asks again while a coordinator is moving, or a transaction is about to end, for some seconds.
+
+        An answer that is not `settled` is given only then.
+        """
         deadline = time.monotonic() + _PATIENCE_S
         while True:
             try:
-                return ask()
+                answer = ask()
+                if settled(answer) or time.monotonic() > deadline:
+                    return answer
             except RetriableBrokerError:
                 if time.monotonic() > deadline:
                     raise
@@ -211,33 +218,39 @@ class CopiedLogs:
 
     def first_in_kafka(self, place: KafkaPlace, offset: int, before: int) -> int | None:
         """The offset of the first record that Kafka has from `offset` on, None if none before another one."""
-        asked = place, max(offset, self.states[place].start), min(before, self.states[place].end)
-        if asked not in self._firsts:
-            config, bounds = self._entry.config, {place: asked[1:]}
-            timeout_s = config.request_timeout_ms / 1000
-            with closing(read_between(self._options, bounds, timeout_s, config.max_batch_bytes)) as blocks:
-                self._firsts[asked] = next((block.first_offset for block in blocks if len(block)), None)
-        return self._firsts[asked]
+        return self._stretches.first(place, *self._within(place, offset, before))
 
-    def leaves_out(self) -> bool:
-        """Whether the source leaves out records by its options, so that not all of Kafka's are in Rivven."""
-        config = self._entry.config
-        filters = any(isinstance(step, Filter) for step in self._entry.transforms)
-        return filters or config.on_tombstone in (OnTombstone.SKIP, OnTombstone.DEAD_LETTER)
+    def belongs_in_rivven(self, place: KafkaPlace, offset: int, before: int) -> bool:
+        """Whether Kafka has a record between two offsets that the source does not leave out by right."""
+        return self._stretches.publishes(place, *self._within(place, offset, before))
+
+    def _within(self, place: KafkaPlace, offset: int, before: int) -> tuple[int, int]:
+        return max(offset, self.states[place].start), min(before, self.states[place].end)
 
     def copied_to(self, place: KafkaPlace, maps: Iterable[OffsetMap]) -> int:
-        """The Kafka offset before which all is in Rivven, by what is committed and by what is there."""
+        """The Kafka offset behind all that was copied, by what is committed and by what is there."""
         ends = [bounds[1] + 1 for one in maps if (bounds := one.bounds(*place)) is not None]
         return max([self.states[place].committed or 0, *ends])
 
+    def all_copied_to(self, place: KafkaPlace, maps: Iterable[OffsetMap]) -> int:
+        """The Kafka offset before which nothing is on its way to Rivven any more."""
+        # Out of order, records that lie there may have overtaken others.
+        return self.copied_to(place, maps if self._in_order() else ())
+
+    def log_end(self, place: KafkaPlace) -> int:
+        """The end of a Kafka partition as it is now, behind open transactions."""
+        topic, group = {place[0]: self.topics[place[0]]}, self._entry.config.consumer_group
+        ask = partial(partition_states, self.admin, group, topic, "read_uncommitted")
+        return self.patiently(ask)[place].end
+
+    def _in_order(self) -> bool:
+        """Whether the source writes a Kafka partition to one Rivven partition, in its order."""
+        config = self._entry.config
+        return config.partitioning is Partitioning.PRESERVE and config.ordering is Ordering.PARTITION
+
     def _may_search(self, topic: str) -> bool:
         """Whether Kafka offsets rise in the Rivven partitions, apart from doubled records."""
-        config = self._entry.config
-        return (
-            config.partitioning is Partitioning.PRESERVE
-            and config.ordering is Ordering.PARTITION
-            and len(self._groups[topic]) == 1
-        )
+        return self._in_order() and len(self._groups[topic]) == 1
 
     def _searched(
         self, topic: str, partition: int, wanted: Mapping[KafkaPlace, Iterable[int]]

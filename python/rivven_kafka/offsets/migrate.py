@@ -74,16 +74,26 @@ def migrate_groups(
         if group in own or group.startswith(OWN_GROUPS):
             raise ConfigError(f"groups: got {group!r}, which belongs to a connector: expected another one")
     with CopiedLogs(name, entry, broker, settings, progress) as logs:
-        found = [
-            group
-            for group in logs.patiently(lambda: consumer_groups(logs.admin, logs.topics, groups))
-            if group.name not in own and not group.name.startswith(OWN_GROUPS)
-        ]
+
+        def wanted(group: str) -> bool:
+            named = groups is None or group in groups
+            return named and group not in own and not group.startswith(OWN_GROUPS)
+
+        found, unsettled = logs.patiently(
+            lambda: consumer_groups(logs.admin, logs.topics, wanted), lambda answer: not answer[1]
+        )
         # What the groups have read by now and the source has copied is in Rivven.
         logs.ask_kafka()
         names = _rivven_names(found, to_group, reserved)
         report = Migration(name, applied=apply)
-        for missing in sorted(set(groups or ()) - {group.name for group in found}):
+        report.unsettled = unsettled
+        for group in unsettled:
+            report.notes.append(
+                f"group {group!r}: Kafka does not tell its offsets now: a transaction is open, or its "
+                f"coordinator is moving: try again"
+            )
+        report.unknown = sorted(set(groups or ()) - {group.name for group in found} - set(unsettled))
+        for missing in report.unknown:
             report.notes.append(f"group {missing!r} has no committed offset in {entry.config.topics_text}")
         topics = sorted({topic for group in found for topic, _ in group.offsets})
         report.absent = [topic for topic in topics if not logs.exists(topic)]

@@ -11,10 +11,11 @@ class Status(StrEnum):
     """How good a position is.
 
     Attributes:
-        EXACT: Nothing is skipped, and nothing comes again.
+        EXACT: Nothing that Rivven holds is skipped, the next record is there, and nothing comes again.
         READ_AGAIN: Nothing is skipped; some records that were read come again.
         MISSING: The next record that Kafka has is not in Rivven; the answer is where the one behind it lies.
-        NOT_COPIED: The position lies behind what was copied; what lies between comes again when it is.
+        NOT_COPIED: The position lies behind what was copied, or behind the end in Kafka; what lies between
+            comes again when it is copied.
         NOTHING: There is no record of Kafka at the place or behind it.
     """
 
@@ -142,6 +143,8 @@ class Migration:
         positions: One for each group and Rivven partition.
         applied: Whether anything was to be written.
         absent: Kafka topics in which groups have positions, and whose Rivven topic does not exist.
+        unknown: Groups that were named, and have committed nothing in Kafka.
+        unsettled: Groups whose offsets Kafka does not tell: a transaction is open, or a coordinator moves.
         notes: What to know about it.
     """
 
@@ -149,12 +152,15 @@ class Migration:
     positions: list[GroupPosition] = field(default_factory=list)
     applied: bool = False
     absent: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+    unsettled: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     @property
     def left(self) -> int:
-        """Positions that are still to be moved, and topics that are not there yet."""
-        return sum(position.move not in DONE for position in self.positions) + len(self.absent)
+        """Positions that are still to be moved, topics that are not there yet, and groups without one."""
+        moving = sum(position.move not in DONE for position in self.positions)
+        return moving + len(self.absent) + len(self.unknown) + len(self.unsettled)
 
     def to_dict(self) -> dict[str, Any]:
         """The report in the types of JSON."""
@@ -196,18 +202,20 @@ class Return:
         source: Name of the source.
         positions: One for each group and Kafka partition.
         applied: Whether anything was to be written.
+        unknown: Groups that were named, and have committed nothing in Rivven.
         notes: What to know about it.
     """
 
     source: str
     positions: list[GroupReturn] = field(default_factory=list)
     applied: bool = False
+    unknown: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     @property
     def left(self) -> int:
-        """Positions that are still to be moved."""
-        return sum(at.move not in DONE for at in self.positions)
+        """Positions that are still to be moved, and groups without one."""
+        return sum(at.move not in DONE for at in self.positions) + len(self.unknown)
 
     def to_dict(self) -> dict[str, Any]:
         """The report in the types of JSON."""

@@ -145,22 +145,25 @@ def position(
     rivven: int
     after: int | None
     if read_from is None:
+        # Behind the end, which is that of the first open transaction for who reads committed records, nobody
+        # knows yet what lies between.
+        beyond = offset > logs.states[place].end
         end = logs.copied_to(place, copied)
-        if offset > end and logs.first_in_kafka(place, end, offset) is not None:
+        if beyond or (offset > end and logs.first_in_kafka(place, end, offset) is not None):
             return found.next_offset, None, Status.NOT_COPIED, 0
         rivven, after, again = found.next_offset, None, 0
     else:
         rivven, after, again = read_from
-    if not logs.leaves_out() and _misses(logs, place, offset, copied):
+    if _misses(logs, place, offset, copied):
         return rivven, after, Status.MISSING, again
     return rivven, after, Status.READ_AGAIN if again else Status.EXACT, again
 
 
 def _misses(logs: CopiedLogs, place: KafkaPlace, offset: int, copied: Sequence[OffsetMap]) -> bool:
-    """Whether Kafka has a record from `offset` on before the first one that is in Rivven."""
+    """Whether a record from `offset` on belongs in Rivven before the first one that is there."""
     found = [following for one in copied if (following := one.next(*place, offset)) is not None]
     following = min(found, default=logs.copied_to(place, copied))
-    return logs.first_in_kafka(place, offset, following) is not None
+    return logs.belongs_in_rivven(place, offset, following)
 
 
 def _from_rivven(logs: CopiedLogs, entry: SourceEntry, place: Place) -> Translation:
