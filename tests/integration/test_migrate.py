@@ -10,8 +10,12 @@ from contextlib import closing, contextmanager
 
 import pytest
 import yaml
-from kafka import KafkaAdminClient
+from kafka import KafkaAdminClient, TopicPartition
 from rivven_kafka._native import RivvenClient
+from rivven_kafka.config import load_connect_file
+from rivven_kafka.migrate import Outcome
+from rivven_kafka.migrate.files import ReportFiles
+from rivven_kafka.migrate.snapshot import take_snapshot
 
 from tests.integration.connector_kit import QUICK, filled, rows_of
 from tests.integration.pipelines import Running, rivven_records
@@ -129,6 +133,13 @@ class Migrating:
     def ends(self):
         return {each["partition"]: each["end"] for each in self.load()["topics"][0]["partitions"]}
 
+    def begin(self):
+        """Leaves what a migration leaves that was interrupted before it had copied anything."""
+        config = load_connect_file(str(self.file))
+        report = take_snapshot("in", config.sources["in"], config.broker)
+        report.settle(Outcome.INTERRUPTED)
+        ReportFiles.of(str(self.report), "in", alone=True).save(report, with_page=False)
+
     def add(self, partition, sequence, partitions):
         with TopicWriter(self.kafka.bootstrap, self.topic, partitions) as writer:
             writer.write(partition, rows_of(partition, sequence))
@@ -168,6 +179,36 @@ def test_a_killed_migration_goes_on_to_the_same_snapshot(kafka, rivven, topic_na
     assert job("--restart")[0] == 0
     assert job.ends() == {0: 760, 1: 700, 2: 10}
     assert offsets_in(rivven, job.copy)[2] == list(range(10))
+
+
+def delete_before(kafka, topic, offset):
+    with closing(KafkaAdminClient(bootstrap_servers=kafka.bootstrap)) as admin:
+        admin.delete_records({TopicPartition(topic, 0): offset})
+
+
+def test_what_kafka_deletes_before_it_is_copied_is_no_success(kafka, rivven, topic_name, tmp_path):
+    topic = filled(kafka, topic_name(), 100)
+    job = Migrating(kafka, rivven, topic, tmp_path)
+    job.begin()
+    delete_before(kafka, topic, 60)
+    loss = f"Kafka has deleted 60 of 100 offsets of topic {topic} before they were copied"
+    code, out, err = job("--no-verify")
+    assert code == 3, err
+    assert "0 of 100 offsets are copied" in err
+    assert loss in err
+    assert f"note: {loss}" in out
+    assert "40.0 %" in out
+    assert job.load()["outcome"] == "incomplete"
+    assert offsets_in(rivven, job.copy) == {0: list(range(60, 100))}
+    # A comparison finds the rest equal, which changes nothing; nobody is sent to the live link.
+    code, _, err = job("--follow")
+    assert code == 3, err
+    report = job.load()
+    assert (report["outcome"], report["caught_up"]) == ("incomplete", None)
+    assert report["verification"]["partitions"][0]["equal"]
+    page = job.report.with_suffix(".html").read_text()
+    assert "Incomplete" in page
+    assert loss in page
 
 
 def test_a_signal_interrupts_it(kafka, rivven, topic_name, tmp_path):
