@@ -237,7 +237,8 @@ def test_following_says_when_it_has_caught_up(kafka, rivven, topic_name, tmp_pat
     assert offsets_in(rivven, job.copy) == {0: list(range(80))}
     assert job.ends() == {0: 50}
     report = job.load()
-    assert report["caught_up"] >= report["finished"]
+    assert report["caught_up"] < report["updated"]
+    assert f"caught up: Rivven holds what Kafka held at {report['caught_up']}" in job.logged()
     assert [each["event"] for each in progress_of(job.logged())].count("caught_up") == 1
 
 

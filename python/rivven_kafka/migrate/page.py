@@ -108,7 +108,7 @@ def _facts(report: Report) -> str:
         ("Time to copy", f"{duration(seconds)} in {report.processes} processes"),
         ("Rate", rate),
         ("Time to verify", "" if report.verify_seconds is None else duration(report.verify_seconds)),
-        ("Live link caught up", report.caught_up or ""),
+        ("Live link caught up with", report.caught_up or ""),
         ("Written", report.updated or ""),
     ]
     return (

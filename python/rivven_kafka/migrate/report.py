@@ -154,7 +154,8 @@ class Report:
         verify_seconds: Time that the last verification took (s), None without one.
         updated: When this was written (RFC 3339).
         finished: When everything was copied (RFC 3339), None before.
-        caught_up: When the live link has caught up for the last time (RFC 3339), None without one.
+        caught_up: Everything that Kafka held at this moment was in Rivven when the live link caught up last
+            (RFC 3339), None without one.
         verification: What the comparison of both sides has found, None without one.
         notes: What a reader should know.
     """
@@ -269,4 +270,9 @@ class Report:
 
 def now() -> str:
     """This moment (RFC 3339, UTC)."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return moment(datetime.now(UTC))
+
+
+def moment(at: datetime) -> str:
+    """A moment of UTC (RFC 3339)."""
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
