@@ -211,6 +211,20 @@ def test_what_kafka_deletes_before_it_is_copied_is_no_success(kafka, rivven, top
     assert loss in page
 
 
+def test_a_source_that_is_not_enabled_is_migrated_by_its_name(kafka, rivven, topic_name, tmp_path):
+    topic = filled(kafka, topic_name(), 10)
+    job = Migrating(kafka, rivven, topic, tmp_path)
+    document = yaml.safe_load(job.file.read_text())
+    document["sources"]["in"]["enabled"] = False
+    job.file.write_text(yaml.safe_dump(document))
+    with job.started("--source", "in", "--follow") as process:
+        wait_until(lambda: "caught up" in job.logged() or process.poll() is not None, 30, job.logged)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0, job.logged()
+    assert job.load()["outcome"] == "verified"
+    assert offsets_in(rivven, job.copy) == {0: list(range(10))}
+
+
 def test_a_signal_interrupts_it(kafka, rivven, topic_name, tmp_path):
     topic = filled(kafka, topic_name(), 900)
     job = Migrating(kafka, rivven, topic, tmp_path)

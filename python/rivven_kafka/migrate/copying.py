@@ -165,8 +165,9 @@ class Copying:
 
 
 def only_sources(config: ConnectConfig, sources: Mapping[str, SourceEntry]) -> ConnectConfig:
-    """The configuration with these connectors alone."""
-    return config.model_copy(update={"sources": dict(sources), "sinks": {}})
+    """The configuration with these connectors alone, which were asked for: enabled, whatever it says."""
+    enabled = {name: entry.model_copy(update={"enabled": True}) for name, entry in sources.items()}
+    return config.model_copy(update={"sources": enabled, "sinks": {}})
 
 
 def pinned(entry: SourceEntry, report: Report) -> SourceEntry:
