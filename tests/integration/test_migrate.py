@@ -211,6 +211,21 @@ def test_what_kafka_deletes_before_it_is_copied_is_no_success(kafka, rivven, top
     assert loss in page
 
 
+def test_a_topic_that_has_grown_is_copied_as_it_was(kafka, rivven, topic_name, tmp_path):
+    topic = filled(kafka, topic_name(), 20, 30)
+    job = Migrating(kafka, rivven, topic, tmp_path)
+    job.begin()
+    with closing(RivvenClient([rivven.bootstrap])) as client:
+        client.create_topic(job.copy, 2)
+    with closing(KafkaAdminClient(bootstrap_servers=kafka.bootstrap)) as admin:
+        admin.create_partitions({topic: 3})
+    job.add(2, range(5), 3)
+    code, _, err = job("--no-verify")
+    assert code == 0, err
+    assert job.load()["outcome"] == "copied"
+    assert offsets_in(rivven, job.copy) == {0: list(range(20)), 1: list(range(30))}
+
+
 def test_a_source_that_is_not_enabled_is_migrated_by_its_name(kafka, rivven, topic_name, tmp_path):
     topic = filled(kafka, topic_name(), 10)
     job = Migrating(kafka, rivven, topic, tmp_path)

@@ -180,7 +180,11 @@ class SourcePipeline(Pipeline):
         config = self._config
         topics = find_topics(consumer, config)
         if self._ends is not None:
-            topics = {topic: topics[topic] for topic in topics if (topic, 0) in self._ends}
+            # As they were when the ends were read: a topic may have grown since.
+            counts: dict[str, int] = {}
+            for topic, number in self._ends:
+                counts[topic] = max(counts.get(topic, 0), number + 1)
+            topics = {topic: counts[topic] for topic in topics if topic in counts}
         if not topics:
             log.warning("no Kafka %s yet", config.topics_text, extra={"connector": self.name})
         self._client = RivvenClient(**arguments)
