@@ -240,6 +240,28 @@ def test_a_source_that_is_not_enabled_is_migrated_by_its_name(kafka, rivven, top
     assert offsets_in(rivven, job.copy) == {0: list(range(10))}
 
 
+def test_what_was_copied_elsewhere_is_not_taken_for_copied(kafka, rivven, topic_name, tmp_path):
+    topic = filled(kafka, topic_name(), 50)
+    job = Migrating(kafka, rivven, topic, tmp_path)
+    assert job("--no-verify")[0] == 0
+    before = job.load()
+    document = yaml.safe_load(job.file.read_text())
+    document["sources"]["in"]["topic"] = f"{topic}-second"
+    job.file.write_text(yaml.safe_dump(document))
+    code, out, err = job("--restart", "--no-verify")
+    assert (code, out) == (1, "")
+    assert (
+        f"Kafka group '{job.group}' of source 'in' has committed 50 offsets of topic '{topic}' before, and "
+        f"Rivven topic '{topic}-second' holds nothing: expected another consumer group"
+    ) in err
+    assert job.load() == before
+    # Where they went to, they are.
+    job.write()
+    code, out, err = job("--restart")
+    assert code == 0, err
+    assert "note: 50 offsets were committed before, and are not copied" in out
+
+
 def test_a_signal_interrupts_it(kafka, rivven, topic_name, tmp_path):
     topic = filled(kafka, topic_name(), 900)
     job = Migrating(kafka, rivven, topic, tmp_path)

@@ -12,6 +12,7 @@ from rivven_kafka.config import ConnectConfig, DeliveryGuarantee, SourceEntry, S
 from rivven_kafka.errors import ConfigError, RivvenKafkaError
 from rivven_kafka.kafka import admin_options
 from rivven_kafka.kafka.group_state import member_count
+from rivven_kafka.migrate.before import note_before
 from rivven_kafka.migrate.copying import Copying, pinned
 from rivven_kafka.migrate.display import Display
 from rivven_kafka.migrate.files import ReportFiles
@@ -111,6 +112,8 @@ class Migration:
         for name, report in self.reports.items():
             if self._options.verify:
                 _require_comparable(name, self._sources[name], report)
+            if earlier[name] is None:
+                note_before(report, self._sources[name], self._config.broker, self._config.settings)
         to_copy = {name: each for name, each in self.reports.items() if not each.outcome.is_copied}
         killed = {name for name, each in to_copy.items() if earlier[name] and each.outcome is Outcome.RUNNING}
         for name in to_copy:

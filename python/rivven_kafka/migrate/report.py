@@ -119,6 +119,11 @@ class TopicCopy:
         return sum(each.done for each in self.partitions)
 
     @property
+    def before(self) -> int:
+        """Offsets that Kafka held at the snapshot, and the group had committed."""
+        return sum(max(each.start - each.log_start, 0) for each in self.partitions)
+
+    @property
     def lost(self) -> int:
         """Offsets that Kafka had deleted before they were read."""
         return sum(each.lost for each in self.partitions)
