@@ -4,11 +4,12 @@ import json
 from contextlib import closing
 
 import pytest
-from kafka import KafkaProducer
+from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 from rivven_kafka.config import ConnectConfig
 from rivven_kafka.errors import ConfigError
 from rivven_kafka.kafka.log_gap import is_gap
 from rivven_kafka.pipeline import SourcePipeline
+from rivven_kafka.pipeline.until import Jump
 
 from tests.integration.connector_kit import QUICK, filled, rows_of
 from tests.integration.pipelines import Running, rivven_records
@@ -110,6 +111,25 @@ def test_a_group_that_stands_behind_an_end_is_not_set_back(kafka, rivven, topic_
     until.finish()
     assert until.pipeline.complete
     assert committed_offsets(kafka.bootstrap, f"u-{topic}", topic) == {0: 100}
+
+
+@pytest.mark.parametrize("guarantee", ["at_least_once", "exactly_once"])
+def test_what_kafka_has_deleted_before_it_was_read_is_told(kafka, rivven, topic_name, guarantee):
+    topic = filled(kafka, topic_name(), 100, 100)
+    document = lane(kafka, rivven, topic, delivery_guarantee=guarantee)
+    UntilRunning(document, {0: 20}).finish()
+    with closing(KafkaAdminClient(bootstrap_servers=kafka.bootstrap)) as admin:
+        admin.delete_records({TopicPartition(topic, 0): 60, TopicPartition(topic, 1): 30})
+    running = UntilRunning(document, {0: 100, 1: 100})
+    running.finish()
+    assert sorted(running.pipeline.jumps, key=lambda each: each.partition) == [
+        Jump(topic, 0, 20, 60),
+        Jump(topic, 1, None, 30),
+    ]
+    assert positions_in(rivven, f"{topic}-copy") == {
+        0: [*range(20), *range(60, 100)],
+        1: list(range(30, 100)),
+    }
 
 
 def test_a_gap_is_told_from_records_that_are_left(kafka, topic_name):

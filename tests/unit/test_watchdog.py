@@ -294,6 +294,20 @@ def test_lag(time):
     assert time.dog.lag[0].records is None
 
 
+def test_what_was_read_does_not_tell_where_the_log_ends(time):
+    time.dog.fresh_s = 5
+    time.dog.assign([A, B])
+    time.dog.reaches(B, 9)
+    assert [lag.fresh for lag in time.dog.lag] == [False, False]
+    time.dog.ends({B: 20})
+    time.dog.reaches(B, 30)
+    assert [lag.fresh for lag in time.dog.lag] == [False, True]
+    time.pass_(4)
+    time.dog.reaches(B, 40)
+    time.pass_(2)
+    assert [(lag.end, lag.fresh) for lag in time.dog.lag] == [(None, False), (40, False)]
+
+
 def test_what_rests_is_never_stalled_and_has_the_whole_time_afterwards(time):
     time.hear(a=5)
     assert not time.pass_(9)

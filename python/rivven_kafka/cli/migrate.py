@@ -177,7 +177,7 @@ def _exit_code(migration: Migration, args: argparse.Namespace, *, stopped: bool,
     outcomes = [report.outcome for report in migration.reports.values()]
     if Outcome.FAILED in outcomes:
         return exit_codes.FAILURE
-    if Outcome.DIFFERENT in outcomes:
+    if Outcome.DIFFERENT in outcomes or Outcome.INCOMPLETE in outcomes:
         return exit_codes.DIFFERENCES
     wanted = (Outcome.VERIFIED, Outcome.COPIED) if args.no_verify else (Outcome.VERIFIED,)
     if any(outcome not in wanted for outcome in outcomes):
@@ -209,7 +209,7 @@ def _print(migration: Migration) -> None:
         ]
         print_table([head, *rows], right=range(2, len(head)))
         _print_differences(report)
-        for note in report.notes:
+        for note in [*report.losses, *report.notes]:
             print_line(f"note: {note}")
         lost = sum(bool(topic.configs) for topic in report.topics)
         if lost:

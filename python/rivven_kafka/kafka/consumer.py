@@ -67,8 +67,9 @@ class BlockConsumer:
             raise translate(error, f"cannot connect to Kafka at {self._brokers}") from error
         records = type("PartitionRecords", (PartitionRecords,), {"max_batch_bytes": max_batch_bytes})
         self._consumer._fetcher.PartitionRecords = records
-        self._lost: set[TopicPartition] = set()
+        self._lost: dict[TopicPartition, int | None] = {}
         self._resets: dict[tuple[str, int], int] = {}
+        self._jumps: dict[tuple[str, int], tuple[int | None, int]] = {}
         self._note_gaps()
         if options.get("group_id") is not None:
             check_committed(self._consumer)
@@ -94,20 +95,26 @@ class BlockConsumer:
                         "offset": None if lost is None else lost.offset,
                     },
                 )
-                self._lost.add(partition)
-                resets.lost(partition, None if lost is None else int(lost.offset))
+                before = None if lost is None else int(lost.offset)
+                self._lost[partition] = before
+                resets.lost(partition, before)
             reset(partition, strategy)
 
         def found(partition: TopicPartition, timestamp: object, offset: int) -> None:
             sought = subscription.is_assigned(partition) and subscription.is_offset_reset_needed(partition)
             if not sought:
-                self._lost.discard(partition)
+                self._lost.pop(partition, None)
             if not sought or not resets.usable(partition, offset):
                 return
             go_on(partition, timestamp, offset)
-            if not subscription.is_offset_reset_needed(partition) and partition in self._lost:
-                self._lost.discard(partition)
-                self._resets[partition.topic, partition.partition] = offset
+            if subscription.is_offset_reset_needed(partition):
+                return
+            place = partition.topic, partition.partition
+            before = self._lost.get(partition)
+            self._jumps[place] = self._jumps.get(place, (before,))[0], offset
+            if partition in self._lost:
+                del self._lost[partition]
+                self._resets[place] = offset
 
         subscription.request_offset_reset = heard
         fetcher._reset_offset_if_needed = found
@@ -283,6 +290,15 @@ class BlockConsumer:
             partition, offset = self._resets.popitem()
             resets[partition] = offset
         return resets
+
+    def take_jumps(self) -> dict[tuple[str, int], tuple[int | None, int]]:
+        """Where reading has begun without a position that Kafka holds, since the last call.
+
+        Returns:
+            By partition, the position that Kafka did not hold (None where there was none), and the one it has
+            named instead.
+        """
+        return {place: self._jumps.pop(place) for place in list(self._jumps)}
 
     def partition_counts(self, topics: Sequence[str] | None = None) -> dict[str, int]:
         """The number of partitions of topics that exist, without Kafka's internal ones.

@@ -50,6 +50,11 @@ class Copying:
         self._patience = patience
         self._gave_up: dict[str, str] = {}
         self._progress = {name: Progress(report) for name, report in reports.items()}
+        # Where a group that has committed nothing was to begin.
+        self._begins = {
+            name: {(topic.topic, each.partition): each.position for topic, each in report.partitions()}
+            for name, report in reports.items()
+        }
 
     def run(self, stop: threading.Event) -> Runner:
         """Copies until everything is there, `stop` is set, or a source is given up; notes the outcomes.
@@ -123,6 +128,19 @@ class Copying:
                 if each.position is not None
             }
             progress.update(now, positions, dict(pipeline.copied))
+            if self._note_losses(name, pipeline):
+                # At once: only the report knows of it when the process is killed.
+                self._save_quietly(progress.report)
+
+    def _note_losses(self, name: str, pipeline: SourcePipeline) -> bool:
+        report, begins = self._reports[name], self._begins[name]
+        before = report.lost
+        partitions = {(topic.topic, each.partition): each for topic, each in report.partitions()}
+        for jump in list(pipeline.jumps):
+            place = jump.topic, jump.partition
+            if place in partitions:
+                partitions[place].lose(begins[place] if jump.first is None else jump.first, jump.until)
+        return report.lost > before
 
     def _draw(self) -> None:
         most = max(self._display.height // len(self._progress), 2)
@@ -147,8 +165,9 @@ class Copying:
 
 
 def only_sources(config: ConnectConfig, sources: Mapping[str, SourceEntry]) -> ConnectConfig:
-    """The configuration with these connectors alone."""
-    return config.model_copy(update={"sources": dict(sources), "sinks": {}})
+    """The configuration with these connectors alone, which were asked for: enabled, whatever it says."""
+    enabled = {name: entry.model_copy(update={"enabled": True}) for name, entry in sources.items()}
+    return config.model_copy(update={"sources": enabled, "sinks": {}})
 
 
 def pinned(entry: SourceEntry, report: Report) -> SourceEntry:

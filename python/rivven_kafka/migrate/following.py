@@ -6,14 +6,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from rivven_kafka.config import ConnectConfig
 from rivven_kafka.errors import RivvenKafkaError
 from rivven_kafka.migrate.catching_up import CatchingUp
 from rivven_kafka.migrate.copying import only_sources
 from rivven_kafka.migrate.display import Display
-from rivven_kafka.migrate.report import Report, now
+from rivven_kafka.migrate.report import Report, moment
 from rivven_kafka.runtime import ConnectorStatus, Runner, serve
 
 log = logging.getLogger(__name__)
@@ -76,8 +76,8 @@ class Following:
                 self._display.draw([self._line(status) for status in statuses])
 
     def _look(self, status: ConnectorStatus) -> None:
-        seen = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        changed = self._states[status.name].look(time.monotonic(), status.lag)
+        now_s, state = time.monotonic(), self._states[status.name]
+        changed = state.look(now_s, status.lag, answered=status.answered)
         if changed is None:
             return
         behind = sum(each.records or 0 for each in status.lag)
@@ -86,9 +86,10 @@ class Following:
         if not changed:
             log.warning("fell behind: %d offsets are to be copied", behind, extra=extra)
             return
-        log.info("caught up: Rivven holds what Kafka held at %s", seen, extra=extra)
+        held = datetime.now(UTC) - timedelta(seconds=now_s - (state.held_s or 0.0))
         report = self._reports[status.name]
-        report.caught_up = now()
+        report.caught_up = moment(held)
+        log.info("caught up: Rivven holds what Kafka held at %s", report.caught_up, extra=extra)
         try:
             self._save(report)
         except RivvenKafkaError as error:

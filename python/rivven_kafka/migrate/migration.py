@@ -12,6 +12,7 @@ from rivven_kafka.config import ConnectConfig, DeliveryGuarantee, SourceEntry, S
 from rivven_kafka.errors import ConfigError, RivvenKafkaError
 from rivven_kafka.kafka import admin_options
 from rivven_kafka.kafka.group_state import member_count
+from rivven_kafka.migrate.before import note_before
 from rivven_kafka.migrate.copying import Copying, pinned
 from rivven_kafka.migrate.display import Display
 from rivven_kafka.migrate.files import ReportFiles
@@ -111,6 +112,8 @@ class Migration:
         for name, report in self.reports.items():
             if self._options.verify:
                 _require_comparable(name, self._sources[name], report)
+            if earlier[name] is None:
+                note_before(report, self._sources[name], self._config.broker, self._config.settings)
         to_copy = {name: each for name, each in self.reports.items() if not each.outcome.is_copied}
         killed = {name for name, each in to_copy.items() if earlier[name] and each.outcome is Outcome.RUNNING}
         for name in to_copy:
@@ -120,7 +123,7 @@ class Migration:
             self._copy(to_copy, earlier, stop)
         if self._options.verify and not stop.is_set():
             for name, report in self.reports.items():
-                if report.outcome in (Outcome.COPIED, Outcome.DIFFERENT) and not stop.is_set():
+                if report.outcome.is_copied and report.outcome is not Outcome.VERIFIED and not stop.is_set():
                     self._verify(name, report, stop)
         followed = {name: each for name, each in self.reports.items() if self._is_good(each)}
         if not self._options.follow or stop.is_set() or len(followed) < len(self.reports):
@@ -164,13 +167,15 @@ class Migration:
         self._left.append(copying.run(stop))
         for name, report in reports.items():
             self._files[name].save(report, with_page=True)
-            if report.outcome is Outcome.COPIED:
+            if report.outcome.is_copied:
                 log.info(
                     "copied %d records in %.1f s",
                     report.records,
                     report.copy_seconds,
                     extra={"connector": name},
                 )
+            for loss in report.losses:
+                log.error("%s", loss, extra={"connector": name})
 
     def _save(self, report: Report) -> None:
         self._files[report.source].save(report, with_page=False)
@@ -227,7 +232,7 @@ class Migration:
         else:
             report.verification = found[0].to_dict(values=False)
             report.settle(Outcome.VERIFIED if found[0].equal else Outcome.DIFFERENT)
-            level = logging.INFO if found[0].equal else logging.ERROR
+            level = logging.INFO if report.outcome is Outcome.VERIFIED else logging.ERROR
             log.log(level, "%s", report.outcome, extra={"connector": name})
         self._display.event("verification", source=name, outcome=str(report.outcome), error=report.error)
         self._files[name].save(report, with_page=True)

@@ -18,6 +18,11 @@ _VERDICTS = {
     Outcome.INTERRUPTED: ("wait", "Interrupted", "It was told to stop. Start it again to go on."),
     Outcome.COPIED: ("ok", "Copied", "Everything up to the snapshot is in Rivven. It was not verified."),
     Outcome.VERIFIED: ("ok", "Verified", "Everything up to the snapshot is in Rivven, and is the same."),
+    Outcome.INCOMPLETE: (
+        "bad",
+        "Incomplete",
+        "Kafka had deleted a part of the snapshot before it was read. The rest is in Rivven.",
+    ),
     Outcome.DIFFERENT: ("bad", "Different", "Everything was copied, and the two sides are not the same."),
     Outcome.FAILED: ("bad", "Failed", "It has ended with an error. Start it again to go on."),
 }
@@ -52,7 +57,7 @@ def page(report: Report) -> str:
         f'<div class="verdict {kind}"><strong>{word}</strong><p>{sentence}</p>{error}</div>',
         "<h2>Summary</h2>",
         _facts(report),
-        *_list("Notes", report.notes),
+        *_list("Notes", [*report.losses, *report.notes]),
         "<h2>Topics</h2>",
         _table(
             ("Kafka topic", "Rivven topic", "#Partitions", "#Records", "#MB", "#Offsets", "#Copied"),
@@ -103,7 +108,7 @@ def _facts(report: Report) -> str:
         ("Time to copy", f"{duration(seconds)} in {report.processes} processes"),
         ("Rate", rate),
         ("Time to verify", "" if report.verify_seconds is None else duration(report.verify_seconds)),
-        ("Live link caught up", report.caught_up or ""),
+        ("Live link caught up with", report.caught_up or ""),
         ("Written", report.updated or ""),
     ]
     return (

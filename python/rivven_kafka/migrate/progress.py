@@ -62,7 +62,7 @@ class Progress:
         Args:
             most: Most lines.
         """
-        topics = sorted(self.report.topics, key=lambda each: each.done >= each.total)
+        topics = sorted(self.report.topics, key=lambda each: _left(each) <= 0)
         shown = topics if len(topics) < most else topics[: max(most - 2, 0)]
         width = min(max(map(len, [*(each.topic for each in shown), "all"])), _NAME)
         lines = [_line(each.topic, width, each, self._meters[each.topic]) for each in shown]
@@ -94,7 +94,7 @@ def _line(name: str, width: int, part: TopicCopy | Report, meter: Meter) -> str:
     rates = meter.rates()
     share = part.done / part.total if part.total else 1.0
     full = int(share * _BAR)
-    left = part.total - part.done
+    left = _left(part)
     name = name if len(name) <= width else f"{name[: max(width - 3, 0)]}..."[:width]
     time = "done" if left <= 0 else f"ETA {duration(meter.eta_s(left))}"
     return (
@@ -105,7 +105,7 @@ def _line(name: str, width: int, part: TopicCopy | Report, meter: Meter) -> str:
 
 
 def _numbers(part: TopicCopy | Report, meter: Meter) -> dict[str, Any]:
-    rates, eta = meter.rates(), meter.eta_s(part.total - part.done)
+    rates, eta = meter.rates(), meter.eta_s(_left(part))
     return {
         "done": part.done,
         "total": part.total,
@@ -116,6 +116,10 @@ def _numbers(part: TopicCopy | Report, meter: Meter) -> dict[str, Any]:
         "bytes_per_second": round(rates.size_bytes, 1),
         "eta_seconds": None if eta is None else round(eta, 1),
     }
+
+
+def _left(part: TopicCopy | Report) -> int:
+    return part.total - part.done - part.lost
 
 
 def _percent(part: TopicCopy | Report) -> float:

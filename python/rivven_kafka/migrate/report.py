@@ -23,6 +23,8 @@ class Outcome(StrEnum):
     """Everything up to the snapshot is in Rivven; it was not verified."""
     VERIFIED = "verified"
     """And both sides are the same."""
+    INCOMPLETE = "incomplete"
+    """Everything was copied but what Kafka had deleted before it was read."""
     DIFFERENT = "different"
     """Everything was copied, and both sides are not the same."""
     FAILED = "failed"
@@ -30,8 +32,8 @@ class Outcome(StrEnum):
 
     @property
     def is_copied(self) -> bool:
-        """Whether everything up to the snapshot is in Rivven."""
-        return self in (Outcome.COPIED, Outcome.VERIFIED, Outcome.DIFFERENT)
+        """Whether everything up to the snapshot is in Rivven, as far as it will ever be."""
+        return self in (Outcome.COPIED, Outcome.VERIFIED, Outcome.INCOMPLETE, Outcome.DIFFERENT)
 
 
 @dataclass
@@ -45,6 +47,10 @@ class PartitionCopy:
         position: Everything before it is in Rivven, as far as is known.
         records: Records that all processes have brought to Rivven; a killed one leaves some uncounted.
         size_bytes: Their size in Kafka (bytes).
+        log_start: Where the log began at the snapshot.
+        committed: What the group had committed at the snapshot; None if nothing.
+        lost: Offsets before the end that Kafka had deleted before they were read.
+        lost_until: The offset behind the last of them.
     """
 
     partition: int
@@ -53,6 +59,10 @@ class PartitionCopy:
     position: int
     records: int = 0
     size_bytes: int = 0
+    log_start: int = 0
+    committed: int | None = None
+    lost: int = 0
+    lost_until: int = 0
 
     @property
     def total(self) -> int:
@@ -62,7 +72,20 @@ class PartitionCopy:
     @property
     def done(self) -> int:
         """Offsets that were copied."""
-        return max(min(self.position, self.end) - self.start, 0)
+        return max(min(self.position, self.end) - self.start - self.lost, 0)
+
+    def lose(self, first: int, until: int) -> bool:
+        """Notes that Kafka did not hold the offsets from `first` to before `until` any more.
+
+        Returns:
+            Whether that is news; logs lose their beginnings only, so what was noted lies before the rest.
+        """
+        first, until = max(first, self.start, self.lost_until), min(until, self.end)
+        if first >= until:
+            return False
+        self.lost += until - first
+        self.lost_until = until
+        return True
 
 
 @dataclass
@@ -96,6 +119,16 @@ class TopicCopy:
         return sum(each.done for each in self.partitions)
 
     @property
+    def before(self) -> int:
+        """Offsets that Kafka held at the snapshot, and the group had committed."""
+        return sum(max(each.start - each.log_start, 0) for each in self.partitions)
+
+    @property
+    def lost(self) -> int:
+        """Offsets that Kafka had deleted before they were read."""
+        return sum(each.lost for each in self.partitions)
+
+    @property
     def records(self) -> int:
         """Records that were brought to Rivven."""
         return sum(each.records for each in self.partitions)
@@ -126,7 +159,8 @@ class Report:
         verify_seconds: Time that the last verification took (s), None without one.
         updated: When this was written (RFC 3339).
         finished: When everything was copied (RFC 3339), None before.
-        caught_up: When the live link has caught up for the last time (RFC 3339), None without one.
+        caught_up: Everything that Kafka held at this moment was in Rivven when the live link caught up last
+            (RFC 3339), None without one.
         verification: What the comparison of both sides has found, None without one.
         notes: What a reader should know.
     """
@@ -172,6 +206,21 @@ class Report:
         return sum(topic.done for topic in self.topics)
 
     @property
+    def lost(self) -> int:
+        """Offsets that Kafka had deleted before they were read."""
+        return sum(topic.lost for topic in self.topics)
+
+    @property
+    def losses(self) -> list[str]:
+        """The same in words, for each topic that has any."""
+        return [
+            f"Kafka has deleted {topic.lost} of {topic.total} offsets of topic {topic.topic} before they "
+            f"were copied"
+            for topic in self.topics
+            if topic.lost
+        ]
+
+    @property
     def records(self) -> int:
         """Records that were brought to Rivven."""
         return sum(topic.records for topic in self.topics)
@@ -187,7 +236,9 @@ class Report:
             each.position = max(each.position, positions.get((topic.topic, each.partition), 0))
 
     def settle(self, outcome: Outcome, error: str | None = None) -> None:
-        """Notes where it stands now."""
+        """Notes where it stands now; what lacks a part is not copied, nor verified, but incomplete."""
+        if self.lost and outcome in (Outcome.COPIED, Outcome.VERIFIED):
+            outcome = Outcome.INCOMPLETE
         self.outcome, self.error = outcome, error
         if outcome.is_copied:
             self.reach(self.ends)
@@ -224,4 +275,9 @@ class Report:
 
 def now() -> str:
     """This moment (RFC 3339, UTC)."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return moment(datetime.now(UTC))
+
+
+def moment(at: datetime) -> str:
+    """A moment of UTC (RFC 3339)."""
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")

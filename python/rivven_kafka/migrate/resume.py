@@ -51,10 +51,14 @@ def resume(earlier: Report, found: Report, path: Path, *, by_pattern: bool) -> R
     if earlier.outcome.is_copied:
         # Kafka forgets what a group has committed, after a while.
         return earlier
-    positions = {(topic.topic, each.partition): each.position for topic, each in found.partitions()}
+    states = {(topic.topic, each.partition): each for topic, each in found.partitions()}
     for topic, each in earlier.partitions():
+        state = states.get((topic.topic, each.partition))
         # What the group has committed is the truth, also where the file says more.
-        each.position = positions.get((topic.topic, each.partition), each.start)
+        each.position = max(each.start, (state and state.committed) or 0)
+        # What was complete once, and could not be compared, has lost nothing.
+        if state is not None and earlier.finished is None:
+            each.lose(each.position, state.log_start)
     return earlier
 
 

@@ -52,7 +52,16 @@ def take_snapshot(name: str, entry: SourceEntry, broker: BrokerConfig) -> Report
             state = states[topic, number]
             start = state.start if state.committed is None else max(state.start, state.committed)
             start = min(start, state.end)
-            partitions.append(PartitionCopy(number, start, state.end, start))
+            partitions.append(
+                PartitionCopy(
+                    number,
+                    start,
+                    state.end,
+                    start,
+                    log_start=state.start,
+                    committed=state.committed,
+                )
+            )
         topics.append(
             TopicCopy(
                 topic,

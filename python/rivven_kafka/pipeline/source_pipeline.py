@@ -38,7 +38,7 @@ from rivven_kafka.pipeline.pulse import FRESH_S, RivvenPulse
 from rivven_kafka.pipeline.rate_limit import RateLimit
 from rivven_kafka.pipeline.source_watch import SourceWatch
 from rivven_kafka.pipeline.topic_ids import TopicIds
-from rivven_kafka.pipeline.until import Copied, Until
+from rivven_kafka.pipeline.until import Copied, Jump, Until
 from rivven_kafka.rivven.options import client_arguments
 from rivven_kafka.source import consumer_options, find_topics
 
@@ -72,6 +72,7 @@ class SourcePipeline(Pipeline):
     Attributes:
         complete: Whether a run has come to the ends.
         copied: What is known to be in Rivven of each partition, where there are ends.
+        jumps: What Kafka did not hold any more when it was to be read, where there are ends; in order.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class SourcePipeline(Pipeline):
         self._ends = until
         self.complete = False
         self.copied: dict[Partition, Copied] = {}
+        self.jumps: list[Jump] = []
         self._known_ids: dict[str, str | None] = {}
         self._publisher: Publisher | None = None
         self._done = Published(self.observed)
@@ -181,7 +183,11 @@ class SourcePipeline(Pipeline):
         config = self._config
         topics = find_topics(consumer, config)
         if self._ends is not None:
-            topics = {topic: topics[topic] for topic in topics if (topic, 0) in self._ends}
+            # As they were when the ends were read: a topic may have grown since.
+            counts: dict[str, int] = {}
+            for topic, number in self._ends:
+                counts[topic] = max(counts.get(topic, 0), number + 1)
+            topics = {topic: counts[topic] for topic in topics if topic in counts}
         if not topics:
             log.warning("no Kafka %s yet", config.topics_text, extra={"connector": self.name})
         self._client = RivvenClient(**arguments)
@@ -204,6 +210,7 @@ class SourcePipeline(Pipeline):
         until = self._until = Until(
             self._ends,
             self.copied,
+            self.jumps,
             consumer,
             self._publisher,
             consumer_options(config, self.name),

@@ -37,6 +37,23 @@ class Copied:
     size_bytes: int = 0
 
 
+@dataclass(frozen=True)
+class Jump:
+    """Offsets that were not read because Kafka did not hold them any more.
+
+    Attributes:
+        topic: Kafka topic.
+        partition: Its partition.
+        first: The first of them; None: the first that was to be read, as the group had committed nothing.
+        until: The one behind the last.
+    """
+
+    topic: str
+    partition: int
+    first: int | None
+    until: int
+
+
 @dataclass
 class _Wait:
     """A partition whose position does not move."""
@@ -53,6 +70,7 @@ class Until:
         ends: Where to end, by Kafka topic and partition; partitions that are not listed are left alone. None:
             nowhere, and nothing here has any effect.
         copied: Counts what arrives.
+        jumps: Gets what Kafka did not hold any more.
         consumer: Reads.
         publisher: Publishes.
         options: Options of the consumer, to ask Kafka with.
@@ -63,6 +81,7 @@ class Until:
         self,
         ends: Mapping[Partition, int] | None,
         copied: dict[Partition, Copied],
+        jumps: list[Jump],
         consumer: BlockConsumer,
         publisher: Publisher,
         options: Mapping[str, Any],
@@ -70,6 +89,7 @@ class Until:
     ) -> None:
         self._ends = ends
         self._copied = copied
+        self._jumps = jumps
         self._consumer = consumer
         self._publisher = publisher
         self._options = options
@@ -96,6 +116,7 @@ class Until:
         """What lies before the ends."""
         if self._ends is None:
             return blocks
+        self.note_jumps()
         kept = []
         for block in blocks:
             place = block.topic, block.partition
@@ -110,6 +131,13 @@ class Until:
             self._read.setdefault(place, deque()).append((behind, len(within), within.size_bytes))
             kept.append(within)
         return kept
+
+    def note_jumps(self) -> None:
+        """Finds what Kafka does not hold any more, before anything behind it is committed."""
+        if self._ends is not None:
+            self._jumps += [
+                Jump(*place, first, until) for place, (first, until) in self._consumer.take_jumps().items()
+            ]
 
     def limit(self, offsets: Mapping[Partition, int]) -> Mapping[Partition, int]:
         """The offsets, but none of them beyond its end."""

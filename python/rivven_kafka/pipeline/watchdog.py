@@ -220,10 +220,13 @@ class Watchdog:
                     self._begin(mark, now)
 
     def reaches(self, partition: Partition, end: int) -> None:
-        """The log goes at least this far."""
+        """The log goes at least this far; where it ends was not heard."""
         mark = self._marks.get(partition)
         if mark is not None and (mark.end is None or mark.end < end):
-            self.ends({partition: end})
+            with self._lock:
+                told_at = mark.told_at
+                self.ends({partition: end})
+                mark.told_at = told_at
 
     def commits(self, positions: Iterable[tuple[str, int, int]]) -> None:
         """These positions are committed."""

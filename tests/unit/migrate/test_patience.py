@@ -44,6 +44,35 @@ def test_under_load_it_has_caught_up_with_what_was_there_a_while_ago():
     assert link.look(11, lag(100, 1000)) is True, "the lag is not 0, and never will be"
 
 
+def test_it_names_a_moment_of_which_everything_is_delivered():
+    link = CatchingUp()
+    assert link.look(100, lag(0, 100)) is None
+    assert link.held_s is None
+    assert link.look(150, lag(100, 5000)) is True
+    assert link.held_s == 100 - 12.5, "not 150: 4,900 are not copied; and the ends were as old as that"
+
+
+@pytest.mark.parametrize("what", ["kafka", "rivven"])
+def test_without_news_of_both_sides_it_catches_up_with_nothing(what):
+    link = CatchingUp()
+    old = [Lag("orders", 0, 100, 100, fresh=what != "kafka")]
+    assert link.look(0, lag(0, 100)) is None
+    assert link.look(1, [old[0], lag(0, 0)[1]], answered=what != "rivven") is True, "what was there at 0"
+    for second in range(2, 60):
+        assert link.look(second, old, answered=what != "rivven") is None
+    assert link.look(61, old, answered=what != "rivven") is False
+    assert link.look(62, [Lag("orders", 0, 100, 100)]) is True
+    assert link.held_s == 62 - 12.5
+
+
+def test_a_partition_that_has_left_is_not_delivered():
+    link = CatchingUp()
+    assert link.look(0, [*lag(0, 100), Lag("orders", 2, 0, 900)]) is None
+    assert link.look(5, lag(100, 300)) is None
+    assert link.look(6, lag(300, 300)) is True
+    assert link.held_s == 5 - 12.5
+
+
 def test_it_falls_behind_and_catches_up_again():
     link = CatchingUp()
     assert link.look(0, lag(0, 0)) is True

@@ -77,6 +77,17 @@ def test_nothing_is_complete_before_it_is():
     assert progress.to_dict()["percent"] == 99.9
 
 
+def test_what_kafka_has_deleted_is_neither_done_nor_left():
+    found = report()
+    found.topics = found.topics[:1]
+    found.topics[0].partitions[0].lose(10, 60)
+    progress = Progress(found)
+    progress.update(0.0, {("orders", 0): 110, ("orders", 1): 110}, {})
+    [line] = progress.lines(5)
+    assert " 75.0%  done " in line
+    assert progress.to_dict()["done"] == 150
+
+
 def test_what_earlier_processes_have_counted_is_kept():
     found = report()
     found.topics[0].partitions[0].records = 25

@@ -106,7 +106,7 @@ def test_it_goes_on_to_the_same_ends_from_what_is_committed():
     earlier, found = report(), report(snapshot="later")
     earlier.reach({("orders", 0): 100, ("orders", 1): 100})
     for _, each in found.partitions():
-        each.start, each.end, each.position = 40, 999, 40
+        each.start, each.end, each.committed = 40, 999, 40
     after = resumed(earlier, found)
     assert after.snapshot == report().snapshot
     assert after.ends == report().ends
@@ -117,6 +117,54 @@ def test_what_is_complete_stays_so_when_kafka_has_forgotten_the_group():
     earlier = report()
     earlier.settle(Outcome.VERIFIED)
     assert resumed(earlier, report()).done == earlier.total
+
+
+def test_what_kafka_has_deleted_unread_is_not_progress():
+    earlier, found = report(), report()
+    (_, first), (_, second), (_, third), (_, fourth) = found.partitions()
+    for each, log_start, committed in (
+        (first, 60, None),
+        (second, 60, 30),
+        (third, 60, 80),
+        (fourth, 500, 110),
+    ):
+        each.log_start, each.committed, each.position = log_start, committed, max(log_start, committed or 0)
+    for _ in range(2):
+        after = resumed(earlier, found)
+        assert [each.lost for _, each in after.partitions()] == [50, 30, 0, 0], "also the second time"
+        assert [each.position for _, each in after.partitions()] == [10, 30, 80, 110]
+    first.log_start = 70
+    assert [each.lost for _, each in resumed(earlier, found).partitions()] == [60, 30, 0, 0]
+    assert after.losses == ["Kafka has deleted 90 of 200 offsets of topic orders before they were copied"]
+
+
+def test_a_migration_that_could_not_be_compared_has_lost_nothing():
+    earlier, found = report(), report()
+    earlier.settle(Outcome.COPIED)
+    earlier.settle(Outcome.FAILED, "cannot verify")
+    for _, each in found.partitions():
+        # Kafka has forgotten the group meanwhile.
+        each.log_start = 90
+    assert resumed(earlier, found).lost == 0
+
+
+@pytest.mark.parametrize("outcome", [Outcome.COPIED, Outcome.VERIFIED])
+def test_what_lacks_a_part_is_incomplete(outcome):
+    found = report()
+    partition = found.topics[0].partitions[0]
+    assert partition.lose(10, 60)
+    assert not partition.lose(0, 60), "known"
+    assert partition.lose(40, 70), "ten of them are known"
+    assert partition.lose(105, 999), "up to the end"
+    found.settle(outcome)
+    assert (found.outcome, found.lost, found.done) == (Outcome.INCOMPLETE, 65, 335)
+    assert found.finished is not None
+    text = shown(found)
+    assert "Kafka has deleted 65 of 200 offsets of topic orders" in text
+    assert "67.5 %" in text
+    found.settle(Outcome.DIFFERENT)
+    assert found.outcome is Outcome.DIFFERENT
+    assert Report.from_dict(found.to_dict("1")) == found
 
 
 def recreated(found):
