@@ -163,23 +163,27 @@ def both_resumed(process):
 
 
 BOTH_UNKNOWN = {"in": NOT_KNOWN, "out": NOT_KNOWN}
+BOTH_WAIT = {"in": "waiting", "out": "waiting"}
 FAULTS = {
     "Rivven is frozen": Fault(
         rivven_frozen,
         rivven_thaws,
         503,
         BOTH_UNKNOWN,
-        ("source in: waiting", "Rivven does not answer"),
+        ("source in: waiting", "Rivven does not answer", "sink out: waiting"),
+        BOTH_WAIT,
         unheard=("out",),
     ),
-    "Rivven is away": Fault(rivven_ends, rivven_begins, 503, BOTH_UNKNOWN, ("source in: waiting",)),
+    "Rivven is away": Fault(
+        rivven_ends, rivven_begins, 503, BOTH_UNKNOWN, ("source in: waiting", "sink out: waiting"), BOTH_WAIT
+    ),
     "Kafka is away": Fault(
         kafka_ends,
         kafka_begins,
         503,
         BOTH_UNKNOWN,
         ("the coordinator of the Kafka group does not answer", "Kafka does not answer"),
-        {"in": "waiting", "out": "waiting"},
+        BOTH_WAIT,
         unheard=("in",),
     ),
     "both are told to read nothing": Fault(
@@ -230,6 +234,9 @@ def test_while_something_is_wrong_and_afterwards(own_kafka, own_rivven, topic_na
                 time.sleep(0.3)
             fault.end(process)
         wait_until(well, 45, lambda: f"{process.told()}, {connector.log_tail()}")
+        # Nobody is blamed for what Rivven did: Kafka was away once.
+        blamed = re.findall(r"waits: Kafka does not answer connector=out", connector.log())
+        assert len(blamed) == 1, connector.log()
         wait_until(process.arrived, 30, connector.log_tail)
         assert connector.stop() == 0, connector.log_tail()
 

@@ -78,7 +78,13 @@ class SinkPipeline(Pipeline):
         metrics: KafkaSinkMetrics | None = None,
     ) -> None:
         stall_timeout_ms = entry.config.effective_stall_timeout_ms(broker.request_timeout_ms)
-        super().__init__(name, entry.config.security, stall_timeout_ms, entry.config.shutdown_timeout_ms)
+        super().__init__(
+            name,
+            entry.config.security,
+            stall_timeout_ms,
+            entry.config.shutdown_timeout_ms,
+            broker.request_timeout_ms,
+        )
         self.metrics: KafkaSinkMetrics = metrics or KafkaSinkMetrics()
         self._entry = entry
         self._config: KafkaSinkConfig = entry.config

@@ -85,7 +85,13 @@ class SourcePipeline(Pipeline):
         until: Mapping[Partition, int] | None = None,
     ) -> None:
         stall_timeout_ms = entry.config.effective_stall_timeout_ms(broker.request_timeout_ms)
-        super().__init__(name, entry.config.security, stall_timeout_ms, entry.config.shutdown_timeout_ms)
+        super().__init__(
+            name,
+            entry.config.security,
+            stall_timeout_ms,
+            entry.config.shutdown_timeout_ms,
+            broker.request_timeout_ms,
+        )
         self.metrics: KafkaSourceMetrics = metrics or KafkaSourceMetrics()
         self._entry = entry
         self._config: KafkaSourceConfig = entry.config
