@@ -294,7 +294,7 @@ class SinkPipeline(Pipeline):
         reason = "Kafka does not acknowledge what was sent" if stuck else None
         assert self._beats is not None
         self._beats.ask()
-        if reason is None and self._beats.silent_s > max(self._config.request_timeout_ms / 1000, FRESH_S):
+        if reason is None and self._beats.ignores_s > max(self._config.request_timeout_ms / 1000, FRESH_S):
             reason = "Kafka does not answer"
         self._set_waiting(reason)
         self._missing_keys.look(self._encoder.keys_missing())

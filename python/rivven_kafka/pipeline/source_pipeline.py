@@ -201,7 +201,7 @@ class SourcePipeline(Pipeline):
             latencies=self.observed.latencies,
         )
         self._done.change(self._publisher)
-        self._pulse = RivvenPulse(arguments, self.name)
+        self._pulse = RivvenPulse(arguments, self.name, self.delivered())
         interval_ms = config.auto_commit_interval_ms if config.enable_auto_commit else 0
         self._guarantee = self._make_guarantee(consumer, self._publisher)
         until = self._until = Until(
@@ -310,8 +310,10 @@ class SourcePipeline(Pipeline):
             self._next_refresh = now + _REFRESH_EVERY_S
             consumer.refresh_metadata()
         reason = None
-        silent_s = 0.0 if self._pulse is None else self._pulse.silent_s
-        if silent_s > max(self._broker.request_timeout_ms / 1000, FRESH_S):
+        assert self._pulse is not None
+        # The only sign of life, where Rivven refuses the pulse's own connection.
+        self._pulse.note(self.delivered())
+        if self._pulse.silent_s > max(self._broker.request_timeout_ms / 1000, FRESH_S):
             reason = "Rivven does not answer"
         if self._coordinated.stuck(not consumer.has_coordinator, 0):
             reason = "the coordinator of the Kafka group does not answer"
