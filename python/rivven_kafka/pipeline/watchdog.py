@@ -214,8 +214,13 @@ class Watchdog:
 
         return noted
 
-    def ends(self, ends: Mapping[Partition, int]) -> None:
-        """The logs end here, as was heard just now."""
+    def ends(self, ends: Mapping[Partition, int], *, told: bool = True) -> None:
+        """The logs end here.
+
+        Args:
+            ends: The ends of the logs.
+            told: Whether that was heard just now; else they may have grown, but nothing can move.
+        """
         with self._lock:
             now = self._clock()
             for partition, end in ends.items():
@@ -223,9 +228,11 @@ class Watchdog:
                 if mark is None:
                     continue
                 behind = mark.behind
-                mark.end, mark.heard_at, mark.heard, mark.told_at = end, now, True, now
-                if not mark.behind:
-                    mark.level_ms = self._wall() * 1000
+                mark.end, mark.heard_at, mark.heard = end, now, True
+                if told:
+                    mark.told_at = now
+                    if not mark.behind:
+                        mark.level_ms = self._wall() * 1000
                 if mark.behind and not behind:
                     self._begin(mark, now)
 
