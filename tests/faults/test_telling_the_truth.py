@@ -291,10 +291,15 @@ def test_a_stop_that_cannot_deliver(kafka, own_rivven, topic_name, tmp_path, por
         wait_until(lambda: process.told().caught_up("in") is False, 30, lambda: str(process.told()))
         wait_until(lambda: age() > 2, 30, lambda: str(process.told()))
         connector.send(signal.SIGTERM)
-        wait_until(
-            lambda: process.told().connectors["in"]["status"] == "stopping", 10, lambda: str(process.told())
-        )
-        told = process.told()
+        answers = []
+
+        def stopping():
+            # The process ends soon: what is judged is the answer in which it was seen.
+            answers.append(process.told())
+            return answers[-1].connectors["in"]["status"] == "stopping"
+
+        wait_until(stopping, 10, lambda: str(answers[-1]))
+        told = answers[-1]
         assert (told.live, told.ready.code, told.health.code) == (200, 503, 503)
         assert [told.caught_up(name) is True for name in ("in", "out")] == [False, False]
         assert not told.disagrees()
