@@ -328,7 +328,9 @@ def test_what_has_given_up_knows_nothing(kafka, rivven, topic_name, tmp_path, po
         assert (told.caught_up("lost"), told.connectors["lost"]["lag"]["partitions"]) == (None, [])
         assert ("lost", "caught_up") not in told.samples
         assert ("lost", "lag_records") not in told.samples
-        assert told.samples["lost", "running"] == [0]
+        assert told.samples["lost", "running"] == told.samples["lost", "assigned_partitions"] == [0]
+        assert (told.samples["lost", "failed"], told.samples["in", "failed"]) == ([1], [0])
+        assert told.samples["in", "assigned_partitions"] == [1]
         assert not told.disagrees()
 
 
