@@ -163,23 +163,27 @@ def both_resumed(process):
 
 
 BOTH_UNKNOWN = {"in": NOT_KNOWN, "out": NOT_KNOWN}
+BOTH_WAIT = {"in": "waiting", "out": "waiting"}
 FAULTS = {
     "Rivven is frozen": Fault(
         rivven_frozen,
         rivven_thaws,
         503,
         BOTH_UNKNOWN,
-        ("source in: waiting", "Rivven does not answer"),
+        ("source in: waiting", "Rivven does not answer", "sink out: waiting"),
+        BOTH_WAIT,
         unheard=("out",),
     ),
-    "Rivven is away": Fault(rivven_ends, rivven_begins, 503, BOTH_UNKNOWN, ("source in: waiting",)),
+    "Rivven is away": Fault(
+        rivven_ends, rivven_begins, 503, BOTH_UNKNOWN, ("source in: waiting", "sink out: waiting"), BOTH_WAIT
+    ),
     "Kafka is away": Fault(
         kafka_ends,
         kafka_begins,
         503,
         BOTH_UNKNOWN,
         ("the coordinator of the Kafka group does not answer", "Kafka does not answer"),
-        {"in": "waiting", "out": "waiting"},
+        BOTH_WAIT,
         unheard=("in",),
     ),
     "both are told to read nothing": Fault(
@@ -230,6 +234,9 @@ def test_while_something_is_wrong_and_afterwards(own_kafka, own_rivven, topic_na
                 time.sleep(0.3)
             fault.end(process)
         wait_until(well, 45, lambda: f"{process.told()}, {connector.log_tail()}")
+        # Nobody is blamed for what Rivven did: Kafka was away once.
+        blamed = re.findall(r"waits: Kafka does not answer connector=out", connector.log())
+        assert len(blamed) == 1, connector.log()
         wait_until(process.arrived, 30, connector.log_tail)
         assert connector.stop() == 0, connector.log_tail()
 
@@ -284,10 +291,15 @@ def test_a_stop_that_cannot_deliver(kafka, own_rivven, topic_name, tmp_path, por
         wait_until(lambda: process.told().caught_up("in") is False, 30, lambda: str(process.told()))
         wait_until(lambda: age() > 2, 30, lambda: str(process.told()))
         connector.send(signal.SIGTERM)
-        wait_until(
-            lambda: process.told().connectors["in"]["status"] == "stopping", 10, lambda: str(process.told())
-        )
-        told = process.told()
+        answers = []
+
+        def stopping():
+            # The process ends soon: what is judged is the answer in which it was seen.
+            answers.append(process.told())
+            return answers[-1].connectors["in"]["status"] == "stopping"
+
+        wait_until(stopping, 10, lambda: str(answers[-1]))
+        told = answers[-1]
         assert (told.live, told.ready.code, told.health.code) == (200, 503, 503)
         assert [told.caught_up(name) is True for name in ("in", "out")] == [False, False]
         assert not told.disagrees()
@@ -316,7 +328,9 @@ def test_what_has_given_up_knows_nothing(kafka, rivven, topic_name, tmp_path, po
         assert (told.caught_up("lost"), told.connectors["lost"]["lag"]["partitions"]) == (None, [])
         assert ("lost", "caught_up") not in told.samples
         assert ("lost", "lag_records") not in told.samples
-        assert told.samples["lost", "running"] == [0]
+        assert told.samples["lost", "running"] == told.samples["lost", "assigned_partitions"] == [0]
+        assert (told.samples["lost", "failed"], told.samples["in", "failed"]) == ([1], [0])
+        assert told.samples["in", "assigned_partitions"] == [1]
         assert not told.disagrees()
 
 

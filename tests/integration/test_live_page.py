@@ -375,6 +375,31 @@ def test_texts_stay_texts_and_many_partitions_are_usable(running, open_page):
     expect(page.locator("#nothing")).to_have_text("No connector and no topic is called so.")
 
 
+def test_a_lag_that_is_known_in_part_is_not_shown_as_all_of_it(running, open_page):
+    report = ask(running.address, "/status").json
+    [source] = report["sources"]
+    each = {"topic": "t", "position": 5, "end": 5, "seconds": None, "committed": 5}
+    lags = [0, None, None]
+    partitions = [{**each, "partition": n, "records": lag} for n, lag in enumerate(lags)]
+    source |= {"caught_up": None, "lag": {"total": 0, "partitions": partitions}}
+    body = json.dumps(report)
+
+    def before(page):
+        page.route("**/events", lambda route: route.fulfill(status=503))
+        page.route("**/status", lambda route: route.fulfill(body=body, content_type="application/json"))
+
+    page = open_page(running.address, before=before)
+    expect_part(page, SOURCE, "lag").to_have_text("≥ 0")
+    expect_part(page, SOURCE, "lag-part").to_have_text("at least: 2 partitions not known")
+    assert (
+        card(page, SOURCE).locator("dd:has([data-is=lag])").get_attribute("title")
+        == "Not known: 2 partitions of 3"
+    )
+    expect_part(page, SINK, "lag-part").to_have_text("")
+    assert card(page, SINK).locator("dd:has([data-is=lag])").get_attribute("title") == ""
+    expect_accessible(page)
+
+
 def test_errors_are_shown_and_the_page_outlives_the_process(rivven, topic_name, tmp_path, open_page):
     # A name is text, too. Nobody answers as Kafka there.
     document = sink_file(f"{LOOPBACK}:1", rivven.bootstrap, topic_name(), "to", "g", request_timeout_ms=500)

@@ -1,6 +1,7 @@
 """What a collector of OpenTelemetry gets is what a scrape of Prometheus would."""
 
 import gzip
+import socket
 import threading
 import time
 from contextlib import contextmanager
@@ -11,6 +12,9 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
     ExportMetricsServiceResponse,
 )
+from prometheus_client import CollectorRegistry, Gauge
+from rivven_kafka.config import OtlpSettings
+from rivven_kafka.runtime.otlp import OtlpExport
 
 from tests.support.connector import Connector, sink_file, source_file, wait_until
 from tests.support.numbered import fill_kafka
@@ -30,7 +34,7 @@ class Collector:
         self.endpoint = f"http://127.0.0.1:{server.server_address[1]}/v1/metrics"
         self.requests = []
         self.headers = []
-        self.refuses = False
+        self.refuses = 0
 
     @property
     def last(self):
@@ -62,7 +66,7 @@ def listening():
             if not collector.refuses:
                 collector.headers.append(dict(self.headers))
                 collector.requests.append(ExportMetricsServiceRequest.FromString(body))
-            self.send_response(400 if collector.refuses else 200)
+            self.send_response(collector.refuses or 200)
             self.send_header("Content-Type", "application/x-protobuf")
             self.end_headers()
             self.wfile.write(ExportMetricsServiceResponse().SerializeToString())
@@ -131,7 +135,7 @@ def test_a_collector_gets_all_metrics(kafka, rivven, topic_name, collector, tmp_
 
 def test_a_collector_that_is_away_keeps_nothing_up(kafka, rivven, topic_name, collector, tmp_path):
     config, copy = document(kafka, rivven, topic_name, collector)
-    collector.refuses = True
+    collector.refuses = 400
     with Connector(tmp_path, config) as connector:
         wait_until(
             lambda: sum(end_offsets(kafka.bootstrap, copy).values()) == RECORDS, 60, connector.log_tail
@@ -139,8 +143,46 @@ def test_a_collector_that_is_away_keeps_nothing_up(kafka, rivven, topic_name, co
         wait_until(lambda: "do not get to settings.otlp.endpoint" in connector.log(), 30, connector.log_tail)
         time.sleep(2.5)
         assert connector.log().count("settings.otlp.endpoint") == 1, "told once"
-        collector.refuses = False
+        assert "code: 400, reason: Bad Request" in connector.log()
+        collector.refuses = 0
         wait_until(lambda: "get to settings.otlp.endpoint again" in connector.log(), 30, connector.log_tail)
         assert collector.requests
         assert connector.stop() == 0, connector.log_tail()
     assert SECRET not in connector.log()
+
+
+@contextmanager
+def nobody(what):
+    """The endpoint of a collector that is away in one way or another."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        endpoint = f"http://127.0.0.1:{server.getsockname()[1]}/v1/metrics"
+        if what == "silent":
+            yield endpoint
+            return
+    if what == "refused":
+        yield endpoint
+        return
+    with listening() as collector:
+        collector.refuses = 503
+        yield collector.endpoint
+
+
+@pytest.mark.parametrize(
+    ("what", "reason"),
+    [("silent", "within 2 s"), ("refused", "efused"), ("busy", "Service Unavailable")],
+)
+def test_the_end_does_not_wait_for_a_collector_that_is_away(what, reason, caplog):
+    registry = CollectorRegistry()
+    Gauge("x", "x", registry=registry).set(1)
+    caplog.set_level("INFO", "rivven_kafka")
+    with nobody(what) as endpoint:
+        settings = OtlpSettings(endpoint=endpoint, headers={"x-key": SECRET})
+        export = OtlpExport(settings, registry)
+        began = time.monotonic()
+        export.close()
+        assert time.monotonic() - began < 5
+        if what != "silent":
+            # It goes on by itself.
+            wait_until(lambda: reason in caplog.text, 15, lambda: caplog.text)
+    assert reason in caplog.text
+    assert SECRET not in caplog.text

@@ -22,7 +22,7 @@ part() {
 		cat "$log"
 		failed=1
 		outcome=FAILED
-		if [ -n "$needs" ] && grep -qiE "$unreachable" "$log" && ! grep -q '^Found [0-9]' "$log"; then
+		if [ -n "$needs" ] && grep -qiE "$unreachable" "$log" && ! grep -qE "$found_something" "$log"; then
 			outcome="NOT ASKED, $needs cannot be reached"
 		fi
 	fi
@@ -31,6 +31,9 @@ part() {
 }
 
 unreachable='failed to fetch advisory database|failed to connect|could not (resolve|connect)|connection (refused|reset|error)|network is unreachable|timed out|temporary failure in name resolution|403 forbidden|proxyerror|failed to establish|not found on pypi'
+
+# The texts of advisories may tell of connections that fail, too.
+found_something='^Found [0-9]|^(error|warning)\[(vulnerability|unsound|unmaintained|notice|yanked)'
 
 pip_audit() {
 	python3 -m venv "$environment" &&

@@ -21,7 +21,7 @@ class Failing(Pipeline):
     """Ends with an error after its only partition was found to stand still."""
 
     def __init__(self, error):
-        super().__init__("out", SecurityConfig(), 100, 1000)
+        super().__init__("out", SecurityConfig(), 100, 1000, 1000)
         self.metrics = KafkaSinkMetrics()
         self._failure = error
 
@@ -63,7 +63,7 @@ class Held(Pipeline):
     """Is in a call to Rivven that only ends when the connection is closed; later it opens another one."""
 
     def __init__(self, calls, stall_timeout_ms):
-        super().__init__("out", SecurityConfig(), stall_timeout_ms, 10)
+        super().__init__("out", SecurityConfig(), stall_timeout_ms, 10, 60_000)
         self.metrics = KafkaSinkMetrics()
         self._calls = calls
 
@@ -99,3 +99,42 @@ def test_a_run_that_rivven_holds_ends_soon_after_its_stop(monkeypatch, stall_tim
     assert not thread.is_alive()
     # Only this run was torn out of its waits: the next one may wait again.
     assert not pipeline._is_aborted()
+
+
+class Kept(Failing):
+    """A call keeps its loop until it is let go."""
+
+    def __init__(self):
+        Pipeline.__init__(self, "out", SecurityConfig(), 0, 1000, 100)
+        self.metrics = KafkaSinkMetrics()
+        self.let_go = threading.Event()
+
+    def _run(self, stop):
+        self._set_assigned(True)
+        self.watchdog.assign([])
+        with self.watchdog.doing("Rivven does not answer the heartbeats of the group"):
+            self.let_go.wait(30)
+        self._set_waiting(None)
+        stop.wait(30)
+
+
+def test_a_call_that_keeps_the_loop_is_told_from_outside(monkeypatch):
+    monkeypatch.setattr(base, "FRESH_S", 0.3)
+    monkeypatch.setattr(base, "_JUDGE_EVERY_S", 0.05)
+    pipeline, stop = Kept(), threading.Event()
+    thread = threading.Thread(target=pipeline.run, args=(stop,), daemon=True)
+    began = time.monotonic()
+    thread.start()
+    while pipeline.waiting is None:
+        assert time.monotonic() < began + 10
+        time.sleep(0.01)
+    assert time.monotonic() - began >= 0.3
+    assert pipeline.waiting[0] == "Rivven does not answer the heartbeats of the group"
+    monkeypatch.setattr(pipeline, "_patience_s", 60)
+    pipeline.let_go.set()
+    while pipeline.waiting is not None:
+        assert time.monotonic() < began + 20
+        time.sleep(0.01)
+    stop.set()
+    thread.join(10)
+    assert not thread.is_alive()

@@ -404,3 +404,36 @@ def test_commits_are_those_of_partitions_that_are_ours():
     ages.dog.forget([A])
     ages.dog.assign([A])
     assert ages.lag.committed is None, "another process may have committed since"
+
+
+def test_what_keeps_the_loop_and_for_how_long(time):
+    with time.dog.doing("asks"):
+        time.pass_(5, looking=False)
+        assert time.dog.kept() == (5.0, "asks")
+        # The process itself was stopped.
+        time.now += 60
+        time.dog.judge(str)
+        assert time.dog.kept() == (5.0, "asks")
+    time.pass_(0.5)
+    assert time.dog.kept() == (0.0, None)
+    time.hear()
+    time.pass_(5, looking=False)
+    with time.dog.preparing():
+        assert time.dog.kept() == (0.0, None)
+        time.now += 60
+    assert time.dog.kept() == (5.0, None)
+    time.dog.assign([B])
+    assert time.dog.kept() == (0.0, None)
+
+
+def test_an_end_that_is_only_presumed_is_not_known_and_does_not_stall(time):
+    """The leader is gone: nothing can move, and what was written before it went is not heard of."""
+    time.dog.fresh_s = 12.0
+    for partition in (A, B):
+        time.dog.starts(partition, 0)
+    for _ in range(60):
+        time.dog.ends({A: 0, B: 0}, told=False)
+        assert not time.pass_(1)
+    assert [(lag.records, lag.seconds, lag.fresh) for lag in time.dog.lag] == [(None, None, False)] * 2
+    time.hear(a=1)
+    assert [lag.records for lag in time.dog.lag] == [1, 0]

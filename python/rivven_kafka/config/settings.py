@@ -53,6 +53,8 @@ def _http_url(value: str) -> str:
     if url.username is not None or url.password is not None:
         # This type of error is shown without the value.
         raise PydanticCustomError(BROKEN_RULE, "got ***: expected a URL without a user: give headers")
+    if url.query:
+        raise PydanticCustomError(BROKEN_RULE, "got ***: expected a URL without a query: give headers")
     if url.scheme not in ("http", "https") or not host or url.fragment:
         raise ValueError(expected)
     return value
@@ -141,6 +143,14 @@ class ControlSettings(Model):
     )
 
 
+def _header(value: Secret) -> Secret:
+    text = value.get_secret_value()
+    if text != text.strip() or not text.isprintable() or not text.isascii():
+        expected = "got ***: expected printable ASCII, with no space at either end"
+        raise PydanticCustomError(BROKEN_RULE, expected)
+    return value
+
+
 class OtlpSettings(Model):
     """Metrics for OpenTelemetry, sent by OTLP over HTTP; needs the extra `otel`."""
 
@@ -149,7 +159,7 @@ class OtlpSettings(Model):
         description="URL that takes metrics, such as `http://collector:4318/v1/metrics`; off without it.",
     )
     interval_ms: int = Field(60_000, ge=1_000, le=MAX_INT32, description="Time between two exports (ms).")
-    headers: dict[str, Secret] = Field(
+    headers: dict[str, Annotated[Secret, AfterValidator(_header)]] = Field(
         default_factory=dict, description="Headers of each request, as a collector may ask for."
     )
     service_name: Text = Field("rivven-kafka", description="Name of the process, as `service.name`.")

@@ -16,6 +16,7 @@ from rivven_kafka.kafka.token_expiry import token_expiry
 from rivven_kafka.pipeline.lag import Partition, Stall
 from rivven_kafka.pipeline.observed import Observed
 from rivven_kafka.pipeline.pace import Rate
+from rivven_kafka.pipeline.pulse import FRESH_S
 from rivven_kafka.pipeline.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
@@ -40,15 +41,22 @@ class Pipeline(ABC):
         security: How it logs in to Kafka.
         stall_timeout_ms: When a partition without progress is stalled (ms); 0: never.
         shutdown_timeout_ms: Longest time to deliver and commit after the stop (ms).
+        request_timeout_ms: Longest time that Rivven has for an answer (ms).
     """
 
     metrics: KafkaSourceMetrics | KafkaSinkMetrics
 
     def __init__(
-        self, name: str, security: SecurityConfig, stall_timeout_ms: int, shutdown_timeout_ms: int
+        self,
+        name: str,
+        security: SecurityConfig,
+        stall_timeout_ms: int,
+        shutdown_timeout_ms: int,
+        request_timeout_ms: int,
     ) -> None:
         self.name = name
         self._security = security
+        self._patience_s = max(request_timeout_ms / 1000, FRESH_S)
         self._end_within_s = shutdown_timeout_ms / 1000 + _OVERDUE_S
         self.watchdog = Watchdog(stall_timeout_ms)
         self.observed = Observed()
@@ -199,6 +207,7 @@ class Pipeline(ABC):
                 self._interrupt_after(timeout_s, every_s, stop, ended)
                 return
             stalls = self.watchdog.judge(self._stall_reason)
+            self._note_kept()
         for stall in stalls[:_MOST_LOGGED]:
             log.warning(
                 "stalled since %s, log end %s: %s",
@@ -224,6 +233,13 @@ class Pipeline(ABC):
         # A restart may be asked for while it still hangs.
         while not ended.wait(every_s) and not stop.is_set():
             pass
+
+    def _note_kept(self) -> None:
+        """Notes that a call keeps the loop, which cannot tell of it itself; when it comes round it does."""
+        seconds, activity = self.watchdog.kept()
+        # What has no partitions is not said to be running.
+        if seconds > self._patience_s and self._assigned_since is not None and self._waiting is None:
+            self._set_waiting(activity or "a broker does not answer")
 
     def _interrupt_after(
         self, timeout_s: float, every_s: float, stop: threading.Event, ended: threading.Event

@@ -78,7 +78,13 @@ class SinkPipeline(Pipeline):
         metrics: KafkaSinkMetrics | None = None,
     ) -> None:
         stall_timeout_ms = entry.config.effective_stall_timeout_ms(broker.request_timeout_ms)
-        super().__init__(name, entry.config.security, stall_timeout_ms, entry.config.shutdown_timeout_ms)
+        super().__init__(
+            name,
+            entry.config.security,
+            stall_timeout_ms,
+            entry.config.shutdown_timeout_ms,
+            broker.request_timeout_ms,
+        )
         self.metrics: KafkaSinkMetrics = metrics or KafkaSinkMetrics()
         self._entry = entry
         self._config: KafkaSinkConfig = entry.config
@@ -296,7 +302,7 @@ class SinkPipeline(Pipeline):
         reason = "Kafka does not acknowledge what was sent" if stuck else None
         assert self._beats is not None
         self._beats.ask()
-        if reason is None and self._beats.silent_s > max(self._config.request_timeout_ms / 1000, FRESH_S):
+        if reason is None and self._beats.ignores_s > max(self._config.request_timeout_ms / 1000, FRESH_S):
             reason = "Kafka does not answer"
         self._set_waiting(reason)
         self._missing_keys.look(self._encoder.keys_missing())

@@ -86,7 +86,13 @@ class SourcePipeline(Pipeline):
         until: Mapping[Partition, int] | None = None,
     ) -> None:
         stall_timeout_ms = entry.config.effective_stall_timeout_ms(broker.request_timeout_ms)
-        super().__init__(name, entry.config.security, stall_timeout_ms, entry.config.shutdown_timeout_ms)
+        super().__init__(
+            name,
+            entry.config.security,
+            stall_timeout_ms,
+            entry.config.shutdown_timeout_ms,
+            broker.request_timeout_ms,
+        )
         self.metrics: KafkaSourceMetrics = metrics or KafkaSourceMetrics()
         self._entry = entry
         self._config: KafkaSourceConfig = entry.config
@@ -204,7 +210,7 @@ class SourcePipeline(Pipeline):
             latencies=self.observed.latencies,
         )
         self._done.change(self._publisher)
-        self._pulse = RivvenPulse(arguments, self.name)
+        self._pulse = RivvenPulse(arguments, self.name, self.delivered())
         interval_ms = config.auto_commit_interval_ms if config.enable_auto_commit else 0
         self._guarantee = self._make_guarantee(consumer, self._publisher)
         until = self._until = Until(
@@ -321,8 +327,10 @@ class SourcePipeline(Pipeline):
             self._next_refresh = now + _REFRESH_EVERY_S
             consumer.refresh_metadata()
         reason = None
-        silent_s = 0.0 if self._pulse is None else self._pulse.silent_s
-        if silent_s > max(self._broker.request_timeout_ms / 1000, FRESH_S):
+        assert self._pulse is not None
+        # The only sign of life, where Rivven refuses the pulse's own connection.
+        self._pulse.note(self.delivered())
+        if self._pulse.silent_s > max(self._broker.request_timeout_ms / 1000, FRESH_S):
             reason = "Rivven does not answer"
         if self._coordinated.stuck(not consumer.has_coordinator, 0):
             reason = "the coordinator of the Kafka group does not answer"

@@ -87,7 +87,8 @@ class SourceWatch:
                 (lag.topic, lag.partition): lag.end
                 for lag in self._watchdog.lag
                 if lag.end is not None and not self._ends.has_leader(lag.topic, lag.partition)
-            }
+            },
+            told=False,
         )
         self._watchdog.times(self._publisher.times())
         self._watchdog.look(delivered, self._publisher.in_flight_records(), self._held)

@@ -136,6 +136,15 @@ class Watchdog:
                 found.append(Lag(*partition, mark.position, mark.end, fresh, seconds, mark.committed))
             return found
 
+    def kept(self) -> tuple[float, str | None]:
+        """How long the loop has not come round (s), and what it does meanwhile, where that is known.
+
+        Work that comes before the first record does not count, nor does time in which nobody called `judge`.
+        """
+        with self._lock:
+            seconds = 0.0 if self._preparing else self._clock() - self._looked_at
+            return seconds, self._activity
+
     @property
     def error(self) -> StalledError | None:
         """What ends the run, None while all is well."""
@@ -156,7 +165,8 @@ class Watchdog:
     def assign(self, partitions: Iterable[Partition]) -> None:
         """These partitions are ours from now on."""
         with self._lock:
-            now = self._clock()
+            # Whoever assigns is alive.
+            now = self._looked_at = self._clock()
             self._assigned = True
             for partition in partitions:
                 self._marks[partition] = _Mark(now, now, self._done or 0)
@@ -204,8 +214,13 @@ class Watchdog:
 
         return noted
 
-    def ends(self, ends: Mapping[Partition, int]) -> None:
-        """The logs end here, as was heard just now."""
+    def ends(self, ends: Mapping[Partition, int], *, told: bool = True) -> None:
+        """The logs end here.
+
+        Args:
+            ends: The ends of the logs.
+            told: Whether that was heard just now; else they may have grown, but nothing can move.
+        """
         with self._lock:
             now = self._clock()
             for partition, end in ends.items():
@@ -213,9 +228,11 @@ class Watchdog:
                 if mark is None:
                     continue
                 behind = mark.behind
-                mark.end, mark.heard_at, mark.heard, mark.told_at = end, now, True, now
-                if not mark.behind:
-                    mark.level_ms = self._wall() * 1000
+                mark.end, mark.heard_at, mark.heard = end, now, True
+                if told:
+                    mark.told_at = now
+                    if not mark.behind:
+                        mark.level_ms = self._wall() * 1000
                 if mark.behind and not behind:
                     self._begin(mark, now)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -34,7 +34,8 @@ _TIMEOUT_S = 10.0
 _LAST_TIMEOUT_S = 2.0
 _HISTOGRAM = "histogram"
 # It logs what the other side answers, and each attempt; one line when it begins to fail is enough.
-_THEIR_LOG = "opentelemetry.exporter.otlp.proto.http"
+_THEIR_LOG = "opentelemetry.exporter.otlp"
+_MOST_TOLD = 300
 
 
 class OtlpExport:
@@ -57,7 +58,14 @@ class OtlpExport:
             }
         )
         headers = {name: value.get_secret_value() for name, value in settings.headers.items()}
-        logging.getLogger(_THEIR_LOG).setLevel(logging.CRITICAL + 1)
+        self._said = _First(headers.values())
+        # Nobody else is to tell of each attempt.
+        theirs = logging.getLogger(_THEIR_LOG)
+        theirs.setLevel(logging.WARNING)
+        theirs.propagate = False
+        theirs.addHandler(self._said)
+        # With -v it would log each request.
+        logging.getLogger("urllib3").setLevel(logging.INFO)
         self._exporter = OTLPMetricExporter(
             endpoint=settings.endpoint, headers=headers or None, timeout=_TIMEOUT_S
         )
@@ -68,18 +76,23 @@ class OtlpExport:
         self._thread.start()
 
     def close(self) -> None:
-        """Sends the last values, and ends; takes a few seconds at most."""
+        """Sends the last values, and ends; takes a few seconds at most, whatever the collector does."""
         self._ended.set()
         self._thread.join(_LAST_TIMEOUT_S)
-        if not self._thread.is_alive():
-            self._send(_LAST_TIMEOUT_S)
-        self._exporter.shutdown(timeout_millis=_LAST_TIMEOUT_S * 1000)
+        # The exporter has its own idea of how long it may try.
+        if not self._thread.is_alive() and not _within(_LAST_TIMEOUT_S, self._send, _LAST_TIMEOUT_S):
+            log.warning(
+                "the last metrics did not get to settings.otlp.endpoint within %.0f s", _LAST_TIMEOUT_S
+            )
+        _within(_LAST_TIMEOUT_S, self._exporter.shutdown)
+        logging.getLogger(_THEIR_LOG).removeHandler(self._said)
 
     def _run(self) -> None:
         while not self._ended.wait(self._every_s):
             self._send(_TIMEOUT_S)
 
     def _send(self, timeout_s: float) -> None:
+        self._said.text = None
         try:
             data = metrics_data(self._registry.collect(), self._resource, self._begin_ns, time.time_ns())
             result = self._exporter.export(data, timeout_millis=timeout_s * 1000)
@@ -88,10 +101,42 @@ class OtlpExport:
             log.debug("cannot export metrics", exc_info=True)
             failed = True
         if failed and not self._fails:
-            log.warning("the metrics do not get to settings.otlp.endpoint; tries again every interval_ms")
+            log.warning(
+                "the metrics do not get to settings.otlp.endpoint, tries again every interval_ms: %s",
+                self._said.text or "no reason is known",
+            )
         elif self._fails and not failed:
             log.info("the metrics get to settings.otlp.endpoint again")
         self._fails = failed
+
+
+class _First(logging.Handler):
+    """Keeps the first of the exporter's messages about an export, which tells why it fails.
+
+    Attributes:
+        text: The message, None if there was none since this was set to None.
+    """
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        super().__init__()
+        self._secrets = [secret for secret in secrets if secret]
+        self.text: str | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self.text is not None:
+            return
+        text = record.getMessage()
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        self.text = " ".join(text.split())[:_MOST_TOLD]
+
+
+def _within(seconds: float, call: Callable[..., object], *args: Any) -> bool:
+    """Whether the call ended in time; else it goes on by itself, until the process ends at the latest."""
+    thread = threading.Thread(target=call, args=args, name="otlp-end", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return not thread.is_alive()
 
 
 @contextmanager

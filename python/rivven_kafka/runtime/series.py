@@ -59,6 +59,18 @@ SERIES = (
         _one(lambda status: status.state is State.RUNNING),
     ),
     Series(
+        "failed",
+        "gauge",
+        "Whether the connector has given up, or could not end in order (1), or not (0)",
+        _one(lambda status: status.state is State.FAILED),
+    ),
+    Series(
+        "assigned_partitions",
+        "gauge",
+        "Partitions that the connector has now",
+        _one(lambda status: len(status.lag)),
+    ),
+    Series(
         "paused",
         "gauge",
         "Whether the connector was told to read nothing (1) or not (0)",

@@ -21,7 +21,7 @@ class Work(Pipeline):
     """A pipeline that ends each run as it is told; None: it runs until it is stopped."""
 
     def __init__(self, *ends):
-        super().__init__("work", SecurityConfig(), 0, 1000)
+        super().__init__("work", SecurityConfig(), 0, 1000, 1000)
         self.metrics = KafkaSinkMetrics()
         self.ends = list(ends)
         self.fails = []

@@ -87,7 +87,12 @@ class Card {
     put(parts.rate, rate(report.rate ? report.rate.records_per_second : records));
     put(parts.bytes, `${bytes(report.rate ? report.rate.bytes_per_second : size)}${known(size) || report.rate ? "/s" : ""}`);
     const lag = report.lag || { total: null, partitions: [] };
-    put(parts.lag, count(lag.total));
+    // What is not known is left out of the total, which then says less than there is.
+    const dark = lag.partitions.filter((each) => !known(each.records)).length;
+    const part = dark && known(lag.total);
+    put(parts.lag, `${part ? "≥ " : ""}${count(lag.total)}`);
+    put(parts["lag-part"], part ? `at least: ${plural(dark, "partition")} not known` : "");
+    mark(parts.lag.parentElement, "title", part ? `Not known: ${plural(dark, "partition")} of ${whole.format(lag.partitions.length)}` : "");
     const oldest = Math.max(...lag.partitions.map((each) => (known(each.seconds) ? each.seconds : 0)), 0);
     put(parts["lag-time"], report.caught_up ? "caught up" : oldest > 0 ? `${duration(oldest)} behind` : "");
     put(parts.p50, duration(report.latency?.p50_seconds));
