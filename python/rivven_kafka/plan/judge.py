@@ -37,7 +37,10 @@ def judge_records(entry: SourceEntry, sample: TopicSample, topic: str) -> Iterat
         yield Finding("unreadable", Severity.BLOCKS, text, topic)
     if not sample.complete and sample.unreadable is None:
         text = f"{_percent(sample.share)} of the offsets were looked at: what is rare may have been missed"
-        yield Finding("sampled", Severity.INFO, text, topic, sample.count("records"), "plan --full")
+        remedy = "plan --full"
+        if sample.scanned + sample.unsettled >= sample.offsets:
+            remedy = "plan again once the open transaction has ended"
+        yield Finding("sampled", Severity.INFO, text, topic, sample.count("records"), remedy)
 
 
 def judge_topic(entry: SourceEntry, facts: TopicFacts, sample: TopicSample) -> Iterator[Finding]:

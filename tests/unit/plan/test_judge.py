@@ -21,7 +21,7 @@ def entry(**config):
 
 
 def seen(offsets=100, scanned=100, **counts):
-    names = ("gaps", "aborted", "old_format", "unreadable")
+    names = ("gaps", "aborted", "old_format", "unreadable", "unsettled")
     others = {name: counts.pop(name) for name in names if name in counts}
     return TopicSample(offsets, scanned, counts={"records": 100, **counts}, **others)
 
@@ -63,6 +63,7 @@ def test_a_plain_topic_has_nothing_to_say():
         ({"partitioning": "key"}, {"without_key": 1}, {"no_key": "info"}),
         ({}, {"unreadable": "bad checksum", "scanned": 4}, {"unreadable": "blocks"}),
         ({}, {"scanned": 99}, {"sampled": "info"}),
+        ({}, {"scanned": 90, "unsettled": 10}, {"sampled": "info"}),
     ],
 )
 def test_what_was_seen_decides(config, counts, expected):
@@ -97,6 +98,8 @@ def test_remedies_name_the_option_that_would_help():
     assert remedy(entry(value_format="raw"), lost_timestamps=1) == "value_format: event"
     assert "raw" in remedy(entry(), too_large=1)
     assert remedy(entry(value_format="raw"), too_large=1) is None
+    assert remedy(entry(), scanned=89, unsettled=10) == "plan --full"
+    assert "transaction has ended" in remedy(entry(), scanned=90, unsettled=10)
 
 
 def test_aborted_records_are_copied_by_those_who_read_everything():
