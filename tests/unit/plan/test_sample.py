@@ -149,6 +149,16 @@ def test_what_is_to_be_copied_begins_at_the_position():
     assert to_copy(entry(start_offset="latest"), topic, found) == [0, 60, 0]
 
 
+def test_what_loop_protection_leaves_out_is_told_apart_from_filters():
+    keep = '[{"type": "filter", "config": {"field": "data", "equals": "b"}}]'
+    rows = [(0, None, value, []) for value in (b"b", b"c")]
+    back = [("rivven_kafka_via", b"rivven:eu/copy")]
+    survey = Survey("copy", transforms=keep, loop_protection=("kafka:k", "rivven:eu"))
+    survey.add(block_from_rows("t", 0, [*rows, (0, None, b"b", back)]))
+    totals = survey.totals()
+    assert (totals["published"], totals["left_out"], totals["echoes"]) == (1, 2, 1)
+
+
 def test_rates_are_those_of_the_last_hour_and_day():
     each = PartitionFacts(1, 1, since_hour=1800, since_day=86_400)
     assert incoming_rates(TopicFacts("t", None, (each, each))) == (1.0, 2.0)
