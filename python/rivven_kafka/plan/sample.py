@@ -48,7 +48,7 @@ class TopicSample:
     Attributes:
         offsets: Offsets that it has.
         scanned: Those of them that were passed.
-        unsettled: Those of them that are not looked at, as they lie behind the beginning of an open transaction.
+        unsettled: Those of them that are not looked at: they lie behind the beginning of an open transaction.
         density: Records per offset that was passed, by partition.
         counts: Totals of the `Survey`.
         examples: Its first records of each trouble.
