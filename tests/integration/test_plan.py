@@ -7,8 +7,10 @@ from contextlib import closing
 
 import pytest
 import yaml
-from kafka import KafkaAdminClient, KafkaProducer
+from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
+from kafka import errors as kafka_errors
 from kafka.admin import ACLOperation, ResourceType
+from kafka.structs import OffsetAndMetadata
 from rivven_kafka._native import RivvenClient
 from rivven_kafka.config import ConnectConfig, SourceEntry
 from rivven_kafka.plan import SampleOptions, plan_source
@@ -268,7 +270,8 @@ def test_transactions_are_told_apart_from_their_ends(kafka, rivven, topic_name, 
         for level, severity in (("read_uncommitted", "warning"), ("read_committed", "info")):
             planned = plan([name], isolation_level=level)
             assert planned.found(name)["open_transaction"] == severity
-            assert planned.verdict["certain"] is True
+            assert planned.verdict["certain"] is (level == "read_uncommitted")
+            assert planned.topics[name]["records_exact"] is (level == "read_uncommitted")
         producer.abort_transaction()
 
 
@@ -317,6 +320,65 @@ def test_what_rivven_holds_already(kafka, rivven, topic_name, plan):
         client.publish(name, 0, [(None, b"hello")])
     planned = plan([name], delivery_guarantee="exactly_once")
     assert (planned.reasons, planned.finding("foreign", name)["records"]) == (["foreign"], 1)
+
+
+def test_a_group_that_was_set_back_would_publish_again(kafka, rivven, topic_name, plan):
+    name = filled(kafka, topic_name(), 30)
+    through_rivven(kafka, rivven, name, name, 30)
+    assert plan([name], consumer_group=f"r-{name}").exact
+    for offset, reasons in ((0, ["holds_records"]), (20, ["holds_records"]), (30, [])):
+        with closing(KafkaAdminClient(bootstrap_servers=kafka.bootstrap)) as admin:
+            place = {TopicPartition(name, 0): OffsetAndMetadata(offset, "", -1)}
+            admin.alter_group_offsets(f"r-{name}", place)
+        planned = plan([name], consumer_group=f"r-{name}")
+        assert (planned.reasons, planned.topics[name]["to_copy"]) == (reasons, 30 - offset)
+        assert plan([name], consumer_group=f"r-{name}", delivery_guarantee="exactly_once").exact
+
+
+def test_raw_exactly_once_after_at_least_once_is_refused(kafka, rivven, topic_name, plan):
+    options = {"value_format": "raw", "accept": ("timestamps", "headers")}
+    name, other = filled(kafka, topic_name(), 20), filled(kafka, topic_name(), 20)
+    through_rivven(kafka, rivven, name, name, 20, value_format="raw")
+    group = {"consumer_group": f"r-{name}"}
+    assert plan([name], **options, **group).exact
+    planned = plan([name], **options, **group, delivery_guarantee="exactly_once")
+    assert (planned.reasons, planned.found(name)["guarantee"]) == (["guarantee"], "blocks")
+    # One that has delivered exactly once from its beginning goes on.
+    exact = {"delivery_guarantee": "exactly_once"}
+    through_rivven(kafka, rivven, other, other, 20, value_format="raw", **exact)
+    assert plan([other], **options, **exact, consumer_group=f"r-{other}").exact
+
+
+def test_the_own_group_is_asked_for_where_groups_cannot_be_listed(
+    kafka, rivven, topic_name, plan, monkeypatch
+):
+    name = filled(kafka, topic_name(), 20)
+    through_rivven(kafka, rivven, name, name, 20)
+    group = {"consumer_group": f"r-{name}", "destination": topic_name()}
+
+    def refuse(*_args, **_options):
+        raise kafka_errors.GroupAuthorizationFailedError
+
+    monkeypatch.setattr(KafkaAdminClient, "list_groups", refuse)
+    planned = plan([name], **group)
+    assert (planned.reasons, planned.topics[name]["groups"]) == (["committed"], None)
+    monkeypatch.setattr(KafkaAdminClient, "list_group_offsets", refuse)
+    planned = plan([name], **group)
+    assert planned.found(name)["positions_unknown"] == "warning"
+    assert planned.verdict["certain"] is False
+
+
+def test_what_two_sources_have_put_into_one_topic_is_not_foreign(kafka, rivven, topic_name, plan):
+    name, other = filled(kafka, topic_name(), 20), filled(kafka, topic_name(), 20)
+    copy = topic_name()
+    through_rivven(kafka, rivven, name, copy, 20)
+    through_rivven(kafka, rivven, other, copy, 20)
+    entry = {"connector": "kafka", "topic": copy, "config": {"brokers": kafka.bootstrap, "topic": other}}
+    others = {"other": SourceEntry(**entry)}
+    planned = plan([name], destination=copy, others=others, consumer_group=f"r-{name}")
+    assert (planned.exact, planned.found(name)["holds_records"]) == (True, "info")
+    planned = plan([name], destination=copy, others=others)
+    assert planned.reasons == ["holds_records"]
 
 
 def test_a_large_topic_is_sampled_in_bounded_time_and_in_full_on_demand(kafka, rivven, topic_name, plan):

@@ -44,6 +44,8 @@ struct Totals {
     largest_request: u64,
     over_request: u64,
     left_out: u64,
+    /// Among those left out: what the loop protection of the source recognises.
+    echoes: u64,
     refused_tombstones: u64,
     too_large: u64,
     bad: u64,
@@ -168,6 +170,7 @@ impl Survey {
             ("largest_request", totals.largest_request),
             ("over_request", totals.over_request),
             ("left_out", totals.left_out),
+            ("echoes", totals.echoes),
             ("refused_tombstones", totals.refused_tombstones),
             ("too_large", totals.too_large),
             ("bad", totals.bad),
@@ -218,6 +221,7 @@ impl Survey {
         }
         if encoded != Encoded::Value {
             totals.left_out += 1;
+            totals.echoes += u64::from(encoded == Encoded::Echo);
             return;
         }
         let size = frame.body_len() as u64;

@@ -212,7 +212,9 @@ def _print_estimate(found: Estimate) -> None:
 
 def _print_verdict(plan: SourcePlan) -> None:
     if plan.exact:
-        seen = "all records were looked at" if plan.certain else "as far as a sample tells"
+        whole = all(topic.sampled_share == 1 for topic in plan.topics)
+        seen = "as far as the position is known" if whole else "as far as a sample tells"
+        seen = "all records were looked at" if plan.certain else seen
         print_line(f"exact: yes, {seen}")
         return
     codes = dict.fromkeys(finding.code for finding in plan.reasons())

@@ -1,7 +1,7 @@
 """What there is of Kafka topics: partitions, offsets, sizes, configs, and the groups that read them.
 
 Nothing is written. Kafka makes its topic of offsets when it is asked for the coordinator of a group, so
-groups are looked at only where it lists some.
+groups are looked at only where it lists some, or does not list them.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 from kafka import KafkaAdminClient, TopicPartition
 from kafka import errors as kafka_errors
 from kafka.protocol.consumer import OffsetSpec
+from kafka.structs import OffsetAndMetadata
 
 from rivven_kafka.kafka.admin import Admin, TopicConfig
 from rivven_kafka.kafka.connect import connected
@@ -62,6 +63,8 @@ class TopicFacts:
         configs: Its options; None if the user may not see them.
         groups: Names of the groups with offsets in it; None if the user may not see them.
         committed: Offsets that the source's own group has committed, by partition.
+        metadata: What it has committed beside them.
+        positions_known: Whether it could be asked for them.
     """
 
     name: str
@@ -70,6 +73,8 @@ class TopicFacts:
     configs: Mapping[str, TopicConfig] | None = None
     groups: tuple[str, ...] | None = ()
     committed: Mapping[int, int] = field(default_factory=dict)
+    metadata: Mapping[int, str] = field(default_factory=dict)
+    positions_known: bool = True
 
     def policy(self) -> str:
         """The cleanup policy, empty if it is not known."""
@@ -105,7 +110,7 @@ def take_inventory(
             described = [topic for topic in client.describe_topics(list(topics)) if not topic["error_code"]]
             offsets = _offsets(client, described, now_ms)
             sizes = _sizes(client, described)
-            committed = _committed(client)
+            committed = _committed(client, group)
     except kafka_errors.KafkaError as error:
         raise translate(error, "cannot take the inventory of Kafka") from error
     return {
@@ -118,7 +123,7 @@ def _facts(
     topic: Mapping[str, Any],
     offsets: Mapping[TopicPartition, tuple[int, ...]],
     sizes: Mapping[TopicPartition, int] | None,
-    committed: Mapping[str, Mapping[TopicPartition, int]] | None,
+    committed: _Committed,
     group: str,
     configs: Mapping[str, TopicConfig] | None,
 ) -> TopicFacts:
@@ -134,10 +139,10 @@ def _facts(
         else:
             start, end, stable, hour, day = found
             partitions.append(PartitionFacts(*copies, True, start, end, stable, hour, day, size))
-    own = (committed or {}).get(group, {})
+    own = {tp.partition: at for tp, at in (committed.own or {}).items() if tp.topic == name}
     others = sorted(
         other
-        for other, places in (committed or {}).items()
+        for other, places in (committed.groups or {}).items()
         if other != group and any(tp.topic == name for tp in places)
     )
     return TopicFacts(
@@ -145,8 +150,10 @@ def _facts(
         topic_id_text(topic.get("topic_id")),
         tuple(partitions),
         configs,
-        None if committed is None else tuple(others),
-        {tp.partition: offset for tp, offset in own.items() if tp.topic == name},
+        None if committed.groups is None else tuple(others),
+        {number: at.offset for number, at in own.items()},
+        {number: at.metadata for number, at in own.items()},
+        positions_known=committed.own is not None,
     )
 
 
@@ -206,26 +213,51 @@ def _sizes(client: KafkaAdminClient, topics: Iterable[Mapping[str, Any]]) -> dic
     return sizes or None
 
 
-def _committed(client: KafkaAdminClient) -> dict[str, dict[TopicPartition, int]] | None:
-    """The offsets that all groups have committed; None if the user may not see the groups."""
+_Positions = dict[TopicPartition, OffsetAndMetadata]
+
+
+@dataclass(frozen=True)
+class _Committed:
+    """What groups have committed.
+
+    Attributes:
+        groups: By group; None if the groups cannot be listed.
+        own: That of the source's own group; None if it cannot be asked for.
+    """
+
+    groups: Mapping[str, _Positions] | None
+    own: _Positions | None
+
+
+def _committed(client: KafkaAdminClient, group: str) -> _Committed:
+    """The offsets that all groups have committed, as far as the user may see them and brokers answer."""
     try:
         listed = client.list_groups()
     except kafka_errors.KafkaError:
-        return None
+        # One broker that is away takes the list along, not the coordinator of the group.
+        return _Committed(None, _positions(client, [group]).get(group))
     groups = [each["group_id"] for each in listed if each.get("group_type") != _SHARE]
-    if not groups:
-        return {}
-    try:
-        found = client.list_group_offsets(dict.fromkeys(groups))
-    except kafka_errors.KafkaError:
-        # One that may not be read takes the answers of all others along.
-        found = {}
-        for name in groups:
-            try:
-                found |= client.list_group_offsets({name: None})
-            except kafka_errors.KafkaError:
-                continue
-    return {
-        name: {tp: at.offset for tp, at in offsets.items() if at.offset >= 0}
-        for name, offsets in found.items()
-    }
+    found: dict[str, _Positions] = {}
+    if groups:
+        try:
+            found = _positions_of(client, groups)
+        except kafka_errors.KafkaError:
+            # One that may not be read takes the answers of all others along.
+            found = _positions(client, groups)
+    return _Committed(found, found.get(group, None if group in groups else {}))
+
+
+def _positions(client: KafkaAdminClient, groups: Iterable[str]) -> dict[str, _Positions]:
+    """The offsets of each group that can be asked, one by one."""
+    found: dict[str, _Positions] = {}
+    for name in groups:
+        try:
+            found |= _positions_of(client, [name])
+        except kafka_errors.KafkaError:
+            continue
+    return found
+
+
+def _positions_of(client: KafkaAdminClient, groups: Iterable[str]) -> dict[str, _Positions]:
+    found = client.list_group_offsets(dict.fromkeys(groups))
+    return {name: {tp: at for tp, at in offsets.items() if at.offset >= 0} for name, offsets in found.items()}

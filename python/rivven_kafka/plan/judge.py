@@ -37,7 +37,10 @@ def judge_records(entry: SourceEntry, sample: TopicSample, topic: str) -> Iterat
         yield Finding("unreadable", Severity.BLOCKS, text, topic)
     if not sample.complete and sample.unreadable is None:
         text = f"{_percent(sample.share)} of the offsets were looked at: what is rare may have been missed"
-        yield Finding("sampled", Severity.INFO, text, topic, sample.count("records"), "plan --full")
+        remedy = "plan --full"
+        if sample.scanned + sample.unsettled >= sample.offsets:
+            remedy = "plan again once the open transaction has ended"
+        yield Finding("sampled", Severity.INFO, text, topic, sample.count("records"), remedy)
 
 
 def judge_topic(entry: SourceEntry, facts: TopicFacts, sample: TopicSample) -> Iterator[Finding]:
@@ -98,8 +101,11 @@ def _unpublished(entry: SourceEntry, sample: TopicSample, topic: str) -> Iterato
     if count := sample.count("bad"):
         text = f"{count} of the records seen cannot be converted: {_example(sample, 'bad')}; {fate}"
         yield Finding("bad", severity, text, topic, count, "other transforms")
+    if count := sample.count("echoes"):
+        text = f"{count} of the records seen come from this place in Rivven: loop protection leaves them out"
+        yield Finding("echoes", Severity.EXACT, text, topic, count)
     tombstones = sample.count("tombstones") if _skips_tombstones(entry) else 0
-    if count := max(0, sample.count("left_out") - tombstones):
+    if count := max(0, sample.count("left_out") - sample.count("echoes") - tombstones):
         text = f"{count} of the records seen are left out by a filter of the transforms"
         yield Finding("filtered", Severity.LOSSY, text, topic, count, "no filter")
 
@@ -182,6 +188,11 @@ def _positions(entry: SourceEntry, facts: TopicFacts, sample: TopicSample) -> It
     """Where the source begins."""
     starts = {number: each.start for number, each in enumerate(facts.partitions) if each.leader}
     ends = {number: each.end for number, each in enumerate(facts.partitions) if each.leader}
+    if not facts.positions_known:
+        text = "Kafka does not tell what the group has committed: where the source begins is not known"
+        remedy = "plan again with all brokers there, and with the right to use the group"
+        yield Finding("positions_unknown", Severity.WARNING, text, facts.name, remedy=remedy)
+        return
     lost = sum(max(0, start - facts.committed[n]) for n, start in starts.items() if n in facts.committed)
     if lost:
         text = f"Kafka has deleted up to {lost} records that the group has not read yet"

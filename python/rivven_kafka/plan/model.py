@@ -38,11 +38,13 @@ CODES = (
     "configs",
     "configs_unknown",
     "delivery",
+    "echoes",
     "expired",
     "failed",
     "filtered",
     "foreign",
     "groups",
+    "guarantee",
     "headers",
     "holds_records",
     "include_key",
@@ -59,6 +61,7 @@ CODES = (
     "partitioning",
     "partitions",
     "position",
+    "positions_unknown",
     "probe",
     "replicas",
     "retention",
@@ -213,8 +216,9 @@ class SourcePlan:
 
     @property
     def certain(self) -> bool:
-        """Whether all records were looked at."""
-        return all(topic.sampled_share == 1 for topic in self.topics)
+        """Whether all records were looked at, and it is known where the source begins."""
+        unknown = any(finding.code == "positions_unknown" for finding in self.findings)
+        return not unknown and all(topic.sampled_share == 1 for topic in self.topics)
 
     def reasons(self) -> Iterator[Finding]:
         """What keeps the copy from being exact."""

@@ -28,6 +28,7 @@ from rivven_kafka.pipeline.entry_check import check_source_entry, fills
 from rivven_kafka.pipeline.loop_protection import source_protection
 from rivven_kafka.plan.destination import Destination, judge_destination, look_at
 from rivven_kafka.plan.estimate import Load, Measured, estimate
+from rivven_kafka.plan.guarantee import judge_guarantee
 from rivven_kafka.plan.judge import judge_records, judge_source, judge_topic
 from rivven_kafka.plan.model import Finding, Severity, SourcePlan, TopicPlan, sort_findings
 from rivven_kafka.plan.probe import published_per_second, round_trip_ms
@@ -142,12 +143,12 @@ class _Planning:
         )
         findings: list[Finding] = []
         for destination in destinations.values():
-            committed = {name: bool(facts[name].committed) for name in destination.kafka_topics}
-            findings += judge_destination(self._entry, destination, committed)
+            findings += judge_destination(self._entry, destination, facts)
         for name, topic in facts.items():
             findings += judge_topic(self._entry, topic, sample.topics[name])
             findings += judge_records(self._entry, sample.topics[name], name)
             found = destinations[self._entry.destination(name)]
+            findings += judge_guarantee(self._entry, topic, found)
             self._plan.topics.append(describe(self._entry, topic, sample.topics[name], found))
         return findings + self._estimate(facts, destinations, sample, probe_write=probe_write)
 

@@ -48,6 +48,7 @@ class TopicSample:
     Attributes:
         offsets: Offsets that it has.
         scanned: Those of them that were passed.
+        unsettled: Those of them that are not looked at: they lie behind the beginning of an open transaction.
         density: Records per offset that was passed, by partition.
         counts: Totals of the `Survey`.
         examples: Its first records of each trouble.
@@ -59,6 +60,7 @@ class TopicSample:
 
     offsets: int = 0
     scanned: int = 0
+    unsettled: int = 0
     density: dict[int, float] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     examples: dict[str, list[tuple[str, int, int, str]]] = field(default_factory=dict)
@@ -153,8 +155,11 @@ class _Sampling:
             for number, each in enumerate(topic.partitions)
         }
         self._sample = Sample({name: TopicSample() for name in facts})
-        for (name, _), (start, end) in self._spans.items():
-            self._sample.topics[name].offsets += max(0, end - start)
+        for name, topic in facts.items():
+            found = self._sample.topics[name]
+            found.offsets = sum(each.end - each.start for each in topic.partitions)
+            spans = (self._spans.get((name, number), (0, 0)) for number in range(len(topic.partitions)))
+            found.unsettled = found.offsets - sum(max(0, end - start) for start, end in spans)
         self._scanned: dict[Place, list[Stretch]] = {}
         self._records: dict[Place, int] = {}
         self._stable_records: dict[Place, int] = {}
@@ -228,11 +233,14 @@ class _Sampling:
             try:
                 self._read_until_error(left, total)
                 return
-            except TimeoutExpired:
-                return
             except RivvenKafkaError as error:
                 name = error.topic or next(iter(left))[0]
-                self._sample.topics[name].unreadable = str(error)
+                late = isinstance(error, TimeoutExpired)
+                seen = any(place[0] == name for place in self._scanned)
+                if self._options.full or not late or not seen:
+                    self._sample.topics[name].unreadable = str(error)
+                if late and time.monotonic() >= self._deadline:
+                    return
                 left = {
                     place: (self._passed(place, start), end)
                     for place, (start, end) in left.items()

@@ -7,8 +7,10 @@ import pytest
 from rivven_kafka.config import SourceEntry
 from rivven_kafka.kafka.admin import TopicConfig
 from rivven_kafka.kafka.inventory import PartitionFacts, TopicFacts
+from rivven_kafka.pipeline.anchors import Commitment
 from rivven_kafka.plan import judge
 from rivven_kafka.plan.destination import Destination, judge_destination, name_problem
+from rivven_kafka.plan.guarantee import judge_guarantee
 from rivven_kafka.plan.judge import judge_records, judge_source, judge_topic
 from rivven_kafka.plan.model import CODES, Finding, Severity, SourcePlan, TopicPlan, sort_findings
 from rivven_kafka.plan.sample import TopicSample
@@ -21,7 +23,7 @@ def entry(**config):
 
 
 def seen(offsets=100, scanned=100, **counts):
-    names = ("gaps", "aborted", "old_format", "unreadable")
+    names = ("gaps", "aborted", "old_format", "unreadable", "unsettled")
     others = {name: counts.pop(name) for name in names if name in counts}
     return TopicSample(offsets, scanned, counts={"records": 100, **counts}, **others)
 
@@ -57,12 +59,15 @@ def test_a_plain_topic_has_nothing_to_say():
         ({"on_error": "skip"}, {"too_large": 1, "bad": 1}, {"too_large": "lossy", "bad": "lossy"}),
         ({"dead_letter_topic": "dead"}, {"bad": 1}, {"bad": "lossy"}),
         ({}, {"left_out": 1}, {"filtered": "lossy"}),
+        ({}, {"left_out": 2, "echoes": 2}, {"echoes": "exact"}),
+        ({}, {"left_out": 2, "echoes": 1}, {"echoes": "exact", "filtered": "lossy"}),
         ({}, {"changed_values": 1}, {"values": "lossy"}),
         ({}, {"lost_headers": 1}, {"headers": "lossy"}),
         ({}, {"lost_timestamps": 1}, {"timestamps": "lossy"}),
         ({"partitioning": "key"}, {"without_key": 1}, {"no_key": "info"}),
         ({}, {"unreadable": "bad checksum", "scanned": 4}, {"unreadable": "blocks"}),
         ({}, {"scanned": 99}, {"sampled": "info"}),
+        ({}, {"scanned": 90, "unsettled": 10}, {"sampled": "info"}),
     ],
 )
 def test_what_was_seen_decides(config, counts, expected):
@@ -97,6 +102,8 @@ def test_remedies_name_the_option_that_would_help():
     assert remedy(entry(value_format="raw"), lost_timestamps=1) == "value_format: event"
     assert "raw" in remedy(entry(), too_large=1)
     assert remedy(entry(value_format="raw"), too_large=1) is None
+    assert remedy(entry(), scanned=89, unsettled=10) == "plan --full"
+    assert "transaction has ended" in remedy(entry(), scanned=90, unsettled=10)
 
 
 def test_aborted_records_are_copied_by_those_who_read_everything():
@@ -169,8 +176,12 @@ def destination(*topics, **facts):
     return Destination("orders", dict.fromkeys(topics or ("orders",), 1), **facts)
 
 
-def of_destination(source, found, *, committed=False):
-    topics = dict.fromkeys(found.kafka_topics, committed)
+def of_destination(source, found, *, committed=None, start=0, end=9, **facts):
+    partition = PartitionFacts(1, 1, start=start, end=end, stable_end=end)
+    topics = {
+        name: TopicFacts(name, "id", (partition,) * count, committed=committed or {}, **facts)
+        for name, count in found.kafka_topics.items()
+    }
     return {each.code: str(each.severity) for each in judge_destination(source, found, topics)}
 
 
@@ -199,12 +210,97 @@ def test_what_rivven_holds_already():
     raw = entry(delivery_guarantee="exactly_once", value_format="raw")
     held = destination(exists=True, records=9, foreign=0)
     assert of_destination(entry(), held) == {"holds_records": "lossy"}
-    assert of_destination(entry(), held, committed=True) == {"holds_records": "info"}
+    assert of_destination(entry(), held, committed={0: 9}) == {"holds_records": "info"}
     assert of_destination(exact, held) == {"holds_records": "info"}
     assert of_destination(raw, destination(exists=True, records=9)) == {"holds_records": "warning"}
     assert of_destination(exact, destination(exists=True, records=9, foreign=1)) == {"foreign": "lossy"}
     empty = destination(exists=True)
-    assert of_destination(entry(), empty, committed=True) == {"committed": "lossy"}
+    assert of_destination(entry(), empty, committed={0: 9}) == {"committed": "lossy"}
+    assert of_destination(entry(), empty, committed={0: 0}) == {}, "nothing counts as copied"
+
+
+@pytest.mark.parametrize(
+    ("records", "committed", "held", "severity"),
+    [
+        # The group was set back.
+        (50, {0: 0}, {("orders", 0): 49}, "lossy"),
+        (50, {0: 10}, {}, "lossy"),
+        (50, {0: 50}, {}, "info"),
+        (50, {0: 50}, {("orders", 0): 49}, "info"),
+        # Filters, compaction: counts alone tell nothing.
+        (30, {0: 40}, {("orders", 0): 49}, "lossy"),
+        # Kafka has deleted what Rivven has, or a crash has sent records again.
+        (70, {0: 50}, {("orders", 0): 49}, "info"),
+        (70, {0: 50}, {}, "lossy"),
+    ],
+)
+def test_committed_offsets_have_to_lie_behind_what_rivven_holds(records, committed, held, severity):
+    found = destination(exists=True, records=records, held=held)
+    assert of_destination(entry(), found, committed=committed, end=100) == {"holds_records": severity}
+    exact = entry(delivery_guarantee="exactly_once")
+    assert of_destination(exact, found, committed=committed, end=100) == {"holds_records": "info"}
+
+
+def test_each_partition_needs_a_committed_offset():
+    found = Destination("orders", {"orders": 8}, exists=True, records=80)
+    assert of_destination(entry(), found, committed={0: 9}) == {"holds_records": "lossy"}
+    raw = entry(delivery_guarantee="exactly_once", value_format="raw")
+    assert of_destination(raw, found, committed={0: 4}) == {"holds_records": "warning"}
+    assert of_destination(raw, found, committed=dict.fromkeys(range(8), 4)) == {"holds_records": "info"}
+
+
+def test_what_other_sources_have_put_there_is_not_ours():
+    shared = {"exists": True, "records": 9, "others": ("x",)}
+    whole = {"collision": "info", "holds_records": "info"}
+    assert of_destination(entry(), destination(**shared), committed={0: 9}) == whole
+    assert of_destination(entry(), destination(**shared)) == whole | {"holds_records": "warning"}
+    held = destination(**shared, held={("orders", 0): 3})
+    assert of_destination(entry(), held) == whole | {"holds_records": "lossy"}
+
+
+def test_positions_that_cannot_be_asked_for_are_a_warning_and_not_certain():
+    found = of_topic(entry(start_offset="latest"), topic(positions_known=False))
+    assert {code: str(each.severity) for code, each in found.items()} == {"positions_unknown": "warning"}
+    plan = SourcePlan("in", "event", findings=list(found.values()))
+    assert (plan.exact, plan.certain) == (True, False)
+    held = destination(exists=True, records=9)
+    unknown = of_destination(entry(start_offset="latest"), held, positions_known=False)
+    assert unknown == {"holds_records": "lossy"}
+
+
+def guaranteed(committed, metadata, *, partitions=1, **config):
+    whole = PartitionFacts(1, 1, end=100, stable_end=100)
+    facts = TopicFacts("orders", "id", (whole,), committed=committed, metadata=metadata)
+    source = entry(**{"delivery_guarantee": "exactly_once", **config})
+    return [
+        (str(each.severity), each.message)
+        for each in judge_guarantee(source, facts, destination(exists=True, partitions=partitions))
+    ]
+
+
+def test_what_exactly_once_refuses_at_its_start():
+    def commitment(value_format, identity=None, topic_id="id"):
+        return {0: Commitment(topic_id, "orders", value_format, {0: 0}, identity).dump()}
+
+    for metadata in ({0: ""}, {}):
+        [(severity, text)] = guaranteed({0: 9}, metadata, value_format="raw")
+        assert (severity, "committed offsets without it" in text) == ("blocks", True)
+    assert guaranteed({0: 9}, {}, value_format="raw", delivery_guarantee="at_least_once") == []
+    assert guaranteed({0: 9}, {}) == []
+    assert guaranteed({0: 9}, commitment("raw"), value_format="raw") == []
+    [(severity, text)] = guaranteed({0: 101}, commitment("raw"), value_format="raw")
+    assert (severity, "beyond the end" in text) == ("blocks", True)
+    assert guaranteed({0: 9}, commitment("raw")) == [], "it has stopped in order"
+    [(severity, text)] = guaranteed({0: 9}, commitment("raw", 7))
+    assert (severity, "has not stopped in order" in text) == ("blocks", True)
+    assert guaranteed({0: 9}, commitment("raw", 7, "earlier")) == [], "it begins anew"
+
+
+def test_anchors_have_to_fit_beside_a_position():
+    assert guaranteed({}, {}, partitions=200, partitioning="key") == []
+    [(severity, text)] = guaranteed({}, {}, partitions=300, partitioning="key")
+    assert (severity, "with 300 Rivven partitions" in text) == ("blocks", True)
+    assert guaranteed({}, {}, partitions=300) == []
 
 
 def test_the_verdict_counts_what_is_not_accepted():

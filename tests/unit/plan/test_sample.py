@@ -97,8 +97,11 @@ def test_without_gaps_nothing_is_read_twice(monkeypatch):
 
 def test_an_open_transaction_is_not_waited_for(monkeypatch):
     kafka = Kafka(monkeypatch)
-    taken(facts("t", (0, 20), stable=15), level="read_committed")
+    found = taken(facts("t", (0, 20), stable=15), level="read_committed", full=True).topics["t"]
     assert kafka.asked[0][1] == {("t", 0): (0, 15)}
+    assert (found.offsets, found.scanned, found.unsettled, found.complete) == (20, 15, 5, False)
+    found = taken(facts("t", (0, 20), stable=15)).topics["t"]
+    assert (found.offsets, found.scanned, found.unsettled, found.complete) == (20, 20, 0, True)
 
 
 def test_a_topic_that_cannot_be_read_takes_no_other_along(monkeypatch):
@@ -110,10 +113,25 @@ def test_a_topic_that_cannot_be_read_takes_no_other_along(monkeypatch):
     assert found["a"].unreadable is found["c"].unreadable is None
 
 
-def test_kafka_that_does_not_go_on_ends_the_sample(monkeypatch):
-    Kafka(monkeypatch, error=TimeoutExpired("nothing came", topic="t"))
-    found = taken(facts("t", (0, 5))).topics["t"]
-    assert (found.unreadable, found.complete, found.scanned) == (None, False, 0)
+@pytest.mark.parametrize("full", [True, False])
+def test_what_does_not_answer_cannot_be_read_and_takes_no_other_along(monkeypatch, full):
+    Kafka(monkeypatch, error=TimeoutExpired("nothing came", topic="b"))
+    found = taken(facts("a", (0, 5)) | facts("b", (0, 5)) | facts("c", (0, 5)), full=full).topics
+    assert [found[name].count("records") for name in "abc"] == [5, 0, 5]
+    assert (found["b"].unreadable, found["b"].complete) == ("nothing came [b]", False)
+    assert found["a"].unreadable is found["c"].unreadable is None
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_kafka_that_does_not_go_on_ends_a_sample_and_spoils_a_full_reading(monkeypatch, full):
+    def read(_options, bounds, *_limits):
+        [((topic, partition), (start, _))] = bounds.items()
+        yield block_from_rows(topic, partition, [(0, b"k", b"1", [])], first_offset=start)
+        raise TimeoutExpired("nothing came", topic=topic)
+
+    monkeypatch.setattr(sample, "read_between", read)
+    found = taken(facts("t", (0, 5)), full=full).topics["t"]
+    assert (found.unreadable is None, found.complete, found.scanned) == (not full, False, 1)
 
 
 def test_each_partition_has_its_share_of_what_is_kept(monkeypatch):
@@ -129,6 +147,16 @@ def test_what_is_to_be_copied_begins_at_the_position():
     topic = TopicFacts("t", None, tuple(spans), committed={1: 40})
     assert to_copy(entry(), topic, found) == [50, 60, 75]
     assert to_copy(entry(start_offset="latest"), topic, found) == [0, 60, 0]
+
+
+def test_what_loop_protection_leaves_out_is_told_apart_from_filters():
+    keep = '[{"type": "filter", "config": {"field": "data", "equals": "b"}}]'
+    rows = [(0, None, value, []) for value in (b"b", b"c")]
+    back = [("rivven_kafka_via", b"rivven:eu/copy")]
+    survey = Survey("copy", transforms=keep, loop_protection=("kafka:k", "rivven:eu"))
+    survey.add(block_from_rows("t", 0, [*rows, (0, None, b"b", back)]))
+    totals = survey.totals()
+    assert (totals["published"], totals["left_out"], totals["echoes"]) == (1, 2, 1)
 
 
 def test_rates_are_those_of_the_last_hour_and_day():
