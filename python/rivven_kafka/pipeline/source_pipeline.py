@@ -236,9 +236,9 @@ class SourcePipeline(Pipeline):
             self._publisher,
             lambda topic: topic_id(consumer, topic),
         )
-        topic = self._entry.dead_letter_topic
+        dead = self._entry.dead_letter_topic
         letters = (
-            None if topic is None else DeadLetters(self._client, topic, self.name, self.observed.dead_letter)
+            None if dead is None else DeadLetters(self._client, dead, self.name, self.observed.dead_letter)
         )
         self._bad = SourceBadRecords(
             self.name, self._entry, self._publisher, letters, self.metrics, self.observed
