@@ -206,6 +206,54 @@ def test_records_that_kafka_has_deleted_are_not_compared(kafka, rivven, topic_na
 
 
 @pytest.mark.parametrize("value_format", ["event", "raw"])
+def test_nothing_that_could_be_compared_is_no_proof(kafka, rivven, topic_name, tmp_path, value_format):
+    name = topic_name()
+    filled(kafka, name, 10)
+    document = source_file(
+        kafka.bootstrap, rivven.bootstrap, name, f"{name}-copy", f"r-{name}", value_format=value_format
+    )
+    path = tmp_path / "connect.yaml"
+    path.write_text(yaml.safe_dump(document))
+    code, out, _ = command("-c", path, "verify", "--source", "in", "--format", "json")
+    [one] = json.loads(out)["partitions"]
+    assert (code, one["undecided"], one["equal"]) == (3, 10, False)
+
+    lane = Verified(kafka, rivven, name, count=10, value_format=value_format)
+    assert lane.verify().equal
+    with closing(KafkaAdminClient(bootstrap_servers=kafka.bootstrap)) as admin:
+        admin.delete_records({TopicPartition(name, 0): 10})
+    report = lane.verify(ends={(name, 0): 10})
+    assert not report.equal
+    assert report.partitions[0].undecided == 10
+    assert f"deleted {name}:0 before 10: nothing is left of 10 offsets" in report.notes[0]
+    # All that was copied is gone, and so is all that could differ.
+    assert lane.verify().equal
+    # Deleted before it was copied; what is left differs from nothing in Rivven.
+    lane.add_to_kafka(0, range(10, 20), 1)
+    with closing(KafkaAdminClient(bootstrap_servers=kafka.bootstrap)) as admin:
+        admin.delete_records({TopicPartition(name, 0): 15})
+    for to_end in (False, True):
+        report = lane.verify(to_end=to_end)
+        assert not report.equal
+        assert report.partitions[0].undecided == 5
+        assert "the group had committed 10 only" in report.notes[0]
+        assert (report.partitions[0].first_difference is not None) == to_end
+
+
+def test_no_topics_are_no_proof(kafka, rivven, topic_name, tmp_path):
+    name = topic_name()
+    document = source_file(kafka.bootstrap, rivven.bootstrap, name, f"{name}-copy", f"r-{name}")
+    config = document["sources"]["in"]["config"]
+    del config["topic"]
+    config["topics_regex"] = f"{name}-.*"
+    path = tmp_path / "connect.yaml"
+    path.write_text(yaml.safe_dump(document))
+    code, out, _ = command("-c", path, "verify", "--source", "in")
+    assert code == 3
+    assert f"note: Kafka has none of topics that match '{name}-.*': nothing is compared" in out
+
+
+@pytest.mark.parametrize("value_format", ["event", "raw"])
 def test_aborted_records_are_none(kafka, rivven, topic_name, value_format):
     name = topic_name()
     create_topic(kafka.bootstrap, name, 1)

@@ -67,11 +67,11 @@ class EventComparison:
             found.end,
             digest_kafka=digest_kafka,
             digest_rivven=digest_rivven,
-            undecided=found.undecided,
         )
         result.set_counts(self.index.counts(*place))
-        if not result.equal and not found.undecided:
+        if not result.equal:
             result.first_difference = _Locator(self, place, kafka, reader).first()
+        result.undecided = found.undecided
         return result
 
 

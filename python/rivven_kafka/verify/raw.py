@@ -123,7 +123,7 @@ class RawComparer:
                 rivven_done.set()
             comparison.finish_rivven()
 
-        if not found.undecided:
+        if found.start < found.end or not found.undecided:
             run_jobs([read_kafka, read_rivven], 2)
         return self._result(place, found, destination, comparison), unreadable
 

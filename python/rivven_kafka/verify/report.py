@@ -114,7 +114,7 @@ class PartitionResult:
         left_out: Missing by right: a filter or `on_tombstone` leaves them out.
         bad: Missing because they cannot be converted, or are too large.
         compacted_away: Those that Rivven has and that Kafka's compaction has removed since.
-        undecided: Offsets that are not compared because nothing tells whether the source was to copy them.
+        undecided: Offsets that cannot be compared, so that nothing is proved of them.
         first_difference: The first record that differs.
     """
 
@@ -180,8 +180,9 @@ class VerifyReport:
 
     @property
     def equal(self) -> bool:
-        """Whether all of it is the same on both sides, and all of Rivven could be read."""
-        return all(one.equal for one in self.partitions) and not self.unreadable and not self.beyond_end
+        """Whether all is proved to be the same on both sides, and all of Rivven could be read."""
+        proved = bool(self.partitions) and all(one.equal for one in self.partitions)
+        return proved and not self.unreadable and not self.beyond_end
 
     def to_dict(self, *, values: bool = True) -> dict[str, Any]:
         """The report in the types of JSON; without `values`, it shows nothing of the records' contents."""
