@@ -190,6 +190,7 @@ def result(**changes):
         {"extra": 1},
         {"doubled": 1},
         {"out_of_order": 1},
+        {"misplaced": 1},
         {"undecided": 1},
         {"first_difference": Difference("altered", 5, "x")},
     ],

@@ -55,7 +55,8 @@ class Difference:
 
     Attributes:
         kind: `missing`: Rivven lacks it. `extra`: only Rivven has it. `doubled`: Rivven has it again.
-            `out_of_order`: it stands behind a later one. `swapped` (raw format): it has changed places with
+            `out_of_order`: it stands behind a later one. `misplaced`: it is in a Rivven partition of another
+            number, against `partitioning: preserve`. `swapped` (raw format): it has changed places with
             another one. `altered`: its contents differ.
         offset: Its Kafka offset, None for one that Kafka does not have.
         text: What is wrong, in words.
@@ -111,6 +112,7 @@ class PartitionResult:
         extra: Those that only Rivven has; None in raw format.
         doubled: Copies in Rivven beyond the first; None in raw format.
         out_of_order: Those that stand behind later ones, against the source's `ordering`; None in raw format.
+        misplaced: Those in a Rivven partition of another number, against `preserve`; None in raw format.
         left_out: Missing by right: a filter or `on_tombstone` leaves them out.
         bad: Missing because they cannot be converted, or are too large.
         compacted_away: Those that Rivven has and that Kafka's compaction has removed since.
@@ -131,6 +133,7 @@ class PartitionResult:
     extra: int | None = 0
     doubled: int | None = 0
     out_of_order: int | None = 0
+    misplaced: int | None = 0
     left_out: int = 0
     bad: int = 0
     compacted_away: int = 0
@@ -140,7 +143,7 @@ class PartitionResult:
     @property
     def equal(self) -> bool:
         """Whether both sides are proved to be the same."""
-        wrong = self.missing, self.extra, self.doubled, self.out_of_order, self.undecided
+        wrong = self.missing, self.extra, self.doubled, self.out_of_order, self.misplaced, self.undecided
         same = self.digest_kafka == self.digest_rivven and self.first_difference is None
         return same and not any(wrong)
 
