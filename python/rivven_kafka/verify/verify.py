@@ -314,6 +314,16 @@ class _Verification:
 
         run_jobs([job(place) for place in ranges], _workers(len(ranges)))
         self._report.partitions += [done[place] for place in ranges]
+        sought = [
+            f"{topic}:{number}"
+            for (topic, number), found in ranges.items()
+            if found.start < found.end and comparer.is_sought((topic, number))
+        ]
+        if sought:
+            self._report.notes.append(
+                f"where the range of {', '.join(sought)} begins in Rivven was sought by its first records: "
+                "copies and losses before that place are not seen"
+            )
         self._report.notes.append(
             "raw values carry no position: from the first difference on, nothing is compared"
         )
