@@ -485,6 +485,7 @@ class VerifyIndex:
         topic_ids: Mapping[str, str | None],
         *,
         ordering: str = "partition",
+        partitioning: str = "key",
         transforms: str = "[]",
         include_headers: bool = True,
         include_key: bool = True,
@@ -508,6 +509,10 @@ class VerifyIndex:
         """The copy with the lowest Kafka offset: (Kafka offset, Rivven partition, Rivven offset)."""
     def first_out_of_order(self, topic: str, partition: int) -> tuple[tuple[int, int, int], int] | None:
         """The lowest event that stands behind a later one, and the offset of that one."""
+    def first_misplaced(self, topic: str, partition: int) -> tuple[int, int, int] | None:
+        """The lowest event that is in a Rivven partition of another number."""
+    def leaves_out(self, topic: str, partition: int, offset: int) -> bool:
+        """Whether Kafka has a record there that the source leaves out, or cannot convert."""
     @property
     def foreign(self) -> int:
         """Records of the Rivven topic that are no events of these topics."""

@@ -310,6 +310,36 @@ def test_a_difference_is_told_and_sends_nobody_to_the_live_link(kafka, rivven, t
     assert "Different" in job.report.with_suffix(".html").read_text()
 
 
+def test_what_kafka_has_deleted_since_the_snapshot_is_noted(kafka, rivven, topic_name, tmp_path):
+    topic = filled(kafka, topic_name(), 40, 10)
+    job = Migrating(kafka, rivven, topic, tmp_path)
+    with closing(KafkaAdminClient(bootstrap_servers=kafka.bootstrap)) as admin:
+        # Nothing of partition 1 is left to be copied, nor to be compared.
+        admin.delete_records({TopicPartition(topic, 1): 10})
+        assert job("--no-verify")[0] == 0
+        admin.delete_records({TopicPartition(topic, 0): 15})
+    code, _, err = job()
+    assert code == 0, err
+    report = job.load()
+    assert report["outcome"] == "verified"
+    assert [each["records_kafka"] for each in report["verification"]["partitions"]] == [25, 0]
+    notes = report["verification"]["notes"]
+    assert any(f"{topic}:0 before 15" in note and "offsets 0-14 nothing is proved" in note for note in notes)
+    assert "offsets 0-14 nothing is proved" in job.report.with_suffix(".html").read_text()
+
+
+def test_a_snapshot_of_which_nothing_is_left_is_not_verified(kafka, rivven, topic_name, tmp_path):
+    topic = filled(kafka, topic_name(), 40)
+    job = Migrating(kafka, rivven, topic, tmp_path)
+    assert job("--no-verify")[0] == 0
+    with closing(KafkaAdminClient(bootstrap_servers=kafka.bootstrap)) as admin:
+        admin.delete_records({TopicPartition(topic, 0): 40})
+    assert job()[0] == 3
+    report = job.load()
+    assert report["outcome"] == "different"
+    assert [each["undecided"] for each in report["verification"]["partitions"]] == [40]
+
+
 @pytest.mark.symptom("`migrate` says that the group has active members.")
 def test_what_uses_the_group_is_named_before_anything_is_copied(kafka, rivven, topic_name, tmp_path):
     topic = filled(kafka, topic_name(), 20)

@@ -200,9 +200,59 @@ def test_records_that_kafka_has_deleted_are_not_compared(kafka, rivven, topic_na
     report = lane.verify()
     assert report.equal
     assert (report.partitions[0].start, report.partitions[0].records_kafka) == (10, 30)
+    sought = f"where the range of {lane.origin}:0 begins in Rivven was sought"
+    assert any(sought in note for note in report.notes) == (value_format == "raw")
     lane.publish(dropped)
     first = lane.verify().partitions[0].first_difference
     assert (first.kind, first.offset) == ("missing", PLACE)
+
+
+@pytest.mark.parametrize("value_format", ["event", "raw"])
+def test_nothing_that_could_be_compared_is_no_proof(kafka, rivven, topic_name, tmp_path, value_format):
+    name = topic_name()
+    filled(kafka, name, 10)
+    document = source_file(
+        kafka.bootstrap, rivven.bootstrap, name, f"{name}-copy", f"r-{name}", value_format=value_format
+    )
+    path = tmp_path / "connect.yaml"
+    path.write_text(yaml.safe_dump(document))
+    code, out, _ = command("-c", path, "verify", "--source", "in", "--format", "json")
+    [one] = json.loads(out)["partitions"]
+    assert (code, one["undecided"], one["equal"]) == (3, 10, False)
+
+    lane = Verified(kafka, rivven, name, count=10, value_format=value_format)
+    assert lane.verify().equal
+    with closing(KafkaAdminClient(bootstrap_servers=kafka.bootstrap)) as admin:
+        admin.delete_records({TopicPartition(name, 0): 10})
+    report = lane.verify(ends={(name, 0): 10})
+    assert not report.equal
+    assert report.partitions[0].undecided == 10
+    assert f"deleted {name}:0 before 10: nothing is left of 10 offsets" in report.notes[0]
+    # All that was copied is gone, and so is all that could differ.
+    assert lane.verify().equal
+    # Deleted before it was copied; what is left differs from nothing in Rivven.
+    lane.add_to_kafka(0, range(10, 20), 1)
+    with closing(KafkaAdminClient(bootstrap_servers=kafka.bootstrap)) as admin:
+        admin.delete_records({TopicPartition(name, 0): 15})
+    for to_end in (False, True):
+        report = lane.verify(to_end=to_end)
+        assert not report.equal
+        assert report.partitions[0].undecided == 5
+        assert "the group had committed 10 only" in report.notes[0]
+        assert (report.partitions[0].first_difference is not None) == to_end
+
+
+def test_no_topics_are_no_proof(kafka, rivven, topic_name, tmp_path):
+    name = topic_name()
+    document = source_file(kafka.bootstrap, rivven.bootstrap, name, f"{name}-copy", f"r-{name}")
+    config = document["sources"]["in"]["config"]
+    del config["topic"]
+    config["topics_regex"] = f"{name}-.*"
+    path = tmp_path / "connect.yaml"
+    path.write_text(yaml.safe_dump(document))
+    code, out, _ = command("-c", path, "verify", "--source", "in")
+    assert code == 3
+    assert f"note: Kafka has none of topics that match '{name}-.*': nothing is compared" in out
 
 
 @pytest.mark.parametrize("value_format", ["event", "raw"])
@@ -304,6 +354,64 @@ def test_nothing_is_proved_where_nothing_tells_where_the_source_began(
     assert not report.equal
     assert [p.undecided for p in report.partitions] == [40, 30]
     assert any(f"{lane.origin}:1: nothing tells where the source began" in note for note in report.notes)
+
+
+def test_events_in_the_wrong_partition_are_a_difference(kafka, rivven, topic_name, tmp_path):
+    lane = Verified(kafka, rivven, topic_name())
+    with closing(RivvenClient([rivven.bootstrap])) as client:
+        client.create_topic(f"{lane.origin}-split", 2)
+        client.publish(f"{lane.origin}-split", 0, lane.records[0][::2])
+        client.publish(f"{lane.origin}-split", 1, lane.records[0][1::2] + lane.records[1])
+    lane.copy = f"{lane.origin}-split"
+    path = tmp_path / "connect.yaml"
+    path.write_text(yaml.safe_dump(lane.document()))
+    code, out, _ = command("-c", path, "verify", "--source", "in")
+    assert code == 3
+    assert "MISPLACED" in out
+    assert f"first difference in {lane.origin}:0: offset 1 is in the wrong partition, at Rivven 1:0" in out
+    first, second = lane.verify().partitions
+    assert (first.misplaced, first.out_of_order, second.misplaced, second.equal) == (20, 0, 0, True)
+    lane.config["partitioning"] = "key"
+    assert lane.verify().equal
+
+
+def test_marks_and_echoes_of_loop_protection_are_no_difference(kafka, rivven, topic_name):
+    name = topic_name()
+    create_topic(kafka.bootstrap, name, 1)
+    marks = [None, b"rivven:elsewhere/other", f"rivven:middle/{name}-copy".encode(), None]
+    rows = [
+        Row(NOW + n, b"k", b'{"n": %d}' % n, [] if mark is None else [("rivven_kafka_via", mark)])
+        for n, mark in enumerate(marks)
+    ]
+    fill(kafka.bootstrap, name, {0: rows})
+    document = source_file(kafka.bootstrap, rivven.bootstrap, name, f"{name}-copy", f"r-{name}", **QUICK)
+    document["broker"]["cluster_name"] = "middle"
+    document["sources"]["in"]["loop_protection"] = True
+    config = ConnectConfig.model_validate(document)
+    arguments = "in", config.sources["in"], config.broker, config.settings
+    with Running(document) as running:
+        wait_until(lambda: running.pipeline.delivered() >= 3 or running.error, 30, running.describe)
+    report = verify_source(*arguments)
+    [one] = report.partitions
+    assert report.equal
+    assert (one.records_kafka, one.records_rivven, one.left_out) == (3, 3, 1)
+    # Without the protection, the echo would have to be there.
+    document["sources"]["in"]["loop_protection"] = False
+    config = ConnectConfig.model_validate(document)
+    [one] = verify_source("in", config.sources["in"], config.broker, config.settings).partitions
+    assert (one.missing, one.equal) == (1, False)
+
+
+def test_what_the_source_leaves_out_is_named_so(kafka, rivven, topic_name):
+    lane = Verified(kafka, rivven, topic_name(), (5,))
+    document = lane.document()
+    drop = {"type": "filter", "config": {"field": "data.n", "equals": "3"}}
+    document["sources"]["in"]["transforms"] = [drop]
+    config = ConnectConfig.model_validate(document)
+    report = verify_source("in", config.sources["in"], config.broker, config.settings)
+    [one] = report.partitions
+    assert (one.left_out, one.extra) == (4, 4)
+    assert "Rivven has offset 0, which the source leaves out, at 0:0" in one.first_difference.text
 
 
 def test_what_cannot_be_read_is_a_difference(kafka, topic_name):

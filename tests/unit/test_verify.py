@@ -3,8 +3,9 @@
 import threading
 
 import pytest
-from rivven_kafka.errors import ConfigError
+from rivven_kafka.errors import ConfigError, RetriableBrokerError
 from rivven_kafka.kafka.group_state import PartitionState
+from rivven_kafka.reading.patience import patiently
 from rivven_kafka.verify.ranges import Range, Wanted, notes_on, range_of
 from rivven_kafka.verify.report import Difference, PartitionResult, RecordCopy, VerifyReport
 from rivven_kafka.verify.shown import MOST_BYTES, shown
@@ -40,14 +41,34 @@ def test_long_values_are_shown_where_they_differ():
     [
         (0, 50, 40, 0, Wanted({}, {}), Range(0, 40)),
         (10, 50, 40, 0, Wanted({}, {}), Range(10, 40)),
-        (0, 50, None, 0, Wanted({}, {}), Range(0, 0)),
+        (0, 0, None, 0, Wanted({}, {}), Range(0, 0)),
+        (0, 50, 0, 0, Wanted({}, {}), Range(0, 0)),
+        # Nobody has committed anything: nothing is proved.
+        (10, 50, None, 0, Wanted({}, {}), Range(10, 10, undecided=40)),
+        (0, 50, None, 0, Wanted({}, {}, to_end=True), Range(0, 50)),
+        (0, 50, None, 8, Wanted({}, {}), Range(8, 8, undecided=42)),
+        (0, 50, None, None, Wanted({}, {}), Range(0, 0, undecided=50, unknown_start=True)),
         (0, 50, 40, 0, Wanted({}, {}, to_end=True), Range(0, 50)),
         (0, 50, 40, 0, Wanted({PLACE: 5}, {PLACE: 20}), Range(5, 20)),
         (10, 50, 40, 0, Wanted({PLACE: 5}, {PLACE: 20}), Range(10, 20)),
         (0, 50, 40, 8, Wanted({}, {}), Range(8, 40)),
-        (0, 50, 40, None, Wanted({}, {}), Range(40, 40, undecided=40)),
+        (0, 50, 40, None, Wanted({}, {}), Range(40, 40, undecided=40, unknown_start=True)),
         (0, 50, 40, None, Wanted({PLACE: 5}, {}), Range(5, 40)),
-        (45, 50, 40, 0, Wanted({}, {}), Range(45, 45)),
+        # Deleted before the group had committed it.
+        (45, 50, 40, 0, Wanted({}, {}), Range(45, 45, undecided=5)),
+        (45, 50, 40, 0, Wanted({}, {}, to_end=True), Range(45, 50, undecided=5)),
+        # All that was copied is deleted: there is nothing to prove.
+        (50, 50, 50, 0, Wanted({}, {}), Range(50, 50)),
+        (50, 50, 50, 0, Wanted({}, {}, to_end=True), Range(50, 50)),
+        # All that was asked for is deleted.
+        (50, 50, None, 0, Wanted({}, {}, to_end=True), Range(50, 50, undecided=50)),
+        (20, 50, 50, 0, Wanted({PLACE: 5}, {PLACE: 20}), Range(20, 20, undecided=15)),
+        (30, 50, 50, 0, Wanted({PLACE: 5}, {PLACE: 20}), Range(30, 30, undecided=15)),
+        (50, 50, 50, 0, Wanted({}, {PLACE: 50}), Range(50, 50, undecided=50)),
+        (50, 50, 50, 0, Wanted({}, {PLACE: 50}, due={PLACE: 20}), Range(50, 50, undecided=30)),
+        # Nothing of it was there when the end was noted; or a part of it is still there.
+        (50, 50, 50, 0, Wanted({}, {PLACE: 50}, due={PLACE: 50}), Range(50, 50)),
+        (40, 50, 50, 0, Wanted({}, {PLACE: 50}, due={PLACE: 20}), Range(40, 50)),
     ],
 )
 def test_the_range_of_a_partition(start, end, committed, first_copied, wanted, found):
@@ -64,14 +85,60 @@ def test_a_range_that_is_not_there_is_refused(wanted):
         range_of(PLACE, PartitionState(0, 50, 40), wanted, 0)
 
 
-def test_what_is_not_compared_is_noted():
-    states = {PLACE: PartitionState(10, 50, None)}
-    notes = notes_on("g", {PLACE: Range(10, 10, undecided=40)}, states, Wanted({PLACE: 5}, {}))
-    assert [note.split(":")[0] for note in notes] == [
-        "group 'g' has no committed offset in orders",
-        "start_offset is latest, and Rivven holds nothing of orders",
-        "Kafka has deleted orders",
-    ]
+@pytest.mark.parametrize(
+    ("state", "wanted", "note"),
+    [
+        ((0, 50, 40), Wanted({}, {}), None),
+        ((10, 50, 40), Wanted({}, {}), None),
+        ((0, 50, None), Wanted({}, {}), "group 'g' has no committed offset in orders:3"),
+        ((15, 50, 10), Wanted({}, {}), "and the group had committed 10 only: nothing tells what became of 5"),
+        (
+            (20, 50, 50),
+            Wanted({PLACE: 5}, {PLACE: 20}),
+            "nothing is left of 15 offsets that were to be compared",
+        ),
+        ((50, 50, 50), Wanted({}, {}), "deleted orders:3 before 50: nothing of it is left to compare"),
+        ((10, 50, 50), Wanted({PLACE: 5}, {PLACE: 20}), "of offsets 5-9 nothing is proved"),
+        ((10, 50, 50), Wanted({}, {PLACE: 20}), "of offsets 0-9 nothing is proved"),
+        ((10, 50, 50), Wanted({}, {PLACE: 20}, due={PLACE: 6}), "of offsets 6-9 nothing is proved"),
+        ((10, 50, 50), Wanted({}, {PLACE: 20}, due={PLACE: 10}), None),
+    ],
+)
+def test_what_is_not_compared_is_noted(state, wanted, note):
+    states = {PLACE: PartitionState(*state)}
+    notes = notes_on("g", {PLACE: range_of(PLACE, states[PLACE], wanted, 0)}, states, wanted)
+    assert len(notes) == (note is not None)
+    assert note is None or note in notes[0]
+
+
+def test_an_unknown_beginning_is_noted():
+    states, wanted = {PLACE: PartitionState(0, 50, 40)}, Wanted({}, {})
+    [note] = notes_on("g", {PLACE: range_of(PLACE, states[PLACE], wanted, None)}, states, wanted)
+    assert note.startswith("start_offset is latest, and Rivven holds nothing of orders:3")
+    assert "so 40 offsets of it are not compared" in note
+
+
+def test_a_coordinator_that_moves_is_asked_again():
+    answers = iter([RetriableBrokerError("moving"), RetriableBrokerError("moving"), None])
+    asked = []
+
+    def ask():
+        asked.append(True)
+        error = next(answers)
+        if error is not None:
+            raise error
+        return 7
+
+    assert patiently(ask) == 7
+    assert len(asked) == 3
+
+
+def test_patience_ends():
+    def ask():
+        raise RetriableBrokerError("moving")
+
+    with pytest.raises(RetriableBrokerError, match="moving"):
+        patiently(ask, 0.0)
 
 
 def test_the_first_job_that_fails_ends_the_others():
@@ -123,6 +190,7 @@ def result(**changes):
         {"extra": 1},
         {"doubled": 1},
         {"out_of_order": 1},
+        {"misplaced": 1},
         {"undecided": 1},
         {"first_difference": Difference("altered", 5, "x")},
     ],
@@ -132,6 +200,8 @@ def test_each_of_these_is_a_difference(changes):
     assert result(left_out=1, bad=1, compacted_away=1, missing=None).equal
     assert not result(**changes).equal
     assert not VerifyReport("in", [result(), result(**changes)]).equal
+    assert VerifyReport("in", [result()]).equal
+    assert not VerifyReport("in", []).equal, "nothing is proved of nothing"
 
 
 def test_a_report_in_json_hides_what_it_is_told_to():

@@ -16,7 +16,17 @@ from rivven_kafka.errors import ConfigError
 if TYPE_CHECKING:
     from rivven_kafka.verify import Difference, RecordCopy, VerifyReport
 
-_COUNTS = ("missing", "extra", "doubled", "out_of_order", "left_out", "bad", "compacted_away", "undecided")
+_COUNTS = (
+    "missing",
+    "extra",
+    "doubled",
+    "out_of_order",
+    "misplaced",
+    "left_out",
+    "bad",
+    "compacted_away",
+    "undecided",
+)
 _ALWAYS = ("missing", "extra", "doubled", "out_of_order")
 _PARTITION = re.compile(
     r"(?P<topic>[^:@]+):(?P<partition>\d{1,9})(?:@(?P<first>\d{1,18})-(?P<last>\d{1,18}))?"

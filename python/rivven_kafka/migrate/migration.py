@@ -206,6 +206,9 @@ class Migration:
                         self._config.settings,
                         ends=report.ends,
                         only=report.ends,
+                        due={
+                            (topic.topic, each.partition): each.start for topic, each in report.partitions()
+                        },
                         progress=show,
                     )
                 )

@@ -50,6 +50,7 @@ class EventComparison:
             ],
             ids,
             ordering=config.ordering,
+            partitioning=config.partitioning,
             transforms=transforms_json(entry.transforms),
             include_headers=config.include_headers,
             include_key=config.include_key,
@@ -67,11 +68,11 @@ class EventComparison:
             found.end,
             digest_kafka=digest_kafka,
             digest_rivven=digest_rivven,
-            undecided=found.undecided,
         )
         result.set_counts(self.index.counts(*place))
-        if not result.equal and not found.undecided:
+        if not result.equal:
             result.first_difference = _Locator(self, place, kafka, reader).first()
+        result.undecided = found.undecided
         return result
 
 
@@ -96,7 +97,8 @@ class _Locator:
         index, place = self._index, self._place
         missing, extra = index.lowest(*place)
         doubled, late = index.first_doubled(*place), index.first_out_of_order(*place)
-        known = [missing, extra, doubled and doubled[0], late and late[0][0]]
+        misplaced = index.first_misplaced(*place)
+        known = [missing, extra, doubled and doubled[0], late and late[0][0], misplaced and misplaced[0]]
         lowest = min((offset for offset in known if offset is not None), default=None)
         altered = self._altered(lowest)
         if altered is not None:
@@ -109,6 +111,8 @@ class _Locator:
             return self._about_extra(lowest)
         if doubled is not None and lowest == doubled[0]:
             return self._about_doubled(*doubled)
+        if misplaced is not None and lowest == misplaced[0]:
+            return self._about_misplaced(*misplaced)
         assert late is not None
         return self._about_late(late[0], late[1])
 
@@ -185,7 +189,9 @@ class _Locator:
     def _about_extra(self, offset: int) -> Difference:
         rivven = None
         segment = self._rivven_segment(offset // VerifyIndex.SEGMENT)
-        text = f"Rivven has offset {offset}, which Kafka does not have"
+        left_out = self._index.leaves_out(*self._place, offset)
+        reason = "the source leaves out" if left_out else "Kafka does not have"
+        text = f"Rivven has offset {offset}, which {reason}"
         if offset in segment:
             _, partition, at = segment[offset]
             rivven, _ = self._rivven_copy(partition, at)
@@ -199,6 +205,14 @@ class _Locator:
             text += f"; its first copy is at {segment[offset][1]}:{segment[offset][2]}"
         rivven, _ = self._rivven_copy(partition, at)
         return Difference("doubled", offset, text, (), self._kafka_copy(offset), rivven)
+
+    def _about_misplaced(self, offset: int, partition: int, at: int) -> Difference:
+        text = (
+            f"offset {offset} is in the wrong partition, at Rivven {partition}:{at}: with partitioning "
+            f"preserve it belongs in {self._place[1]}"
+        )
+        rivven, _ = self._rivven_copy(partition, at)
+        return Difference("misplaced", offset, text, (), self._kafka_copy(offset), rivven)
 
     def _about_late(self, seen: tuple[int, int, int], before: int) -> Difference:
         offset, partition, at = seen

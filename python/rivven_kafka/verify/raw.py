@@ -17,7 +17,7 @@ from rivven_kafka.verify.report import Difference, PartitionResult, RecordCopy
 from rivven_kafka.verify.tasks import Meter, go_on, run_jobs
 
 _MOST_AHEAD = 50_000
-"""Records that one side may be ahead of the other (24 bytes each)."""
+"""Records that one side may be ahead of the other (32 bytes each)."""
 _WAIT_S = 0.05
 
 
@@ -46,6 +46,10 @@ class RawComparer:
         self._kafka = kafka
         self._open_reader = open_reader
         self._states = states
+
+    def is_sought(self, place: Place) -> bool:
+        """Whether Kafka does not tell any more how many records Rivven has from before a range."""
+        return self._entry.config.start_offset is StartOffset.LATEST or self._states[place].start > 0
 
     def rivven_ends(self, places: Mapping[Place, Range], reader: LogReader) -> dict[Place, int | None]:
         """The present ends of the Rivven partitions, None for those that do not exist."""
@@ -123,7 +127,7 @@ class RawComparer:
                 rivven_done.set()
             comparison.finish_rivven()
 
-        if not found.undecided:
+        if found.start < found.end or not found.undecided:
             run_jobs([read_kafka, read_rivven], 2)
         return self._result(place, found, destination, comparison), unreadable
 
@@ -142,7 +146,7 @@ class RawComparer:
 
     def _records_before(self, place: Place, start: int) -> int | None:
         """How many records Rivven has from before an offset; None if Kafka does not tell any more."""
-        if self._entry.config.start_offset is StartOffset.LATEST or self._states[place].start > 0:
+        if self.is_sought(place):
             return None
         if start == 0:
             return 0
@@ -169,6 +173,7 @@ class RawComparer:
             extra=None,
             doubled=None,
             out_of_order=None,
+            misplaced=None,
             undecided=found.undecided,
         )
         result.set_counts(comparison.counts())

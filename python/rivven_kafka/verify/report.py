@@ -55,7 +55,8 @@ class Difference:
 
     Attributes:
         kind: `missing`: Rivven lacks it. `extra`: only Rivven has it. `doubled`: Rivven has it again.
-            `out_of_order`: it stands behind a later one. `swapped` (raw format): it has changed places with
+            `out_of_order`: it stands behind a later one. `misplaced`: it is in a Rivven partition of another
+            number, against `partitioning: preserve`. `swapped` (raw format): it has changed places with
             another one. `altered`: its contents differ.
         offset: Its Kafka offset, None for one that Kafka does not have.
         text: What is wrong, in words.
@@ -111,10 +112,11 @@ class PartitionResult:
         extra: Those that only Rivven has; None in raw format.
         doubled: Copies in Rivven beyond the first; None in raw format.
         out_of_order: Those that stand behind later ones, against the source's `ordering`; None in raw format.
+        misplaced: Those in a Rivven partition of another number, against `preserve`; None in raw format.
         left_out: Missing by right: a filter or `on_tombstone` leaves them out.
         bad: Missing because they cannot be converted, or are too large.
         compacted_away: Those that Rivven has and that Kafka's compaction has removed since.
-        undecided: Offsets that are not compared because nothing tells whether the source was to copy them.
+        undecided: Offsets that cannot be compared, so that nothing is proved of them.
         first_difference: The first record that differs.
     """
 
@@ -131,6 +133,7 @@ class PartitionResult:
     extra: int | None = 0
     doubled: int | None = 0
     out_of_order: int | None = 0
+    misplaced: int | None = 0
     left_out: int = 0
     bad: int = 0
     compacted_away: int = 0
@@ -140,7 +143,7 @@ class PartitionResult:
     @property
     def equal(self) -> bool:
         """Whether both sides are proved to be the same."""
-        wrong = self.missing, self.extra, self.doubled, self.out_of_order, self.undecided
+        wrong = self.missing, self.extra, self.doubled, self.out_of_order, self.misplaced, self.undecided
         same = self.digest_kafka == self.digest_rivven and self.first_difference is None
         return same and not any(wrong)
 
@@ -180,8 +183,9 @@ class VerifyReport:
 
     @property
     def equal(self) -> bool:
-        """Whether all of it is the same on both sides, and all of Rivven could be read."""
-        return all(one.equal for one in self.partitions) and not self.unreadable and not self.beyond_end
+        """Whether all is proved to be the same on both sides, and all of Rivven could be read."""
+        proved = bool(self.partitions) and all(one.equal for one in self.partitions)
+        return proved and not self.unreadable and not self.beyond_end
 
     def to_dict(self, *, values: bool = True) -> dict[str, Any]:
         """The report in the types of JSON; without `values`, it shows nothing of the records' contents."""

@@ -23,6 +23,7 @@ from rivven_kafka.pipeline.destination import by_destination
 from rivven_kafka.pipeline.loop_protection import source_protection
 from rivven_kafka.reading.comparable import require_events, require_pairs, require_positions
 from rivven_kafka.reading.kafka_log import Place
+from rivven_kafka.reading.patience import patiently
 from rivven_kafka.reading.rivven_log import LogReader
 from rivven_kafka.rivven.options import client_arguments
 from rivven_kafka.source import consumer_options, find_topics
@@ -48,6 +49,7 @@ def verify_source(
     progress: Callable[[str], None] = lambda _: None,
     only: Collection[Place] | None = None,
     to_end: bool = False,
+    due: Mapping[Place, int] | None = None,
 ) -> VerifyReport:
     """Compares what Kafka holds with what the source has written to Rivven, record by record.
 
@@ -65,6 +67,8 @@ def verify_source(
         progress: Told what is being done, also by other threads.
         only: The partitions to compare; all if None.
         to_end: Whether to compare up to the ends of Kafka's logs where `ends` names no other end.
+        due: From where on up to `ends` something has to be left to compare, where it is known that Kafka had
+            nothing before; else from the first offset that is compared.
 
     Returns:
         What was found; see `VerifyReport.equal`.
@@ -73,7 +77,7 @@ def verify_source(
         ConfigError: The options of the source do not allow the comparison, or a range does not exist.
         RivvenKafkaError: A broker cannot be reached.
     """
-    wanted = Wanted(starts or {}, ends or {}, to_end)
+    wanted = Wanted(starts or {}, ends or {}, to_end, due or {})
     return _Verification(name, entry, broker, settings, wanted, progress).run(only)
 
 
@@ -107,9 +111,12 @@ class _Verification:
         with closing(BlockConsumer({**self._options, "group_id": None})) as consumer:
             topics = find_topics(consumer, config)
         groups = by_destination(entry, topics)
+        if not topics:
+            self._report.notes.append(f"Kafka has none of {config.topics_text}: nothing is compared")
+            return self._report
         require_pairs(self._name, entry, groups)
         # Before Rivven is read: what is committed by then has to be there.
-        states = partition_states(self._admin, config.consumer_group, topics, str(config.isolation_level))
+        states = self._states(topics)
         chosen = self._chosen(states, only)
         ids = topic_ids(self._admin, topics)
         with closing(self._reader()) as reader:
@@ -128,19 +135,24 @@ class _Verification:
 
     def _explain(self, topics: Mapping[str, int]) -> None:
         """Notes what differs for a reason."""
-        config, notes = self._entry.config, self._report.notes
-        partitions = self._report.partitions
+        notes, partitions = self._report.notes, self._report.partitions
         if any(one.doubled for one in partitions) and not self._exactly_once():
             notes.append("delivery_guarantee is at_least_once: after a crash, records may come again")
         if all(one.equal for one in partitions):
             return
-        states = partition_states(self._admin, config.consumer_group, topics, str(config.isolation_level))
+        states = self._states(topics)
         for one in partitions:
             start = states[one.topic, one.partition].start
             if one.start < start and not one.equal:
                 notes.append(
                     f"Kafka has deleted {one.topic}:{one.partition} before {start} meanwhile: verify again"
                 )
+
+    def _states(self, topics: Mapping[str, int]) -> dict[Place, PartitionState]:
+        config = self._entry.config
+        return patiently(
+            lambda: partition_states(self._admin, config.consumer_group, topics, str(config.isolation_level))
+        )
 
     def _exactly_once(self) -> bool:
         return self._entry.config.delivery_guarantee is DeliveryGuarantee.EXACTLY_ONCE
@@ -287,12 +299,7 @@ class _Verification:
         meter = Meter(sum(found.end - found.start for found in ranges.values()), self._progress)
         rivven_ends = comparer.rivven_ends(ranges, reader)
         # After Rivven's: what Rivven has by then, Kafka has, too.
-        now = partition_states(
-            self._admin,
-            self._entry.config.consumer_group,
-            {topic: 1 + max(n for name, n in ranges if name == topic) for topic, _ in ranges},
-            str(self._entry.config.isolation_level),
-        )
+        now = self._states({topic: 1 + max(n for name, n in ranges if name == topic) for topic, _ in ranges})
         done: dict[Place, PartitionResult] = {}
 
         def job(place: Place) -> Job:
@@ -307,6 +314,16 @@ class _Verification:
 
         run_jobs([job(place) for place in ranges], _workers(len(ranges)))
         self._report.partitions += [done[place] for place in ranges]
+        sought = [
+            f"{topic}:{number}"
+            for (topic, number), found in ranges.items()
+            if found.start < found.end and comparer.is_sought((topic, number))
+        ]
+        if sought:
+            self._report.notes.append(
+                f"where the range of {', '.join(sought)} begins in Rivven was sought by its first records: "
+                "copies and losses before that place are not seen"
+            )
         self._report.notes.append(
             "raw values carry no position: from the first difference on, nothing is compared"
         )

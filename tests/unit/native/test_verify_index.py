@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rivven_kafka._native import VerifyIndex, block_from_rows, encode_events
+from rivven_kafka.errors import ConfigError
 
 TOPIC = "orders"
 HEADERS = [("h", b"1"), ("h", None), ("ä", b"\xff")]
@@ -196,6 +197,43 @@ def test_transforms_and_options_are_those_of_the_source():
     assert index.counts(TOPIC, 2)["left_out"] == 2
     assert index.differing(TOPIC, 2) == []
     assert index.expected(block, 1)[3] == b'{"n": 1001,"seen":true}'
+
+
+def test_with_preserve_an_event_has_its_partition():
+    block = kafka_block(4)
+    events = stored(block)
+    preserved, by_key = index_of(4, partitioning="preserve"), index_of(4, partitioning="key")
+    for index in (preserved, by_key):
+        index.feed_kafka(block)
+        index.feed_rivven(rivven_block(events[::2], 2))
+        index.feed_rivven(rivven_block(events[1::2], 1))
+        assert index.differing(TOPIC, 2) == []
+        assert set(found(index).values()) == {0}
+    assert preserved.counts(TOPIC, 2)["misplaced"] == 2
+    assert preserved.first_misplaced(TOPIC, 2) == (1001, 1, 0)
+    assert by_key.counts(TOPIC, 2)["misplaced"] == 0
+    assert by_key.first_misplaced(TOPIC, 2) is None
+    with pytest.raises(ConfigError, match='partitioning: got "other": expected preserve or key'):
+        index_of(4, partitioning="other")
+
+
+@pytest.mark.parametrize("compacted", [False, True])
+def test_what_the_source_leaves_out_is_extra_and_not_compacted_away(compacted):
+    steps = [{"type": "filter", "config": {"field": "data.n", "equals": "1001"}}]
+    index = VerifyIndex(
+        "copy", [(TOPIC, 2, 1000, 1003, compacted)], {TOPIC: None}, transforms=json.dumps(steps)
+    )
+    block = kafka_block(3)
+    index.feed_kafka(block)
+    index.feed_rivven(rivven_block(stored(block)))
+    counts = index.counts(TOPIC, 2)
+    assert (counts["left_out"], counts["extra"], counts["compacted_away"]) == (2, 2, 0)
+    assert [index.leaves_out(TOPIC, 2, offset) for offset in (1000, 1001, 1002, 5000)] == [
+        True,
+        False,
+        True,
+        False,
+    ]
 
 
 def test_in_a_compacted_partition_rivven_may_have_more():

@@ -27,6 +27,8 @@ type Places = HashMap<String, (Option<String>, HashMap<i32, usize>)>;
 pub struct Index {
     places: Places,
     ranges: Vec<(i64, i64)>,
+    /// The partition number that all events of a place have in Rivven, where the source keeps those of Kafka.
+    kept: Option<Vec<i32>>,
     judge: Judge,
     /// Whether transforms or marks change the events: what they should be is made as the source makes it.
     transformed: bool,
@@ -60,14 +62,17 @@ struct Entry {
 }
 
 impl Index {
-    /// An index of `partitions`, which are named by `names`: topic, its id if known, number.
+    /// An index of `partitions`, which are named by `names`: topic, its id if known, number. With `preserve`, their
+    /// events are in Rivven partitions of the same numbers.
     pub fn new(
         names: Vec<(String, Option<String>, i32)>,
         partitions: Vec<Partition>,
         judge: Judge,
         (transformed, with_headers): (bool, bool),
         order: Order,
+        preserve: bool,
     ) -> Self {
+        let kept = preserve.then(|| names.iter().map(|(_, _, partition)| *partition).collect());
         let mut places = Places::new();
         for (number, (topic, id, partition)) in names.into_iter().enumerate() {
             places.entry(topic).or_insert((id, HashMap::new())).1.insert(partition, number);
@@ -75,7 +80,7 @@ impl Index {
         let ranges = partitions.iter().map(|partition| (partition.start, partition.end)).collect();
         let key_hasher = order.hasher();
         let state = Mutex::new(State { partitions, order, foreign: 0 });
-        Self { places, ranges, judge, transformed, with_headers, key_hasher, state }
+        Self { places, ranges, kept, judge, transformed, with_headers, key_hasher, state }
     }
 
     /// What was found so far.
@@ -101,8 +106,14 @@ impl Index {
             match expected {
                 _ if !partition.covers(offset) => {}
                 Expected::Digest(digest) => partition.add_kafka(offset, digest),
-                Expected::LeftOut => partition.left_out += 1,
-                Expected::Bad => partition.bad += 1,
+                Expected::LeftOut => {
+                    partition.left_out += 1;
+                    partition.add_unpublished(offset);
+                }
+                Expected::Bad => {
+                    partition.bad += 1;
+                    partition.add_unpublished(offset);
+                }
             }
         }
         Ok(())
@@ -124,6 +135,9 @@ impl Index {
         state.foreign += foreign;
         for Entry { place, key, seen, digest } in entries {
             if state.partitions[place].add_rivven(seen, digest) {
+                if self.kept.as_ref().is_some_and(|kept| kept[place] != seen.partition) {
+                    state.partitions[place].misplaced.add(seen.offset, seen);
+                }
                 let before = state.order.later_before(place, seen.partition, key, seen.offset);
                 if let Some(before) = before {
                     state.partitions[place].out_of_order.add(seen.offset, (seen, before));

@@ -17,7 +17,7 @@ use super::segments::{Cases, Partition, Seen, SEGMENT};
 use crate::bridge::event_encode::EventOptions;
 use crate::bridge::fate::Judge;
 use crate::bridge::publisher::encoder_for;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::kafka::py::RecordBlock;
 use crate::record::{Block, Record, TimestampType};
 
@@ -59,18 +59,23 @@ impl VerifyIndex {
 
     #[new]
     #[allow(clippy::too_many_arguments)] // keyword arguments in Python
-    #[pyo3(signature = (destination, ranges, topic_ids, *, ordering="partition", transforms="[]",
-        include_headers=true, include_key=true, loop_protection=None))]
+    #[pyo3(signature = (destination, ranges, topic_ids, *, ordering="partition", partitioning="key",
+        transforms="[]", include_headers=true, include_key=true, loop_protection=None))]
     fn new(
         destination: String,
         ranges: Vec<Range>,
         topic_ids: HashMap<String, Option<String>>,
         ordering: &str,
+        partitioning: &str,
         transforms: &str,
         include_headers: bool,
         include_key: bool,
         loop_protection: Option<(String, String)>,
     ) -> Result<Self> {
+        if !matches!(partitioning, "preserve" | "key") {
+            let text = format!("partitioning: got {partitioning:?}: expected preserve or key");
+            return Err(Error::new(Kind::Config, text));
+        }
         // Marks of where a record has been are no headers in Rivven, and echoes are left out.
         let transformed = transforms.trim() != "[]" || loop_protection.is_some();
         let options = EventOptions { include_headers, include_key };
@@ -84,7 +89,14 @@ impl VerifyIndex {
         }
         let judge = Judge::new(encoder, destination);
         let flags = (transformed, include_headers);
-        Ok(Self(Index::new(names, partitions, judge, flags, Order::from_name(ordering)?)))
+        Ok(Self(Index::new(
+            names,
+            partitions,
+            judge,
+            flags,
+            Order::from_name(ordering)?,
+            partitioning == "preserve",
+        )))
     }
 
     /// Takes a block of Kafka.
@@ -100,7 +112,7 @@ impl VerifyIndex {
     }
 
     /// Counts of a Kafka partition, in records: records_kafka, records_rivven, missing, extra, doubled,
-    /// out_of_order, left_out, bad, compacted_away.
+    /// out_of_order, misplaced, left_out, bad, compacted_away.
     fn counts(&self, topic: &str, partition: i32) -> PyResult<HashMap<&'static str, u64>> {
         self.with(topic, partition, |partition| {
             HashMap::from([
@@ -110,6 +122,7 @@ impl VerifyIndex {
                 ("extra", partition.extra().count),
                 ("doubled", partition.doubled.count),
                 ("out_of_order", partition.out_of_order.count),
+                ("misplaced", partition.misplaced.count),
                 ("left_out", partition.left_out),
                 ("bad", partition.bad),
                 ("compacted_away", partition.compacted_away),
@@ -154,6 +167,17 @@ impl VerifyIndex {
         self.with(topic, partition, |partition| {
             partition.out_of_order.first.map(|(_, (seen, before))| (at(seen), before))
         })
+    }
+
+    /// The event with the lowest Kafka offset that is in a Rivven partition of another number than Kafka's, with
+    /// `partitioning="preserve"`: (Kafka offset, Rivven partition, Rivven offset).
+    fn first_misplaced(&self, topic: &str, partition: i32) -> PyResult<Option<At>> {
+        self.with(topic, partition, |partition| partition.misplaced.first.map(|(_, seen)| at(seen)))
+    }
+
+    /// Whether Kafka has a record at an offset of a partition that the source leaves out, or cannot convert.
+    fn leaves_out(&self, topic: &str, partition: i32, offset: i64) -> PyResult<bool> {
+        self.with(topic, partition, |partition| partition.leaves_out(offset))
     }
 
     /// Records of the Rivven topic that are no events of these topics.

@@ -18,20 +18,25 @@ struct Side {
 impl Side {
     /// Adds a record unless it is there already.
     fn add(&mut self, offset: i64, digest: u128) -> bool {
-        let index = offset.rem_euclid(SEGMENT) as usize;
-        let (word, bit) = (&mut self.bits[index / 64], 1u64 << (index % 64));
-        if *word & bit != 0 {
+        let (word, bit) = word_of(offset);
+        if self.bits[word] & bit != 0 {
             return false;
         }
-        *word |= bit;
+        self.bits[word] |= bit;
         self.sum = self.sum.wrapping_add(digest);
         true
     }
 
     fn has(&self, offset: i64) -> bool {
-        let index = offset.rem_euclid(SEGMENT) as usize;
-        self.bits[index / 64] & 1 << (index % 64) != 0
+        let (word, bit) = word_of(offset);
+        self.bits[word] & bit != 0
     }
+}
+
+/// The word of a segment that has the bit of an offset, and that bit.
+fn word_of(offset: i64) -> (usize, u64) {
+    let index = offset.rem_euclid(SEGMENT) as usize;
+    (index / 64, 1 << (index % 64))
 }
 
 /// Where the first copies of a segment's records lie in a Rivven partition.
@@ -49,10 +54,22 @@ pub struct Stretch {
 struct Segment {
     kafka: Side,
     rivven: Side,
+    /// Records of Kafka that the source does not publish; none in most segments.
+    unpublished: Option<Box<[u64; WORDS]>>,
     stretches: Vec<Stretch>,
 }
 
 impl Segment {
+    fn leave_out(&mut self, offset: i64) {
+        let (word, bit) = word_of(offset);
+        self.unpublished.get_or_insert_default()[word] |= bit;
+    }
+
+    fn leaves_out(&self, offset: i64) -> bool {
+        let (word, bit) = word_of(offset);
+        self.unpublished.as_ref().is_some_and(|words| words[word] & bit != 0)
+    }
+
     fn stretch(&mut self, partition: i32, offset: i64) {
         match self.stretches.iter_mut().find(|stretch| stretch.partition == partition) {
             Some(stretch) => {
@@ -122,6 +139,8 @@ pub struct Partition {
     pub doubled: Cases<Seen>,
     /// Events that stand behind later ones: with the Kafka offset that stands before.
     pub out_of_order: Cases<(Seen, i64)>,
+    /// Events in a Rivven partition of another number than that of Kafka, where the source keeps the numbers.
+    pub misplaced: Cases<Seen>,
     /// Events of records that Kafka has dropped since.
     pub compacted_away: u64,
 }
@@ -140,13 +159,25 @@ impl Partition {
         }
     }
 
+    /// Adds a record of Kafka that the source leaves out, or cannot convert.
+    pub fn add_unpublished(&mut self, offset: i64) {
+        if self.covers(offset) {
+            self.segments.entry(offset.div_euclid(SEGMENT)).or_default().leave_out(offset);
+        }
+    }
+
+    /// Whether Kafka has a record at this offset that the source does not publish.
+    pub fn leaves_out(&self, offset: i64) -> bool {
+        self.segments.get(&offset.div_euclid(SEGMENT)).is_some_and(|segment| segment.leaves_out(offset))
+    }
+
     /// Adds an event; true if it is the first of its record, and not dropped by Kafka.
     pub fn add_rivven(&mut self, seen: Seen, digest: u128) -> bool {
         if !self.covers(seen.offset) {
             return false;
         }
         let segment = self.segments.entry(seen.offset.div_euclid(SEGMENT)).or_default();
-        if self.compacted && !segment.kafka.has(seen.offset) {
+        if self.compacted && !segment.kafka.has(seen.offset) && !segment.leaves_out(seen.offset) {
             self.compacted_away += 1;
             return false;
         }
@@ -214,6 +245,9 @@ impl Partition {
     /// Bytes of memory.
     pub fn memory(&self) -> usize {
         let stretches: usize = self.segments.values().map(|segment| segment.stretches.capacity()).sum();
-        self.segments.capacity() * size_of::<(i64, Segment)>() + stretches * size_of::<Stretch>()
+        let unpublished = self.segments.values().filter(|segment| segment.unpublished.is_some()).count();
+        self.segments.capacity() * size_of::<(i64, Segment)>()
+            + stretches * size_of::<Stretch>()
+            + unpublished * size_of::<[u64; WORDS]>()
     }
 }
