@@ -31,9 +31,10 @@ def note_before(report: Report, entry: SourceEntry, broker: BrokerConfig, settin
         for topic in before:
             if not _holds_records(client, topic.destination):
                 raise RivvenKafkaError(
-                    f"Kafka group {report.group!r} of source {report.source!r} has committed {topic.before} offsets "
-                    f"of topic {topic.topic!r} before, and Rivven topic {topic.destination!r} holds nothing: "
-                    f"expected another consumer group, which has committed none"
+                    f"Kafka group {report.group!r} of source {report.source!r} has committed "
+                    f"{topic.before} offsets of topic {topic.topic!r} before, and Rivven topic "
+                    f"{topic.destination!r} holds nothing: expected another consumer group, which has "
+                    f"committed none"
                 )
     count = sum(topic.before for topic in before)
     report.notes.append(f"{count} offsets were committed before, and are not copied")

@@ -182,8 +182,8 @@ class SourcePipeline(Pipeline):
         if self._ends is not None:
             # As they were when the ends were read: a topic may have grown since.
             counts: dict[str, int] = {}
-            for topic, number in self._ends:
-                counts[topic] = max(counts.get(topic, 0), number + 1)
+            for name, number in self._ends:
+                counts[name] = max(counts.get(name, 0), number + 1)
             topics = {topic: counts[topic] for topic in topics if topic in counts}
         if not topics:
             log.warning("no Kafka %s yet", config.topics_text, extra={"connector": self.name})
