@@ -51,7 +51,8 @@ def test_a_reader_goes_on_exactly_where_the_consumer_stopped(kafka, rivven, topi
     copy.commit(copy.group, {0: 15})
     copy.run(25)
     group = f"app-{copy.origin}"
-    read = consume(copy, group, 33)
+    # As many that it is behind the first copies, whichever partition comes first.
+    read = consume(copy, group, 47)
     path = tmp_path / "connect.yaml"
     path.write_text(yaml.safe_dump(copy.document))
     migrate = ("-c", path, "groups", "migrate", "--source", "in", "--group", group)
@@ -75,10 +76,10 @@ def test_a_reader_goes_on_exactly_where_the_consumer_stopped(kafka, rivven, topi
     assert out.count("  same\n") == 2
 
     # The consumer has gone on in Kafka meanwhile, and once more to the end.
-    read += consume(copy, group, 20)
+    read += consume(copy, group, 13)
     assert command(*migrate, "--apply")[0] == 0
     assert sorted(read_on(copy, group)) == sorted(everything - set(read))
-    consume(copy, group, 17)
+    consume(copy, group, 10)
     assert command(*migrate, "--apply")[0] == 0
     assert read_on(copy, group) == []
 
