@@ -213,7 +213,7 @@ def _print(migration: Migration) -> None:
             print_line(f"note: {note}")
         lost = sum(bool(topic.configs) for topic in report.topics)
         if lost:
-            print_line(f"note: Rivven has no like of the options of {lost} topics: see the page")
+            print_line(f"note: topics with options that Rivven does not have: {lost}; the page lists them")
         error = f": {report.error}" if report.error else ""
         print_line(f"{name}: {report.outcome}{error}, copied in {duration(report.copy_seconds)}")
         print_line(f"report: {migration.page(name)}")

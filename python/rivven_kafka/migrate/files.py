@@ -7,6 +7,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import rivven_kafka
 from rivven_kafka.errors import ConfigError, RivvenKafkaError
@@ -45,7 +46,8 @@ class ReportFiles:
                 raise ConfigError(f"--report: got {place!r} for several sources: expected a directory")
             path = Path(place)
         else:
-            safe = "".join(each if each.isalnum() or each in "._-" else "_" for each in source)
+            # As in URLs, so that two sources never share a file.
+            safe = "".join(each if each.isalnum() or each in "._-" else quote(each, "") for each in source)
             path = Path(place or ".") / f"migration-{safe}.json"
         return cls(path, path.with_suffix(".html"))
 

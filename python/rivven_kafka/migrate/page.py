@@ -27,6 +27,12 @@ _VERDICTS = {
     Outcome.FAILED: ("bad", "Failed", "It has ended with an error. Start it again to go on."),
 }
 
+_TITLES = {
+    "foreign": "Records in Rivven that did not come from these topics",
+    "unreadable": "What cannot be read in Rivven",
+    "beyond_end": "Records in Rivven behind the end of a log",
+}
+
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --soft: #8882; }
 :root { --ok: #1a7f37; --bad: #c62828; --wait: #9a6700; }
@@ -57,7 +63,7 @@ def page(report: Report) -> str:
         f'<div class="verdict {kind}"><strong>{word}</strong><p>{sentence}</p>{error}</div>',
         "<h2>Summary</h2>",
         _facts(report),
-        *_list("Notes", [*report.losses, *report.notes]),
+        *_list("Notes", [*report.losses, *report.notes, *(report.verification or {}).get("notes", ())]),
         "<h2>Topics</h2>",
         _table(
             ("Kafka topic", "Rivven topic", "#Partitions", "#Records", "#MB", "#Offsets", "#Copied"),
@@ -131,8 +137,10 @@ def _verification(report: Report) -> Iterator[str]:
         yield _value(each)
     for name, value in found.items():
         counts = isinstance(value, Mapping) and not any(value.values())
-        if name not in ("partitions", "source", "equal") and value and not counts:
-            yield f"<h3>{escape(name.replace('_', ' '))}</h3>{_value(value)}"
+        if name not in ("partitions", "source", "equal", "notes") and value and not counts:
+            title = _TITLES.get(name, name.replace("_", " "))
+            shown = {at: count for at, count in value.items() if count} if name == "foreign" else value
+            yield f"<h3>{escape(title)}</h3>{_value(shown)}"
 
 
 def _partitions(report: Report) -> str:

@@ -30,13 +30,19 @@ def test_it_comes_back_as_it_was(tmp_path):
 @pytest.mark.parametrize(
     ("place", "name"),
     [
-        (None, "migration-in_2.json"),
-        ("there", "there/migration-in_2.json"),
+        (None, "migration-in%2F2.json"),
+        ("there", "there/migration-in%2F2.json"),
         ("there.json", "there.json"),
     ],
 )
 def test_where_it_lies(place, name):
     assert str(ReportFiles.of(place, "in/2", alone=True).json) == name
+
+
+def test_sources_of_like_names_have_files_of_their_own():
+    names = ["a b", "a_b", "a%20b", "ä", "a/b", "a-b"]
+    assert len({ReportFiles.of(None, name, alone=False).json for name in names}) == len(names)
+    assert {ReportFiles.of(None, name, alone=False).json.parent.name for name in names} == {""}
 
 
 def test_one_file_is_not_for_several_sources():
@@ -284,6 +290,18 @@ def test_the_page_shows_where_both_sides_differ():
     assert "first difference kafka offset 42" in text
     assert "equal" in text
     assert "different" in text
+
+
+def test_the_page_shows_what_was_found_besides_and_the_notes_of_the_comparison():
+    found = report(notes=["of the copy"])
+    found.settle(Outcome.VERIFIED)
+    found.verification = {"partitions": [], "foreign": {"mirror.orders": 0}, "notes": ["of both sides"]}
+    text = shown(found)
+    assert "Notes of the copy of both sides Topics" in text
+    assert "did not come from" not in text
+    found.verification["foreign"] = {"mirror.orders": 0, "mirror.pay": 7}
+    assert "did not come from these topics mirror.pay 7" in shown(found)
+    assert "mirror.orders 0" not in shown(found)
 
 
 def test_very_many_partitions_leave_a_page_that_a_browser_can_show():
