@@ -8,6 +8,10 @@ pub const LATENCY_MS: &[u64] = &[
     3_600_000, 21_600_000, 86_400_000,
 ];
 
+/// What a record that is older still counts as (ms), ten years: such a timestamp is no time, as that of a record whose
+/// producer sets 0, and soon the sum of them would be more than there is room for.
+const OLDEST_MS: u64 = 315_360_000_000;
+
 /// Upper bounds of batch sizes (records).
 pub const BATCH_RECORDS: &[u64] = &[1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 50_000];
 
@@ -36,14 +40,14 @@ impl Histogram {
     }
 
     /// Adds how old each of the records was at `now`, by their timestamps (ms). One without a timestamp (below 0)
-    /// is left out, one from the future has the age 0.
+    /// is left out, one from the future has the age 0, and none is older than `OLDEST_MS`.
     ///
     /// Neighbours are nearly as old as each other, so what most records cost is a comparison.
     pub fn add_ages(&self, now: i64, timestamps: impl Iterator<Item = i64>) {
         let (mut range, mut from, mut to) = (0, 1, 0);
         let (mut count, mut sum) = (0, 0u64);
         for timestamp in timestamps.filter(|timestamp| *timestamp >= 0) {
-            let age = now.saturating_sub(timestamp).max(0) as u64;
+            let age = now.saturating_sub(timestamp).clamp(0, OLDEST_MS as i64) as u64;
             if age < from || age > to {
                 self.add_to(range, count, sum);
                 (count, sum) = (0, 0);
@@ -110,6 +114,8 @@ mod tests {
         histogram.add_ages(1_000, [-1, i64::MIN, 5_000, i64::MAX].into_iter());
         assert_eq!(histogram.read(), (vec![2, 0], 0), "none without a timestamp, 0 from the future");
         histogram.add_ages(i64::MAX, [0, 0].into_iter());
-        assert_eq!(histogram.read().0, vec![2, 2]);
+        assert_eq!(histogram.read(), (vec![2, 2], 2 * OLDEST_MS));
+        histogram.add_ages(1_795_000_000_000, [0].into_iter());
+        assert_eq!(histogram.read(), (vec![2, 3], 3 * OLDEST_MS));
     }
 }
