@@ -5,6 +5,7 @@ from contextlib import closing
 
 import pytest
 from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
+from rivven_kafka._native import RivvenClient
 from rivven_kafka.config import ConnectConfig
 from rivven_kafka.errors import ConfigError
 from rivven_kafka.kafka.log_gap import is_gap
@@ -117,6 +118,8 @@ def test_a_group_that_stands_behind_an_end_is_not_set_back(kafka, rivven, topic_
 def test_what_kafka_has_deleted_before_it_was_read_is_told(kafka, rivven, topic_name, guarantee):
     topic = filled(kafka, topic_name(), 100, 100)
     document = lane(kafka, rivven, topic, delivery_guarantee=guarantee)
+    with closing(RivvenClient([rivven.bootstrap])) as client:
+        client.create_topic(f"{topic}-copy", 2)
     UntilRunning(document, {0: 20}).finish()
     with closing(KafkaAdminClient(bootstrap_servers=kafka.bootstrap)) as admin:
         admin.delete_records({TopicPartition(topic, 0): 60, TopicPartition(topic, 1): 30})
