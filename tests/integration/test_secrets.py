@@ -45,6 +45,16 @@ PROXY = "proxy-pass-word"
 CLIENT_SECRET = "client/secret+of the=bridge~ü"
 SECRETS = [PASSWORD, WRONG, TOKEN, KEY_PASSWORD, CLIENT_SECRET, *AWS.values(), CONTROL, WRONG_CONTROL, PROXY]
 PATHS = ("/", "/health", "/live", "/metrics", "/ready", "/status", "/nothing")
+ONCE = (
+    *("plan --source in", "plan --source in --format json", "plan --source wrong"),
+    *(
+        "migrate --source in",
+        "migrate --source in --format json",
+        "migrate --source mutual --report wrong.json",
+    ),
+    *("verify --source in", "verify --source in --format json", "verify --source wrong"),
+    *("repair --source in", "offsets translate here:0@3 --source in", "groups migrate --source in --all"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -117,10 +127,15 @@ def document(logins, rivven, topic_name, tmp_path):
 class Gathered(dict):
     """Texts by name."""
 
-    def run(self, name, *arguments, env=None):
+    def run(self, name, *arguments, env=None, directory=None):
         command = [sys.executable, "-m", "rivven_kafka.cli", *arguments]
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=120, env={**os.environ, **(env or {})}
+            command,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            env={**os.environ, **(env or {})},
+            cwd=directory,
         )
         self[name] = done.stdout + done.stderr
         assert self[name]
@@ -169,6 +184,12 @@ def test_nothing_that_a_run_says_of_itself_holds_a_secret(logins, document, tmp_
     commands = ("check --format json", "validate", "validate --format json", "status", "spec single")
     for command in (*commands, "--log-format json discover in"):
         texts.run(command, "-v", "-c", file, *command.split(), env=env)
+    for command in ONCE:
+        texts.run(command, "-v", "-c", file, *command.split(), env=env, directory=tmp_path)
+    for path in tmp_path.glob("*.*"):
+        if path.suffix in (".json", ".html"):
+            texts[path.name] = path.read_text()
+    assert {"migration-in.json", "migration-in.html"} <= texts.keys()
     # With something wrong in every section.
     wrong_values = [
         (("sources", "in", "config", "security", "sasl_mechanism"), "PLIAN"),
