@@ -245,7 +245,7 @@ fn try_transforms(transforms: &Transforms, json: &[u8]) {
         let apply = if restore { Transforms::apply_to_restore } else { Transforms::apply };
         match apply(transforms, json, &mut out) {
             Ok(true) if is_json(json) => {
-                assert!(is_json_of(&out[6..], MAX_EVENT_DEPTH), "transforms break JSON")
+                assert!(is_json_of(&out[6..], MAX_EVENT_DEPTH), "transforms break JSON");
             }
             Ok(true) => {}
             Ok(false) => assert_eq!(out, b"before"),
