@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 
 from rivven_kafka.cli import exit_codes
-from rivven_kafka.cli.file import load_connect_file
+from rivven_kafka.cli.file import load_connect_file, source_named
 from rivven_kafka.cli.output import print_json, print_table
-from rivven_kafka.errors import ConfigError
 
 _UNKNOWN = "-"
 _UNITS = (("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1_000))
@@ -35,10 +34,7 @@ def run(args: argparse.Namespace) -> int:
         RivvenKafkaError: Kafka cannot be reached.
     """
     config = load_connect_file(args.config)
-    entry = config.sources.get(args.source)
-    if entry is None:
-        names = ", ".join(config.sources) or "none"
-        raise ConfigError(f"{args.config}: source: got {args.source!r}: expected one of: {names}")
+    entry = source_named(config, args.config, args.source, argument="source")
     # The Kafka client takes longest of all to import: not for commands that only read the file.
     from rivven_kafka.source import KafkaSource
 

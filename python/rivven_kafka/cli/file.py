@@ -10,8 +10,10 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from rivven_kafka.errors import ConfigError
+
 if TYPE_CHECKING:
-    from rivven_kafka.config import ConnectConfig
+    from rivven_kafka.config import ConnectConfig, SourceEntry
 
 
 _log = logging.getLogger(__name__)
@@ -49,3 +51,22 @@ def load_to_connect(path: str) -> ConnectConfig:
     for warning in security_warnings(loaded.broker):
         _log.warning("%s", warning)
     return loaded
+
+
+def source_named(config: ConnectConfig, path: str, name: str, *, argument: str = "--source") -> SourceEntry:
+    """The source of that name, whether it is enabled or not.
+
+    Args:
+        config: The configuration.
+        path: Its file, for the error.
+        name: What was given.
+        argument: Where it was given.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    entry = config.sources.get(name)
+    if entry is None:
+        names = ", ".join(config.sources) or "none"
+        raise ConfigError(f"{path}: {argument}: got {name!r}: expected one of: {names}")
+    return entry

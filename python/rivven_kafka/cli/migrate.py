@@ -11,7 +11,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from rivven_kafka.cli import exit_codes, logs
-from rivven_kafka.cli.file import load_with_warnings
+from rivven_kafka.cli.file import load_with_warnings, source_named
 from rivven_kafka.cli.output import print_json, print_line, print_table
 from rivven_kafka.errors import ConfigError, ConfigProblem
 
@@ -128,9 +128,7 @@ def _configuration(args: argparse.Namespace) -> tuple[ConnectConfig, list[str]]:
     )
     names = list(dict.fromkeys(args.source or config.enabled_sources))
     for name in names:
-        if name not in config.sources:
-            known = ", ".join(config.sources) or "none"
-            raise ConfigError(f"{args.config}: --source: got {name!r}: expected one of: {known}")
+        source_named(config, args.config, name)
     if not names:
         raise ConfigError(f"{args.config}: sources: expected at least one that is enabled")
     return config, names

@@ -7,10 +7,9 @@ import logging
 from typing import TYPE_CHECKING
 
 from rivven_kafka.cli import exit_codes
-from rivven_kafka.cli.file import load_connect_file
+from rivven_kafka.cli.file import load_connect_file, source_named
 from rivven_kafka.cli.output import print_json, print_table
 from rivven_kafka.cli.progress import Progress
-from rivven_kafka.errors import ConfigError
 
 if TYPE_CHECKING:
     from rivven_kafka.offsets import Place, Translation
@@ -71,10 +70,7 @@ def run(args: argparse.Namespace) -> int:
         RivvenKafkaError: A broker cannot be reached, or the logs do not tell.
     """
     config = load_connect_file(args.config)
-    entry = config.sources.get(args.source)
-    if entry is None:
-        names = ", ".join(config.sources) or "none"
-        raise ConfigError(f"{args.config}: --source: got {args.source!r}: expected one of: {names}")
+    entry = source_named(config, args.config, args.source)
     # Imported here for the sake of commands that only read the file, see `run`.
     from rivven_kafka.offsets import translate_offsets
 

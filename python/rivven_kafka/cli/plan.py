@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import logging
-import sys
 from typing import TYPE_CHECKING
 
 from rivven_kafka.cli import exit_codes
-from rivven_kafka.cli.file import load_connect_file
+from rivven_kafka.cli.file import load_connect_file, source_named
 from rivven_kafka.cli.output import print_json, print_line, print_table
+from rivven_kafka.cli.progress import Progress
 from rivven_kafka.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
     for code in args.accept:
         if code not in CODES:
             raise ConfigError(f"--accept: got {code!r}: expected one of: {', '.join(CODES)}")
-    progress = _Progress()
+    progress = Progress()
     plans = []
     try:
         for name in names:
@@ -117,27 +117,8 @@ def _names(args: argparse.Namespace, config: ConnectConfig) -> list[str]:
         if not config.enabled_sources:
             raise ConfigError(f"{args.config}: sources: none is enabled: expected one, or --source")
         return list(config.enabled_sources)
-    if args.source not in config.sources:
-        names = ", ".join(config.sources) or "none"
-        raise ConfigError(f"{args.config}: --source: got {args.source!r}: expected one of: {names}")
+    source_named(config, args.config, args.source)
     return [args.source]
-
-
-class _Progress:
-    """One line on a terminal, written over again and again; nothing elsewhere."""
-
-    def __init__(self) -> None:
-        self._shown = sys.stderr.isatty()
-
-    def show(self, text: str) -> None:
-        if self._shown:
-            sys.stderr.write(f"\r\x1b[K{text}")
-            sys.stderr.flush()
-
-    def end(self) -> None:
-        if self._shown:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
 
 
 def _print(plan: SourcePlan) -> None:

@@ -7,10 +7,9 @@ import logging
 from typing import TYPE_CHECKING
 
 from rivven_kafka.cli import exit_codes
-from rivven_kafka.cli.file import load_to_connect
+from rivven_kafka.cli.file import load_to_connect, source_named
 from rivven_kafka.cli.output import print_json, print_line, print_table
 from rivven_kafka.cli.progress import Progress
-from rivven_kafka.errors import ConfigError
 
 if TYPE_CHECKING:
     from rivven_kafka.repair import Report
@@ -56,10 +55,7 @@ def run(args: argparse.Namespace) -> int:
         RivvenKafkaError: A broker cannot be reached, the source is running, or the repair is not complete.
     """
     config = load_to_connect(args.config)
-    entry = config.sources.get(args.source)
-    if entry is None:
-        names = ", ".join(config.sources) or "none"
-        raise ConfigError(f"{args.config}: --source: got {args.source!r}: expected one of: {names}")
+    entry = source_named(config, args.config, args.source)
     if not args.verbose:
         logging.getLogger("kafka").setLevel(logging.ERROR)
     # Imported here for the sake of commands that only read the file, see `run`.

@@ -8,7 +8,7 @@ import re
 from typing import TYPE_CHECKING
 
 from rivven_kafka.cli import exit_codes
-from rivven_kafka.cli.file import load_connect_file
+from rivven_kafka.cli.file import load_connect_file, source_named
 from rivven_kafka.cli.output import print_json, print_line, print_table
 from rivven_kafka.cli.progress import Progress
 from rivven_kafka.errors import ConfigError
@@ -77,10 +77,7 @@ def run(args: argparse.Namespace) -> int:
         RivvenKafkaError: A broker cannot be reached.
     """
     config = load_connect_file(args.config)
-    entry = config.sources.get(args.source)
-    if entry is None:
-        names = ", ".join(config.sources) or "none"
-        raise ConfigError(f"{args.config}: --source: got {args.source!r}: expected one of: {names}")
+    entry = source_named(config, args.config, args.source)
     chosen = _chosen(args.partition)
     if not args.verbose:
         # What matters of it is raised; the rest is about connections that are closed on purpose.
