@@ -6,7 +6,7 @@ import pytest
 from rivven_kafka._native import PositionIndex, SinkEncoder, block_from_rows
 from rivven_kafka.config import ConnectConfig
 from rivven_kafka.errors import ConfigError
-from rivven_kafka.pipeline import loop_protection
+from rivven_kafka.pipeline import loop_protection, news
 from rivven_kafka.pipeline.loop_protection import Echoes, sink_protection, source_protection
 
 DOCUMENT = {
@@ -62,7 +62,7 @@ def test_an_id_that_does_not_fit_is_refused(monkeypatch, kafka_id):
 
 def test_echoes_are_told_once_a_minute(caplog, monkeypatch):
     now = 1000.0
-    monkeypatch.setattr(loop_protection.time, "monotonic", lambda: now)
+    monkeypatch.setattr(news.time, "monotonic", lambda: now)
     echoes = Echoes("out")
 
     def told(count):

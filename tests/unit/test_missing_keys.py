@@ -1,11 +1,11 @@
 """Values without the field of the key are told of, but not each."""
 
-from rivven_kafka.pipeline import missing_keys
+from rivven_kafka.pipeline import missing_keys, news
 
 
 def test_they_are_told_once_a_minute(caplog, monkeypatch):
     now = 1000.0
-    monkeypatch.setattr(missing_keys.time, "monotonic", lambda: now)
+    monkeypatch.setattr(news.time, "monotonic", lambda: now)
     missing = missing_keys.MissingKeys("out", "id")
 
     def told(count):

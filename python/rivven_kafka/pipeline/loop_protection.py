@@ -7,9 +7,7 @@ writes and reads the marks (`ext/src/bridge/via.rs`).
 from __future__ import annotations
 
 import logging
-import math
 import re
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,10 +15,10 @@ from rivven_kafka.config import BrokerConfig, SinkEntry, SourceEntry
 from rivven_kafka.errors import ConfigError
 from rivven_kafka.kafka import admin_options
 from rivven_kafka.kafka.admin import cluster_id
+from rivven_kafka.pipeline.news import News
 
 log = logging.getLogger(__name__)
 
-_EVERY_S = 60.0
 _FITTING = re.compile(r"[A-Za-z0-9._-]+")
 
 
@@ -81,8 +79,7 @@ class Echoes:
 
     def __init__(self, connector: str) -> None:
         self._connector = connector
-        self._logged = 0
-        self._logged_at = -math.inf
+        self._news = News()
 
     def look(self, count: int) -> None:
         """Logs what is new.
@@ -90,11 +87,9 @@ class Echoes:
         Args:
             count: How many there were until now.
         """
-        now = time.monotonic()
-        if count > self._logged and now - self._logged_at >= _EVERY_S:
+        if new := self._news.of(count):
             log.info(
                 "refused %d records that have been in the topic they would go to (loop_protection)",
-                count - self._logged,
+                new,
                 extra={"connector": self._connector},
             )
-            self._logged, self._logged_at = count, now

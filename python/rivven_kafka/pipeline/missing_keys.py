@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
-import math
-import time
+
+from rivven_kafka.pipeline.news import News
 
 log = logging.getLogger(__name__)
-
-_EVERY_S = 60.0
 
 
 class MissingKeys:
@@ -22,8 +20,7 @@ class MissingKeys:
     def __init__(self, connector: str, field: str | None) -> None:
         self._connector = connector
         self._field = field
-        self._logged = 0
-        self._logged_at = -math.inf
+        self._news = News()
 
     def look(self, count: int) -> None:
         """Logs what is new.
@@ -31,12 +28,10 @@ class MissingKeys:
         Args:
             count: How many there were until now.
         """
-        now = time.monotonic()
-        if count > self._logged and now - self._logged_at >= _EVERY_S:
+        if new := self._news.of(count):
             log.warning(
                 "%d records have no field %r: their key is the Rivven key (key_field)",
-                count - self._logged,
+                new,
                 self._field,
                 extra={"connector": self._connector},
             )
-            self._logged, self._logged_at = count, now
