@@ -10,6 +10,7 @@ from kafka.structs import OffsetAndMetadata
 from rivven_kafka._native import RivvenClient
 from rivven_kafka.errors import ConfigError, RivvenKafkaError
 from rivven_kafka.offsets import copied, migrate_groups, return_groups
+from rivven_kafka.reading import patience
 
 from tests.integration.connector_kit import filled, rows_of
 from tests.integration.offset_kit import Copy, in_process
@@ -336,7 +337,7 @@ def test_a_name_that_no_group_has_is_left(kafka, rivven, topic_name, tmp_path, c
 
 
 def test_a_group_in_an_open_transaction_does_not_hold_up_others(kafka, rivven, topic_name, monkeypatch):
-    monkeypatch.setattr(copied, "_PATIENCE_S", 0.5)
+    monkeypatch.setattr(patience, "_PATIENCE_S", 0.5)
     copy = Copy(kafka.bootstrap, rivven.bootstrap, filled(kafka, topic_name(), 5))
     copy.run(5)
     good, bad = f"good-{copy.origin}", f"open-{copy.origin}"

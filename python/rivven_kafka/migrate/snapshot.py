@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from typing import TypeVar
-
 from rivven_kafka.config import BrokerConfig, SourceEntry
-from rivven_kafka.errors import RetriableBrokerError, UnknownTopicError
+from rivven_kafka.errors import UnknownTopicError
 from rivven_kafka.kafka import admin_options
 from rivven_kafka.kafka.admin import Admin, TopicConfig, TopicDescription
 from rivven_kafka.kafka.group_state import partition_states, topic_ids
 from rivven_kafka.migrate.report import PartitionCopy, Report, TopicCopy, now
+from rivven_kafka.reading.patience import patiently
 
-T = TypeVar("T")
-
-_ASK_EVERY_S = 0.2
 _ALWAYS_SHOWN = ("cleanup.policy", "retention.ms")
 """What decides for how long records are kept matters also where nobody has set it."""
 
@@ -40,7 +34,7 @@ def take_snapshot(name: str, entry: SourceEntry, broker: BrokerConfig) -> Report
         cluster = admin.cluster_id()
     counts = {topic: each.partitions for topic, each in found.items()}
     ids = topic_ids(options, counts)
-    states = _patiently(
+    states = patiently(
         lambda: partition_states(options, config.consumer_group, counts, str(config.isolation_level)),
         config.request_timeout_ms / 1000,
     )
@@ -88,18 +82,6 @@ def take_snapshot(name: str, entry: SourceEntry, broker: BrokerConfig) -> Report
         snapshot=at,
         topics=topics,
     )
-
-
-def _patiently(read: Callable[[], T], timeout_s: float) -> T:
-    """Asks again for so long: the first group of a cluster has to wait for its coordinator to be made."""
-    deadline = time.monotonic() + timeout_s
-    while True:
-        try:
-            return read()
-        except RetriableBrokerError:
-            if time.monotonic() > deadline:
-                raise
-        time.sleep(_ASK_EVERY_S)
 
 
 def _selected(entry: SourceEntry, found: dict[str, TopicDescription]) -> dict[str, TopicDescription]:

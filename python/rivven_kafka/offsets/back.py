@@ -12,6 +12,7 @@ from rivven_kafka.kafka.groups import has_members
 from rivven_kafka.offsets.copied import CopiedLogs, KafkaPlace
 from rivven_kafka.offsets.migrate import OWN_GROUPS, Target
 from rivven_kafka.offsets.report import GroupReturn, Move, Return, Status
+from rivven_kafka.reading.patience import patiently
 
 
 def return_groups(
@@ -53,7 +54,7 @@ def return_groups(
         places = [(topic, number) for topic, count in logs.topics.items() for number in range(count)]
         places = [place for place in places if logs.exists(place[0])]
         asked = [(group, *place) for group in groups for place in places]
-        now = logs.patiently(lambda: _committed(logs, asked))
+        now = patiently(lambda: _committed(logs, asked))
         read = {
             (group, *target): logs.client.committed_offset(group, *target)
             for group in groups

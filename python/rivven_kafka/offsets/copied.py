@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from functools import partial
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
 from rivven_kafka._native import OffsetMap, RawPairs, RivvenClient
 from rivven_kafka.config import (
@@ -25,7 +24,6 @@ from rivven_kafka.config.transforms import changing
 from rivven_kafka.errors import (
     ConfigError,
     LogDamagedError,
-    RetriableBrokerError,
     RivvenKafkaError,
     UnknownTopicError,
 )
@@ -36,11 +34,10 @@ from rivven_kafka.offsets.search import crossing, proves
 from rivven_kafka.offsets.stretches import KafkaStretches
 from rivven_kafka.pipeline.destination import by_destination
 from rivven_kafka.reading.kafka_log import read_between
+from rivven_kafka.reading.patience import patiently
 from rivven_kafka.reading.rivven_log import LogReader
 from rivven_kafka.rivven.options import client_arguments
 from rivven_kafka.source import consumer_options, find_topics
-
-T = TypeVar("T")
 
 KafkaPlace = tuple[str, int]
 """Kafka topic and partition."""
@@ -49,8 +46,6 @@ _SEARCHED = 50_000
 """Records from which a Rivven partition is searched rather than read in whole (0.1 s)."""
 _PROBE = 100
 """Records that one step of a search reads."""
-_PATIENCE_S = 10.0
-_PAUSE_S = 0.2
 _TAIL = 1_000
 """Least records at the end of a log that a search reads."""
 
@@ -109,28 +104,12 @@ class CopiedLogs:
     def ask_kafka(self) -> None:
         """Asks anew how the Kafka partitions stand, and how far the source has come."""
         config = self._entry.config
-        self.states = self.patiently(
+        self.states = patiently(
             lambda: partition_states(
                 self.admin, config.consumer_group, self.topics, str(config.isolation_level)
             )
         )
         self._ids = topic_ids(self.admin, self.topics)
-
-    def patiently(self, ask: Callable[[], T], settled: Callable[[T], bool] = lambda _: True) -> T:
-        """Asks again while a coordinator is moving, or a transaction is about to end, for some seconds.
-
-        An answer that is not `settled` is given only then.
-        """
-        deadline = time.monotonic() + _PATIENCE_S
-        while True:
-            try:
-                answer = ask()
-                if settled(answer) or time.monotonic() > deadline:
-                    return answer
-            except RetriableBrokerError:
-                if time.monotonic() > deadline:
-                    raise
-            time.sleep(_PAUSE_S)
 
     def destinations(self, place: KafkaPlace) -> list[tuple[str, int]]:
         """The Rivven partitions that the records of a Kafka partition are in.
@@ -241,7 +220,7 @@ class CopiedLogs:
         """The end of a Kafka partition as it is now, behind open transactions."""
         topic, group = {place[0]: self.topics[place[0]]}, self._entry.config.consumer_group
         ask = partial(partition_states, self.admin, group, topic, "read_uncommitted")
-        return self.patiently(ask)[place].end
+        return patiently(ask)[place].end
 
     def _in_order(self) -> bool:
         """Whether the source writes a Kafka partition to one Rivven partition, in its order."""

@@ -13,6 +13,7 @@ from rivven_kafka.kafka.groups import ConsumerGroup, consumer_groups
 from rivven_kafka.offsets.copied import CopiedLogs, KafkaPlace
 from rivven_kafka.offsets.report import GroupPosition, Migration, Move, Status
 from rivven_kafka.offsets.translate import position
+from rivven_kafka.reading.patience import patiently
 
 OWN_GROUPS = "rivven-kafka:"
 """How the names of groups begin in which sinks keep their positions."""
@@ -79,8 +80,8 @@ def migrate_groups(
             named = groups is None or group in groups
             return named and group not in own and not group.startswith(OWN_GROUPS)
 
-        found, unsettled = logs.patiently(
-            lambda: consumer_groups(logs.admin, logs.topics, wanted), lambda answer: not answer[1]
+        found, unsettled = patiently(
+            lambda: consumer_groups(logs.admin, logs.topics, wanted), settled=lambda answer: not answer[1]
         )
         # What the groups have read by now and the source has copied is in Rivven.
         logs.ask_kafka()
