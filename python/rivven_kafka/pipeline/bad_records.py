@@ -1,4 +1,4 @@
-"""What a source does with records that can never be delivered: `on_error` and `on_tombstone`."""
+"""What is done with records that can never be delivered: `on_error` and `on_tombstone`."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import logging
 import threading
 from collections.abc import Sequence
 
-from rivven_kafka._native import BadRecord, KafkaSourceMetrics, Publisher
+from rivven_kafka._native import BadRecord, KafkaSinkMetrics, KafkaSourceMetrics, Publisher
 from rivven_kafka.config import OnError, OnTombstone, SourceEntry
 from rivven_kafka.pipeline.dead_letters import DeadLetters
 from rivven_kafka.pipeline.observed import Observed
+from rivven_kafka.pipeline.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -115,3 +116,59 @@ class SourceBadRecords:
             log.warning("skipped a record: %s", record.reason, extra={"connector": self._name, **place})
         if letters and self._letters is not None:
             self._letters.send(letters)
+
+
+class SinkBadRecords:
+    """Does what `on_error` says with records that Kafka, or the encoder, cannot take.
+
+    Args:
+        name: Name of the sink.
+        topic: The Kafka topic that they were meant for.
+        letters: The dead letter topic, if there is one; else they are skipped.
+        metrics: Counts them as errors.
+        observed: Counts those that are skipped, by cause.
+        watchdog: Is told what keeps the sink when Rivven does not take a letter.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        topic: str,
+        letters: DeadLetters | None,
+        metrics: KafkaSinkMetrics,
+        observed: Observed,
+        watchdog: Watchdog,
+    ) -> None:
+        self._name = name
+        self._topic = topic
+        self._letters = letters
+        self._metrics = metrics
+        self._observed = observed
+        self._watchdog = watchdog
+
+    def handle(self, bad: Sequence[BadRecord]) -> None:
+        """Writes, or skips and logs, these; at least one.
+
+        Raises:
+            RivvenKafkaError: A dead letter could not be written; the position stays before its record.
+        """
+        self._metrics.record_error(len(bad))
+        if self._letters is not None:
+            with self._watchdog.doing("Rivven does not take a dead letter"):
+                self._letters.send([(record, self._topic) for record in bad])
+            return
+        for record in bad:
+            record.settle()
+            self._observed.skip(record.cause)
+        first = bad[0]
+        log.warning(
+            "skipped %d records, the first because: %s",
+            len(bad),
+            first.reason,
+            extra={
+                "connector": self._name,
+                "topic": first.topic,
+                "partition": first.partition,
+                "offset": first.offset,
+            },
+        )

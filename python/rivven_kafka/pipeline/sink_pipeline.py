@@ -7,9 +7,8 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Sequence
 
-from rivven_kafka._native import BadRecord, Fetcher, KafkaSinkMetrics, RivvenClient, SinkEncoder
+from rivven_kafka._native import Fetcher, KafkaSinkMetrics, RivvenClient, SinkEncoder
 from rivven_kafka.config import (
     BrokerConfig,
     KafkaSinkConfig,
@@ -20,6 +19,7 @@ from rivven_kafka.config import (
 )
 from rivven_kafka.errors import RivvenKafkaError, TimeoutExpired, UnknownTopicError
 from rivven_kafka.kafka import BatchProducer, TransactionalProducer, admin_options
+from rivven_kafka.pipeline.bad_records import SinkBadRecords
 from rivven_kafka.pipeline.base import Pipeline
 from rivven_kafka.pipeline.damage import Damage
 from rivven_kafka.pipeline.dead_letters import DeadLetters
@@ -33,7 +33,7 @@ from rivven_kafka.pipeline.progress import Progress
 from rivven_kafka.pipeline.pulse import FRESH_S, KafkaPulse
 from rivven_kafka.pipeline.rate_limit import RateLimit
 from rivven_kafka.pipeline.sink_watch import SinkWatch
-from rivven_kafka.pipeline.start_offset import require_partitions, start_position, warn_of_deleted
+from rivven_kafka.pipeline.start_offset import start_positions, warn_of_deleted
 from rivven_kafka.pipeline.transaction import TransactionalDelivery
 from rivven_kafka.rivven import Change, GroupMember
 from rivven_kafka.rivven.options import client_arguments
@@ -119,10 +119,15 @@ class SinkPipeline(Pipeline):
             if not self._topics_exist(stop):
                 return
             letters = self._entry.dead_letter_topic
-            self._dead_letters = (
+            self._bad = SinkBadRecords(
+                self.name,
+                self._config.topic,
                 None
                 if letters is None
-                else DeadLetters(self._client, letters, self.name, self.observed.dead_letter)
+                else DeadLetters(self._client, letters, self.name, self.observed.dead_letter),
+                self.metrics,
+                self.observed,
+                self.watchdog,
             )
             self._encoder: SinkEncoder = sink_encoder(
                 self._config,
@@ -191,7 +196,7 @@ class SinkPipeline(Pipeline):
         if config.transactional_id is None:
             producer = BatchProducer(options, self.metrics.record_batch, keep_refused=keep)
             return DirectDelivery(
-                producer, self._encoder, config.topic, config.linger_ms, self._handle_bad
+                producer, self._encoder, config.topic, config.linger_ms, self._bad.handle
             ), producer
         positions = KafkaPositions(
             admin_options(config, self.name),
@@ -204,7 +209,7 @@ class SinkPipeline(Pipeline):
         )
         transactional = TransactionalProducer(options, self.metrics.record_batch, keep_refused=keep)
         return TransactionalDelivery(
-            transactional, self._encoder, positions, config, self._handle_bad, self.observed.committed
+            transactional, self._encoder, positions, config, self._bad.handle, self.observed.committed
         ), transactional
 
     def succeed(self, before: Pipeline) -> None:
@@ -330,30 +335,7 @@ class SinkPipeline(Pipeline):
                 self._filtered = filtered
                 self._delivery.skipped()
             if bad:
-                self._handle_bad(bad)
-
-    def _handle_bad(self, bad: Sequence[BadRecord]) -> None:
-        """Does what `on_error` says with records that cannot be delivered."""
-        self.metrics.record_error(len(bad))
-        if self._dead_letters is not None:
-            with self.watchdog.doing("Rivven does not take a dead letter"):
-                self._dead_letters.send([(record, self._config.topic) for record in bad])
-            return
-        for record in bad:
-            record.settle()
-            self.observed.skip(record.cause)
-        first = bad[0]
-        log.warning(
-            "skipped %d records, the first because: %s",
-            len(bad),
-            first.reason,
-            extra={
-                "connector": self.name,
-                "topic": first.topic,
-                "partition": first.partition,
-                "offset": first.offset,
-            },
-        )
+                self._bad.handle(bad)
 
     def _start(self) -> None:
         """Reads the newly assigned partitions from where their group stands."""
@@ -363,23 +345,7 @@ class SinkPipeline(Pipeline):
             self._next_start = time.monotonic() + _START_RETRY_S
             return
         self._next_start = math.inf
-        group = self._entry.consumer_group
-        positions: dict[tuple[str, int], int] = {}
-        fresh = []
-        for topic, partition in self._member.assignment:
-            committed = self._client.committed_offset(group, topic, partition)
-            # Rivven is ahead where the sink ran without transactions in between.
-            known = [offset for offset in (committed, stored.get((topic, partition))) if offset is not None]
-            if known:
-                positions[topic, partition] = max(known)
-            else:
-                offset = start_position(self._client, topic, partition, self._entry.start_offset)
-                fresh.append((topic, partition, offset))
-                positions[topic, partition] = offset
-        require_partitions(self._client, self._entry.start_offset)
-        if fresh:
-            # Without this a restart before the first commit would start at a new `latest` and lose records.
-            self._client.commit_offsets(group, fresh, durable=True)
+        positions = start_positions(self._client, self._entry, self._member.assignment, stored)
         gone = warn_of_deleted(self._client, positions, self.name)
         if gone:
             self.metrics.record_error(gone)

@@ -26,6 +26,7 @@ from rivven_kafka.pipeline.commits import OffsetCommits
 from rivven_kafka.pipeline.dead_letters import DeadLetters
 from rivven_kafka.pipeline.destination import Destinations
 from rivven_kafka.pipeline.exactly_once import ExactlyOnce, topic_id
+from rivven_kafka.pipeline.fetching import Fetching
 from rivven_kafka.pipeline.first_positions import FirstPositions
 from rivven_kafka.pipeline.guarantee import AtLeastOnce, Guarantee
 from rivven_kafka.pipeline.in_flight import InFlightLimit
@@ -36,6 +37,7 @@ from rivven_kafka.pipeline.published import Published
 from rivven_kafka.pipeline.publisher_options import publisher_options
 from rivven_kafka.pipeline.pulse import FRESH_S, RivvenPulse
 from rivven_kafka.pipeline.rate_limit import RateLimit
+from rivven_kafka.pipeline.source_rebalances import SourceRebalances
 from rivven_kafka.pipeline.source_watch import SourceWatch
 from rivven_kafka.pipeline.topic_ids import TopicIds
 from rivven_kafka.pipeline.until import Copied, Jump, Until
@@ -123,12 +125,8 @@ class SourcePipeline(Pipeline):
         self._next_look = self._next_refresh = 0.0
         # An end is one of the topics that there were at first.
         self._known_ids = {} if self._ends is None else self._known_ids
-        self._paused = False
-        self._consumer: BlockConsumer | None = None
         self._first: FirstPositions | None = None
-        self._closed = False
-        self._leaving: Sequence[tuple[str, int]] = ()
-        self._new: Sequence[tuple[str, int]] = ()
+        self._rebalances: SourceRebalances | None = None
 
     def _run(self, stop: threading.Event) -> None:
         self._begin()
@@ -138,7 +136,6 @@ class SourcePipeline(Pipeline):
             consumer_options(self._config, self.name), max_batch_bytes=self._config.max_batch_bytes
         )
         try:
-            self._consumer = consumer
             self._open(consumer, arguments)
             while not stop.is_set() and not self._until.done:
                 self._step(consumer)
@@ -243,7 +240,21 @@ class SourcePipeline(Pipeline):
         self._bad = SourceBadRecords(
             self.name, self._entry, self._publisher, letters, self.metrics, self.observed
         )
-        consumer.subscribe(list(topics), self, pattern=config.topic_pattern)
+        self._fetching = Fetching(consumer, self._publisher, self._in_flight, lambda: self.paused)
+        self._rebalances = SourceRebalances(
+            publisher=self._publisher,
+            bad=self._bad,
+            guarantee=self._guarantee,
+            commits=self._commits,
+            first=self._first,
+            until=until,
+            fetching=self._fetching,
+            watchdog=self.watchdog,
+            metrics=self.metrics,
+            observed=self.observed,
+            tell=self._set_assigned,
+        )
+        consumer.subscribe(list(topics), self._rebalances, pattern=config.topic_pattern)
         self._destinations.add(topics)
         self._topic_ids = TopicIds(consumer, self._known_ids)
         self._topic_ids.note(topics)
@@ -258,14 +269,15 @@ class SourcePipeline(Pipeline):
         assert self._publisher is not None
         assert self._bad is not None
         self._guarantee.go_on()
-        self._limit_memory(consumer, self._publisher)
+        if self._fetching.adjust(self._config.empty_poll_delay_ms):
+            self._until.hold()
         allowed = self._rate.allowed(self._in_flight.allowed(self._publisher))
         if not allowed:
             # Less than a second: the group need not be served in between.
             time.sleep(self._rate.wait_ms(_LONGEST_PAUSE_MS) / 1000)
             return
         # Where too much is in flight, that was waited for already.
-        timeout_ms = 0 if self._paused and not self.paused else self._config.empty_poll_delay_ms
+        timeout_ms = 0 if self._fetching.full else self._config.empty_poll_delay_ms
         blocks = self._until.cut(consumer.poll(timeout_ms, allowed))
         until = time.monotonic() + _TAKE_FOR_S
         self._publish(consumer, self._publisher, blocks)
@@ -305,11 +317,11 @@ class SourcePipeline(Pipeline):
 
     def _cover_new(self, consumer: BlockConsumer) -> None:
         """Finds ways for topics, or partitions, that have appeared since the start."""
-        new, self._new = self._new, ()
+        assert self._rebalances is not None
         topics = sorted(
             {
                 topic
-                for topic, partition in new
+                for topic, partition in self._rebalances.take_new()
                 if self._until.covers((topic, partition)) and not self._destinations.covers(topic, partition)
             }
         )
@@ -340,12 +352,12 @@ class SourcePipeline(Pipeline):
         self._set_waiting(reason)
         self._commits.positions()
         self._done.count_left_out()
-        for topic, partition, end in self._until.look(waiting=self._paused):
+        for topic, partition, end in self._until.look(waiting=self._fetching.paused):
             place = topic, partition
             if self._until.began_within(place) and self._guarantee.may_commit(place):
                 self._commits.reach(topic, partition, end)
             self.watchdog.moved([(topic, partition, end)])
-        self._watch.look(self.delivered(), self._paused)
+        self._watch.look(self.delivered(), self._fetching.paused)
         if self.paused and not publisher.in_flight_records():
             self.watchdog.rest()
         self.watchdog.check()
@@ -371,78 +383,6 @@ class SourcePipeline(Pipeline):
             # Another run may begin anew, but an end means nothing in another topic.
             kind = UnknownTopicError if self._ends is None else ConfigError
             raise kind(f"Kafka topic {topic!r} was deleted and created again", topic=topic)
-
-    def _limit_memory(self, consumer: BlockConsumer, publisher: Publisher) -> None:
-        """Pauses fetching while too much is in flight, or when told so; polling goes on, for the group."""
-        if self.paused:
-            # Again and again: a rebalance lets partitions in that are not paused.
-            consumer.pause()
-            self._paused = True
-        elif not self._paused and self._in_flight.is_full(publisher):
-            consumer.pause()
-            self._paused = True
-        elif self._paused and self._in_flight.has_room(publisher):
-            consumer.resume()
-            self._until.hold()
-            self._paused = False
-        elif self._paused:
-            publisher.wait(self._config.empty_poll_delay_ms)
-
-    # What follows is called by the consumer on its I/O thread, while `_step` waits in `poll`.
-
-    def revoke(self, partitions: Sequence[tuple[str, int]]) -> bool:
-        """Sends nothing more of `partitions`; True when nothing of them is on the wire."""
-        assert self._publisher is not None
-        self._leaving = partitions
-        for topic, partition in partitions:
-            self._publisher.cancel(topic, partition)
-        # Neither a closed publisher nor a failed one will get another answer; one that stands still may not.
-        ended = self._closed or self._publisher.error() is not None or self.watchdog.error is not None
-        if ended:
-            return True
-        waiting = any(self._publisher.in_flight_records(topic, partition) for topic, partition in partitions)
-        return not waiting and (self._bad is None or self._bad.handle_before_release())
-
-    def positions(self) -> list[Position]:
-        """The positions to commit before the partitions are let go; at the end that has been done."""
-        if self._closed:
-            return []
-        return self._guarantee.last_positions(self._commits.positions(), self._leaving)
-
-    def committed(self, succeeded: bool) -> None:
-        """Counts the commit of a rebalance."""
-        self.metrics.record_commit(succeeded)
-
-    def forget(self, partitions: Sequence[tuple[str, int]], *, lost: bool) -> None:
-        """Drops all state of partitions that belong to someone else now."""
-        assert self._publisher is not None
-        self._set_assigned(False)
-        self.watchdog.forget(partitions)
-        for topic, partition in partitions:
-            self._publisher.forget(topic, partition)
-        self._commits.forget(partitions)
-        if self._first is not None:
-            self._first.forget(partitions)
-        self._guarantee.forget(partitions, lost=lost)
-        self._until.forget(partitions)
-        log.info("%s partitions %s", "lost" if lost else "released", sorted(p for _, p in partitions))
-
-    def assigned(self, partitions: Sequence[tuple[str, int]]) -> None:
-        """Counts the rebalance; fetching starts by itself."""
-        self._paused = self.paused
-        if self.paused and self._consumer is not None:
-            # Before the poll under way fetches from them.
-            self._consumer.pause()
-        self._guarantee.assigned(partitions)
-        self._until.assigned(partitions)
-        if self._first is not None:
-            self._first.assigned(partitions)
-        self._new = [*self._new, *partitions]
-        self._set_assigned(True)
-        self.watchdog.assign(partitions)
-        self.metrics.record_rebalance()
-        self.observed.rebalanced()
-        log.info("assigned partitions %s", sorted(p for _, p in partitions))
 
     def _commit_quietly(self, consumer: BlockConsumer) -> None:
         self.watchdog.ends_run()
@@ -489,5 +429,6 @@ class SourcePipeline(Pipeline):
             if self._bad is not None:
                 self._bad.log_last()
             self._client.close()
-        self._closed = True
+        if self._rebalances is not None:
+            self._rebalances.end()
         consumer.close()

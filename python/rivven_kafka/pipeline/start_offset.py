@@ -3,14 +3,52 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from rivven_kafka._native import RivvenClient
-from rivven_kafka.config import StartOffset, StartOffsets
+from rivven_kafka.config import SinkEntry, StartOffset, StartOffsets
 from rivven_kafka.errors import ConfigError
+from rivven_kafka.pipeline.lag import Partition
 
 log = logging.getLogger(__name__)
+
+
+def start_positions(
+    client: RivvenClient,
+    entry: SinkEntry,
+    partitions: Iterable[Partition],
+    stored: Mapping[Partition, int],
+) -> dict[Partition, int]:
+    """Where to go on in the partitions that a sink was given; a first position is committed at once.
+
+    Args:
+        client: Connection to Rivven.
+        entry: The sink's section.
+        partitions: Rivven topics and partitions.
+        stored: The positions that Kafka holds, of a sink with transactions.
+
+    Raises:
+        ConfigError: `start_offset` names a partition or an offset that does not exist.
+    """
+    group = entry.consumer_group
+    positions: dict[Partition, int] = {}
+    fresh = []
+    for topic, partition in partitions:
+        committed = client.committed_offset(group, topic, partition)
+        # Rivven is ahead where the sink ran without transactions in between.
+        known = [offset for offset in (committed, stored.get((topic, partition))) if offset is not None]
+        if known:
+            positions[topic, partition] = max(known)
+        else:
+            offset = start_position(client, topic, partition, entry.start_offset)
+            fresh.append((topic, partition, offset))
+            positions[topic, partition] = offset
+    require_partitions(client, entry.start_offset)
+    if fresh:
+        # Without this a restart before the first commit would start at a new `latest` and lose records.
+        client.commit_offsets(group, fresh, durable=True)
+    return positions
 
 
 def require_partitions(client: RivvenClient, start: StartOffset | datetime | StartOffsets) -> None:
