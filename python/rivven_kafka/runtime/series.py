@@ -172,6 +172,13 @@ SERIES = (
         _PARTITION,
     ),
     Series(
+        "delivered_offset",
+        "gauge",
+        "Position of a partition before which everything is delivered; absent while not known",
+        _partitions(lambda lag: lag.position),
+        _PARTITION,
+    ),
+    Series(
         "committed_offset",
         "gauge",
         "Position of a partition that was committed last; absent before the first commit",

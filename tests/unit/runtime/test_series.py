@@ -73,6 +73,12 @@ def test_partitions_have_the_series_that_are_known():
         "4": 90,
     }
     assert {key[2]: value for key, value in seen.items() if key[0] == "committed_offset"} == {"1": 4}
+    assert {key[2]: value for key, value in seen.items() if key[0] == "delivered_offset"} == {
+        "0": 5,
+        "1": 5,
+        "3": 5,
+        "4": 5,
+    }
 
 
 def test_times_that_are_not_known_have_no_series():
