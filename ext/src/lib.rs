@@ -39,13 +39,15 @@ mod _native {
     #[pymodule_export]
     use crate::bridge::offset_map::{OffsetMap, RawPairs};
     #[pymodule_export]
+    use crate::bridge::outgoing_batch::OutgoingBatch;
+    #[pymodule_export]
     use crate::bridge::position_index::PositionIndex;
     #[pymodule_export]
     use crate::bridge::produce::{all_batches_stored, produce_request};
     #[pymodule_export]
     use crate::bridge::publisher::{producer_ids, PyPublisher};
     #[pymodule_export]
-    use crate::bridge::sink_encoder::{OutgoingBatch, SinkEncoder};
+    use crate::bridge::sink_encoder::SinkEncoder;
     #[pymodule_export]
     use crate::bridge::survey::Survey;
     #[pymodule_export]

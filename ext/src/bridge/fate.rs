@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::record::{Block, Record};
+use crate::rivven::publish_frame::PublishFrame;
 use crate::rivven::publisher::{Encoded, ValueEncoder, LARGEST_REQUEST};
-use crate::rivven::wire::PublishFrame;
 
 /// What the source does with a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -12,6 +12,7 @@ pub mod json_string;
 pub mod offset_map;
 mod offset_runs;
 pub mod outgoing;
+pub mod outgoing_batch;
 pub mod position_index;
 pub mod produce;
 pub mod publisher;

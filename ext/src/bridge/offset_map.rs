@@ -18,7 +18,7 @@ use crate::bridge::event_encode::EventOptions;
 use crate::error::Result;
 use crate::kafka::py::RecordBlock;
 use crate::record::Block;
-use crate::rivven::wire::PublishFrame;
+use crate::rivven::publish_frame::PublishFrame;
 
 #[derive(Debug, Default)]
 struct Map {

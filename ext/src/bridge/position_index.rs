@@ -17,7 +17,7 @@ use crate::bridge::event_encode::EventOptions;
 use crate::error::{Error, Kind, Result};
 use crate::kafka::py::RecordBlock;
 use crate::record::{Block, Record};
-use crate::rivven::wire::PublishFrame;
+use crate::rivven::publish_frame::PublishFrame;
 
 /// Bits of one piece of a bitmap, which is made when the first of them is set.
 const PIECE: i64 = 1 << 16;

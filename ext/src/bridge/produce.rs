@@ -3,7 +3,7 @@
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use super::sink_encoder::OutgoingBatch;
+use super::outgoing_batch::OutgoingBatch;
 use crate::kafka::produce::{all_stored, Head, Part, ProduceRequest};
 use crate::kafka::writer::ProducerState;
 

@@ -16,8 +16,8 @@ use crate::error::{Error, Kind, Result};
 use crate::kafka::murmur2::murmur2;
 use crate::kafka::py::RecordBlock;
 use crate::record::{Block, Record, TimestampType};
+use crate::rivven::publish_frame::PublishFrame;
 use crate::rivven::publisher::{Encoded, ValueEncoder, LARGEST_REQUEST};
-use crate::rivven::wire::PublishFrame;
 
 /// Distinct keys that are counted; beyond, there are enough of them for any number of connections.
 const MOST_KEYS: usize = 4096;

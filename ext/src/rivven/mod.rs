@@ -8,6 +8,7 @@ pub mod link;
 pub mod log_scan;
 pub mod offset_set;
 pub mod postcard;
+pub mod publish_frame;
 pub mod publisher;
 pub mod retry;
 pub mod scram;

@@ -6,6 +6,8 @@ use proptest::prelude::*;
 use rivven_protocol::{BatchRecord, MessageData};
 
 use super::*;
+use crate::rivven::postcard::write_unsigned;
+use crate::rivven::publish_frame::{Producer, PublishFrame};
 
 type KeyValue = (Option<Vec<u8>>, Vec<u8>);
 

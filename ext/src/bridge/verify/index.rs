@@ -13,8 +13,8 @@ use crate::bridge::fate::{Fate, Judge};
 use crate::bridge::position_index::same_topic;
 use crate::error::Result;
 use crate::record::{Block, Record};
+use crate::rivven::publish_frame::PublishFrame;
 use crate::rivven::publisher::LARGEST_REQUEST;
-use crate::rivven::wire::PublishFrame;
 
 /// What a byte of a record can become at most, and what an event has besides: a record that stays below
 /// `LARGEST_REQUEST` with it cannot be too large. (A control character in a header is written as six bytes, twice.)

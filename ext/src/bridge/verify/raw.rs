@@ -6,7 +6,7 @@ use super::align::{Align, SOUGHT};
 use super::digest::Digester;
 use crate::bridge::fate::{Fate, Judge};
 use crate::record::Block;
-use crate::rivven::wire::PublishFrame;
+use crate::rivven::publish_frame::PublishFrame;
 
 /// Records of either side that are looked at to tell what is different.
 pub const WINDOW: usize = 64;

@@ -9,7 +9,8 @@ use super::{offset_in, offset_out, unexpected, Client, Repeat};
 use crate::error::{Error, Kind, Result};
 use crate::record::Block;
 use crate::rivven::log_scan::{self, LogRecord, ScanEnd};
-use crate::rivven::wire::{self, PublishFrame};
+use crate::rivven::publish_frame::PublishFrame;
+use crate::rivven::wire;
 
 /// The broker waits no longer, whatever is asked (`rivvend/src/handler/consume.rs`).
 const LONGEST_POLL_MS: u64 = 30_000;

@@ -11,7 +11,7 @@ use super::shared::{add, Shared};
 use crate::bad::OnBad;
 use crate::error::{Error, Kind, Result};
 use crate::record::Record;
-use crate::rivven::wire::{Producer, PublishFrame};
+use crate::rivven::publish_frame::{Producer, PublishFrame};
 use crate::tracker::Ticket;
 
 /// A batch of one Rivven partition, in the order of submission, across blocks.

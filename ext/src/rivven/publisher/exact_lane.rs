@@ -10,7 +10,8 @@ use super::lane::Lane;
 use super::queue::Place;
 use super::shared::add;
 use crate::error::{Error, Kind, Result};
-use crate::rivven::wire::{self, Producer};
+use crate::rivven::publish_frame::Producer;
+use crate::rivven::wire;
 
 /// How often a lane without a lease looks whether it has one.
 const LEASE_STEP: Duration = Duration::from_millis(20);
