@@ -4,8 +4,11 @@ import json
 import re
 import time
 import uuid
+from contextlib import closing
+from itertools import chain
 
 import pytest
+from kafka import KafkaAdminClient
 from rivven_kafka.errors import ConfigError
 
 from tests.integration.pipelines import Running, rivven_records
@@ -33,6 +36,10 @@ class Family:
         }
         fill(self.kafka.bootstrap, topic, rows)
         return topic
+
+    def delete(self, topic):
+        with closing(KafkaAdminClient(bootstrap_servers=self.kafka.bootstrap)) as admin:
+            admin.delete_topics([topic])
 
     def document(self, destination, settings=None, topic_config=None, **config):
         return {
@@ -80,6 +87,11 @@ def places(records):
     }
 
 
+def gone(caplog):
+    """The topics that the source says are gone."""
+    return [record.topic for record in caplog.records if "has lost a topic" in record.getMessage()]
+
+
 def run(topic, *counts):
     return {p: [(topic, p, offset) for offset in range(count)] for p, count in enumerate(counts)}
 
@@ -119,6 +131,29 @@ def test_topics_that_appear_later_are_found_and_their_destinations_made(family):
         family.wait(running, two, 5)
     assert places(family.read(two)) == run(two, 2, 3)
     assert family.read(f"{family.name}.x.tmp") == {}
+
+
+@pytest.mark.symptom("A topic of a source is deleted while it runs.")
+@pytest.mark.parametrize("guarantee", ["at_least_once", "exactly_once"])
+def test_the_others_go_on_when_a_topic_is_deleted(family, guarantee, caplog):
+    one, two = family.add("one", 6, 4), family.add("two", 3, 5)
+    target = f"{family.name}-all"
+    # The last records of the topic are not committed when it goes.
+    options = {"delivery_guarantee": guarantee, "auto_commit_interval_ms": 60_000}
+    with Running(family.document(target, topics=[one, two], **options)) as running:
+        family.wait(running, target, 18)
+        family.delete(one)
+        wait_until(lambda: any(one in line for line in gone(caplog)), 10, running.describe)
+        fill(family.kafka.bootstrap, two, {0: [Row(NOW, None, b"new", [])], 1: []})
+        began = time.monotonic()
+        family.wait(running, target, 19)
+        assert time.monotonic() - began < 10
+    assert running.error is None
+    assert len(gone(caplog)) == 1
+    assert committed_offsets(family.kafka.bootstrap, family.name, two) == {0: 4, 1: 5}
+    found = chain.from_iterable(places(family.read(target)).values())
+    expected = chain.from_iterable([*run(one, 6, 4).values(), *run(two, 4, 5).values()])
+    assert sorted(found) == sorted(expected)
 
 
 def test_a_topic_with_more_partitions_than_the_shared_destination_is_refused(family):

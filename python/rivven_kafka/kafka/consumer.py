@@ -22,6 +22,7 @@ from rivven_kafka.errors import AuthenticationError, RivvenKafkaError, UnknownTo
 from rivven_kafka.kafka.admin import describe_topics
 from rivven_kafka.kafka.connect import connected
 from rivven_kafka.kafka.errors import translate
+from rivven_kafka.kafka.gone_topics import GoneTopics, LastOffsets
 from rivven_kafka.kafka.offset_answers import Resets, check_committed
 from rivven_kafka.kafka.partition_records import PartitionRecords
 from rivven_kafka.kafka.rebalance import Listener, Position, RebalanceHandler, kafka_offsets
@@ -71,6 +72,7 @@ class BlockConsumer:
         self._resets: dict[tuple[str, int], int] = {}
         self._jumps: dict[tuple[str, int], tuple[int | None, int]] = {}
         self._note_gaps()
+        self._gone = GoneTopics(self._consumer)
         if options.get("group_id") is not None:
             check_committed(self._consumer)
 
@@ -134,7 +136,7 @@ class BlockConsumer:
         Raises:
             UnknownTopicError: A topic is not in the cluster's metadata within the request timeout.
         """
-        listener = Listener(self._consumer, handler)
+        listener = Listener(self._consumer, handler, self._gone)
         self._by_pattern = pattern is not None
         if pattern is None:
             self._consumer.subscribe(topics=list(topics), listener=listener)
@@ -356,14 +358,21 @@ class BlockConsumer:
             if at.offset >= 0
         }
 
-    def commit(self, positions: Iterable[Position], timeout_ms: int) -> None:
+    def commit(self, positions: Iterable[Position], timeout_ms: int, *, last: bool = False) -> None:
         """Commits and waits for the answer.
+
+        Args:
+            positions: What to commit.
+            timeout_ms: Longest wait for the answer (ms).
+            last: Nothing is read after this: positions of topics that are gone are left out.
 
         Raises:
             RivvenKafkaError: The commit was refused or not answered in time; nothing was committed, or it is
                 not known.
         """
         offsets = kafka_offsets(positions)
+        if last:
+            offsets = LastOffsets(offsets)
         if not offsets:
             return
         begin = time.monotonic()

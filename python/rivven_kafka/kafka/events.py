@@ -105,7 +105,7 @@ class EventStream(EventReader):
         try:
             self._count_last(include_last=include_last)
             positions = self.positions()
-            self._consumer.commit(positions, _COMMIT_TIMEOUT_MS)
+            self._consumer.commit(positions, _COMMIT_TIMEOUT_MS, last=True)
             if positions:
                 self._metrics.record_commit()
                 # Leaving the group would commit them once more.

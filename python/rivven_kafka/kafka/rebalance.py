@@ -11,6 +11,8 @@ from kafka import errors as kafka_errors
 from kafka.consumer.subscription_state import AsyncConsumerRebalanceListener
 from kafka.structs import OffsetAndMetadata
 
+from rivven_kafka.kafka.gone_topics import GoneTopics, LastOffsets
+
 log = logging.getLogger(__name__)
 
 # What a commit answers when the group has given the partitions to someone else already.
@@ -60,9 +62,10 @@ class RebalanceHandler(Protocol):
 class Listener(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python is untyped
     """Runs the handler on the consumer's I/O loop without blocking its heartbeats."""
 
-    def __init__(self, consumer: KafkaConsumer, handler: RebalanceHandler) -> None:
+    def __init__(self, consumer: KafkaConsumer, handler: RebalanceHandler, gone: GoneTopics) -> None:
         self._consumer = consumer
         self._handler = handler
+        self._gone = gone
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Finishes what is in flight, commits, lets go."""
@@ -72,7 +75,8 @@ class Listener(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # kafka-p
             return
         while not self._handler.revoke(partitions):
             await self._consumer._net.sleep(0.01)
-        offsets = kafka_offsets(self._handler.positions())
+        self._gone.notice(tp.topic for tp in revoked)
+        offsets = LastOffsets(kafka_offsets(self._handler.positions()))
         if offsets:
             succeeded = False
             try:

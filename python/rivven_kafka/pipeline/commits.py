@@ -111,7 +111,7 @@ class OffsetCommits:
         timeout_ms: int,
         last: Callable[[list[Position]], list[Position]] = lambda positions: positions,
     ) -> None:
-        """Commits everything and waits for the answer.
+        """Commits everything before the end, and waits for the answer.
 
         Args:
             consumer: Commits.
@@ -126,7 +126,7 @@ class OffsetCommits:
             return
         begin = time.monotonic()
         try:
-            consumer.commit(positions, timeout_ms)
+            consumer.commit(positions, timeout_ms, last=True)
         except RivvenKafkaError:
             self._metrics.record_commit(False)
             raise

@@ -256,6 +256,16 @@ def test_rebalances_can_wait_and_commit():
         assert f"self.{attribute} =" in source
 
 
+def test_a_commit_that_was_refused_is_tried_again_with_what_is_left_of_it():
+    attempts = inspect.getsource(ConsumerCoordinator._commit_offsets_sync_async)
+    assert "self._manager.call_soon(self._send_offset_commit_request, offsets)" in attempts
+    one = inspect.getsource(ConsumerCoordinator._send_offset_commit_request)
+    assert "if not offsets:" in one
+    commit = inspect.getsource(ConsumerCoordinator.commit_offsets_sync)
+    assert "self._net.run(self._commit_offsets_sync_async, offsets, timeout_ms)" in commit
+    assert "commit_offsets_sync(offsets, timeout_ms=timeout_ms)" in inspect.getsource(KafkaConsumer.commit)
+
+
 def test_a_join_under_way_can_be_kept_up():
     assert parameters(ConsumerCoordinator.request_rejoin) == ["self"]
     join = inspect.getsource(ConsumerCoordinator.join_group_async)
