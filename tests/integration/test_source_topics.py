@@ -156,6 +156,22 @@ def test_the_others_go_on_when_a_topic_is_deleted(family, guarantee, caplog):
     assert sorted(found) == sorted(expected)
 
 
+def test_a_topic_that_appears_after_another_was_deleted_is_delivered_exactly_once(family, caplog):
+    one, two = family.add("one", 0), family.add("two", 5)
+    target = f"{family.name}-all"
+    options = {"topics_regex": re.escape(family.name) + "[.].*", "delivery_guarantee": "exactly_once"}
+    with Running(family.document(target, **options)) as running:
+        family.wait(running, target, 5)
+        family.delete(one)
+        wait_until(lambda: gone(caplog) == [one], 10, running.describe)
+        three = family.add("three", 4)
+        family.wait(running, target, 9)
+    assert running.error is None
+    assert sorted(chain.from_iterable(places(family.read(target)).values())) == sorted(
+        chain.from_iterable([*run(two, 5).values(), *run(three, 4).values()])
+    )
+
+
 def test_a_topic_with_more_partitions_than_the_shared_destination_is_refused(family):
     one, two = family.add("one", 1), family.add("two", 1, 1)
     target = f"{family.name}-all"

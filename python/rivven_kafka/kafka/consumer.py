@@ -325,6 +325,10 @@ class BlockConsumer:
         """Kafka's id of a topic (KIP-516), as its tools print it; None where the brokers give none."""
         return topic_id_text(self._consumer._cluster.topic_id(topic))
 
+    def knows(self, topic: str) -> bool:
+        """Whether the metadata have a topic. Does not ask Kafka."""
+        return self._consumer._cluster.partitions_for_topic(topic) is not None
+
     def session_left_ms(self, share: float) -> int:
         """For how long the group will count us as a member, whatever happens (ms).
 

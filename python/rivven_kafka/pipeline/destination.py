@@ -174,12 +174,14 @@ class Destinations:
             # A topic keeps its lanes, or keys would change theirs.
             lanes_of_topic = self._lanes.setdefault(topic, lanes)
             for name, partitions in group.items():
+                # The publisher keeps the ids of the others, which may be gone by now.
+                asked = self._exactly_once and name in kafka_topics
                 self._publisher.add_route(
                     name,
                     topic,
                     counts[topic],
                     lanes_per_partition=lanes_of_topic,
-                    topic_id=self._topic_id(name) if self._exactly_once else None,
+                    topic_id=self._topic_id(name) if asked else None,
                 )
                 self._routed[name] = partitions
 

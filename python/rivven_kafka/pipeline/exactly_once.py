@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 
 from rivven_kafka._native import Publisher, RecordBlock, RivvenClient, producer_ids
 from rivven_kafka.config import KafkaSourceConfig, ValueFormat
-from rivven_kafka.errors import ConfigError, RebalanceNeededError
+from rivven_kafka.errors import ConfigError, RebalanceNeededError, UnknownTopicError
 from rivven_kafka.kafka import BlockConsumer, Position
 from rivven_kafka.pipeline.anchors import Anchor, Commitment
 from rivven_kafka.pipeline.first_positions import first_offsets
@@ -341,9 +341,12 @@ def topic_id(consumer: BlockConsumer, topic: str) -> str:
     """Kafka's id of a topic.
 
     Raises:
+        UnknownTopicError: There is no such topic any more.
         ConfigError: The brokers give topics no ids (before Kafka 2.8).
     """
     found = consumer.topic_id(topic)
+    if found is None and not consumer.knows(topic):
+        raise UnknownTopicError(f"Kafka topic {topic!r} does not exist any more", topic=topic)
     if found is None:
         raise ConfigError(
             "delivery_guarantee: got exactly_once: expected Kafka 2.8 or later, for ids of topics (KIP-516)",
