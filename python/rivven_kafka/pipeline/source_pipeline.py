@@ -106,6 +106,8 @@ class SourcePipeline(Pipeline):
         self.copied: dict[Partition, Copied] = {}
         self.jumps: list[Jump] = []
         self._known_ids: dict[str, str | None] = {}
+        # Of topics that are to be started over, what they were before.
+        self._ids_before: dict[str, str | None] = {}
         self._publisher: Publisher | None = None
         self._done = Published(self.observed)
         self._pulse: RivvenPulse | None = None
@@ -124,7 +126,7 @@ class SourcePipeline(Pipeline):
         self._coordinated = Progress(self._config.session_timeout_ms)
         self._next_look = self._next_refresh = 0.0
         # An end is one of the topics that there were at first.
-        self._known_ids = {} if self._ends is None else self._known_ids
+        self._known_ids = dict(self._ids_before) if self._ends is None else self._known_ids
         self._first: FirstPositions | None = None
         self._rebalances: SourceRebalances | None = None
 
@@ -334,7 +336,7 @@ class SourcePipeline(Pipeline):
         if now < self._next_look:
             return
         self._next_look = now + _LOOK_EVERY_S
-        self._look_at_topics(self._destinations.kafka_topics())
+        self._look_at_all_topics()
         if now >= self._next_refresh:
             self._next_refresh = now + _REFRESH_EVERY_S
             consumer.refresh_metadata()
@@ -379,10 +381,18 @@ class SourcePipeline(Pipeline):
         topic = self._topic_ids.created_again(topics)
         if topic is not None:
             self._commits.disown(topic)
+            # The next run has to know, if this is refused.
+            self._ids_before[topic] = self._known_ids[topic]
             self._guarantee.start_over(topic)
+            del self._ids_before[topic]
             # Another run may begin anew, but an end means nothing in another topic.
             kind = UnknownTopicError if self._ends is None else ConfigError
             raise kind(f"Kafka topic {topic!r} was deleted and created again", topic=topic)
+
+    def _look_at_all_topics(self) -> None:
+        """The same for all topics, while there is an assignment: without one nothing can be committed."""
+        if self._assigned_since is not None:
+            self._look_at_topics(self._destinations.kafka_topics())
 
     def _commit_quietly(self, consumer: BlockConsumer) -> None:
         self.watchdog.ends_run()
