@@ -319,6 +319,21 @@ def test_what_kafka_python_says_of_itself_is_for_debugging(verbose):
     assert len(shown) == (3 if verbose else 1)
 
 
+@pytest.mark.parametrize("verbose", [False, True])
+def test_that_a_topic_is_missing_is_shown_once_a_minute(verbose):
+    stream = io.StringIO()
+    logs.install("text", verbose=verbose, color=False, stream=stream)
+    log = logging.getLogger("kafka.cluster")
+    for topic, seconds in [("a", 0), ("a", 1), ("b", 1), ("a", 59), ("a", 61), ("b", 60), ("b", 62)]:
+        missing = log.makeRecord(
+            log.name, logging.ERROR, "f", 1, "Topic %s not found in cluster metadata", (topic,), None
+        )
+        missing.created = 1_700_000_000.0 + seconds
+        log.handle(missing)
+    shown = [line.split("Topic ")[1][0] for line in stream.getvalue().splitlines()]
+    assert shown == list("aabaabb" if verbose else "abab")
+
+
 @pytest.mark.parametrize(
     ("level", "verbose", "ours", "kafka"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import sys
 from datetime import UTC, datetime
 from typing import TextIO
@@ -20,6 +21,7 @@ _COLORS = {
     logging.CRITICAL: "\x1b[31m",
 }
 _RESET = "\x1b[0m"
+_MISSING_EVERY_S = 60.0
 
 
 def _time(record: logging.LogRecord) -> str:
@@ -80,14 +82,23 @@ class _Noise(logging.Filter):
     """Leaves out what kafka-python says of itself when nothing is wrong with the user's system.
 
     It calls a refresh of metadata an error that its own close has cancelled, and warns when its thread got
-    too little processor time. With debug messages these are shown too.
+    too little processor time. That a topic is not there it says ten times a second, as often as it asks; that
+    is shown once in a while. With debug messages all of it is shown.
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._missing: dict[str, float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether to show a record."""
         if not record.name.startswith("kafka.") or logging.getLogger("kafka").level <= logging.DEBUG:
             return True
         message = record.getMessage()
+        if message.endswith(" not found in cluster metadata"):
+            if record.created - self._missing.get(message, -math.inf) < _MISSING_EVERY_S:
+                return False
+            self._missing[message] = record.created
         return not (
             "blocking the event loop" in message or message.startswith("Metadata refresh: failed Cancelled")
         )

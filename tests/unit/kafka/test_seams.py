@@ -295,6 +295,8 @@ def test_metadata_can_be_waited_for():
     assert parameters(NetworkSelector.call_soon_with_future)[:2] == ["self", "coro"]
     assert parameters(ClusterMetadata.partitions_for_topic) == ["self", "topic"]
     assert ClusterMetadata().partitions_for_topic("unknown") is None
+    update = inspect.getsource(ClusterMetadata.update_metadata)
+    assert '"Topic %s not found in cluster metadata"' in update, "what the log leaves out when it is repeated"
     assert parameters(KafkaConnectionManager.wait_for)[:3] == ["self", "future", "timeout_ms"]
     assert parameters(NetworkSelector.run)[:2] == ["self", "coro"]
 
