@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -14,7 +15,8 @@ from rivven_kafka._native import RivvenClient
 from rivven_kafka.config import parse_connect
 from rivven_kafka.errors import DeliveryError
 from rivven_kafka.pipeline.dead_letter_replay import DeadLetterReplay, Selection, replay_group
-from rivven_kafka.pipeline.resend import SinkResend
+from rivven_kafka.pipeline.letter import envelope
+from rivven_kafka.pipeline.resend import SinkResend, SourceResend
 
 from tests.integration.pipelines import Running, rivven_records
 from tests.integration.test_records_too_large import set_limit
@@ -300,6 +302,67 @@ def test_what_was_not_committed_is_sent_again(kafka, rivven, topic_name, monkeyp
         resend.close()
     assert set(lane.copied()) == {(b"k%d" % i, value) for i, value in enumerate(VALUES)}
     lane.client.close()
+
+
+@dataclass
+class Lost:
+    """A record that got a letter."""
+
+    value: bytes
+    offset: int
+    topic: str = "origin"
+    partition: int = 0
+    key: bytes | None = None
+    headers: tuple = ()
+    timestamp: int = NOW
+    reason: str = "why"
+
+
+@pytest.mark.parametrize("direction", ["source", "sink"])
+def test_what_is_left_out_does_not_count_as_sent(kafka, rivven, topic_name, direction):
+    copy, letters = topic_name(), topic_name()
+    steps = [{"type": "filter", "config": {"field": "data.keep", "equals": "yes"}}]
+    kept, dropped = b'{"keep":"yes"}', b'{"keep":"no"}'
+    if direction == "sink":
+        create_topic(kafka.bootstrap, copy, 1)
+        document = sink_file(kafka.bootstrap, rivven.bootstrap, "origin", copy, "g", value_format="raw")
+        document["sinks"]["out"] |= {"dead_letter_topic": letters, "transforms": steps}
+        entry = parse_connect(document).sinks["out"]
+        echo = Lost(b'{"keep":"yes","metadata":{"kafka_via":"kafka:c1/%s"}}' % copy.encode(), 2)
+        resend = SinkResend("out", entry, ("rivven:eu", "kafka:c1", copy))
+    else:
+        document = source_file(kafka.bootstrap, rivven.bootstrap, "origin", copy, "g")
+        document["sources"]["in"] |= {"dead_letter_topic": letters, "transforms": steps}
+        entry = parse_connect(document).sources["in"]
+        echo = Lost(kept, 2, headers=[("rivven_kafka_via", f"rivven:eu/{copy}".encode())])
+    with closing(RivvenClient([rivven.bootstrap])) as client:
+        client.create_topic(letters, 1)
+        if direction == "source":
+            client.create_topic(copy, 1)
+            resend = SourceResend(
+                entry,
+                {"servers": [rivven.bootstrap]},
+                client,
+                10,
+                {"loop_protection": ("kafka:c1", "rivven:eu")},
+            )
+        records = [Lost(kept, 0), Lost(dropped, 1), echo, Lost(b"no JSON", 3), Lost(kept, 4)]
+        client.publish(letters, 0, [envelope(record, "c", copy) for record in records])
+        with closing(resend):
+            found = DeadLetterReplay(client, letters, "c").run(Selection(), resend).outcomes
+        assert [outcome.status for outcome in found] == ["sent", "left_out", "left_out", "left_out", "sent"]
+        assert [[*outcome.notes] for outcome in found[1:3]] == [
+            ["left out: a filter of the transforms drops it"],
+            ["left out: it has been in the topic that it would go to"],
+        ]
+        # They are dealt with, as those are that the connector itself leaves out.
+        assert client.committed_offset(replay_group("c"), letters, 0) == len(records)
+        stored = (
+            [row.value for row in read_topic(kafka.bootstrap, copy)[0]]
+            if direction == "sink"
+            else [json.loads(value)["data"] for _, value in rivven_records(rivven.bootstrap, copy)[0]]
+        )
+    assert stored == ([kept, kept] if direction == "sink" else [json.loads(kept)] * 2)
 
 
 @pytest.mark.parametrize("change", ["topic", "kafka"])

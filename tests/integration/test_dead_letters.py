@@ -3,14 +3,18 @@
 import base64
 import json
 import time
+from contextlib import closing
 
 import pytest
+from kafka import KafkaAdminClient
 from rivven_kafka._native import RivvenClient
-from rivven_kafka.errors import ConnectError, EventFormatError
+from rivven_kafka.errors import ConnectError, DeliveryError, EventFormatError
 from rivven_kafka.pipeline.dead_letters import DeadLetters
 
 from tests.integration.pipelines import Running, rivven_records
 from tests.support.connector import advance, sink_file, source_file, wait_until
+from tests.support.ports import LOOPBACK
+from tests.support.rivven_wire import RivvenWire
 from tests.support.topics import Row, committed_offsets, create_topic, fill, read_topic
 
 pytestmark = pytest.mark.integration
@@ -239,3 +243,43 @@ def test_a_sink_whose_letters_cannot_be_written_writes_nothing_behind_the_record
     found = [row.value for row in read_topic(kafka.bootstrap, target, **isolation)[0]]
     assert found == [b"%d" % i for i in range(8) if i != 3]
     assert count(rivven, dlq) == 1
+
+
+@pytest.mark.parametrize("on_error", ["skip", "dead_letter"])
+def test_a_partition_that_kafka_lacks_is_not_one_that_came_later(kafka, rivven, topic_name, on_error):
+    origin, target, dlq = topic_name(), topic_name(), topic_name()
+    client = RivvenClient([rivven.bootstrap])
+    client.create_topic(origin, 2)
+    create_topic(kafka.bootstrap, target, 1)
+    document = sink_file(
+        kafka.bootstrap, rivven.bootstrap, origin, target, f"g-{origin}",
+        partitioning="preserve", on_error=on_error,
+    )  # fmt: skip
+    document["broker"]["metadata_refresh_ms"] = 500
+    if on_error == "dead_letter":
+        document["sinks"]["out"]["dead_letter_topic"] = dlq
+
+    def committed(partition):
+        return client.committed_offset(f"g-{origin}", origin, partition)
+
+    client.publish(origin, 1, [(None, b"no counterpart")])
+    with Running(document) as running:
+        wait_until(lambda: committed(1) == 1 or running.error is not None, 30, running.describe)
+        assert running.error is None
+        # Kafka first, so that no record is ever without a place.
+        with closing(KafkaAdminClient(bootstrap_servers=kafka.bootstrap)) as admin:
+            admin.create_partitions({target: 3})
+        with RivvenWire(LOOPBACK, rivven.port) as wire:
+            wire.create_partitions(origin, 3)
+        client.publish(origin, 2, [(None, b"%d" % i) for i in range(5)])
+        error = running.failure()
+    assert isinstance(error, DeliveryError)
+    assert "has grown from 1 to 3 partitions" in str(error)
+    assert not committed(2)
+    with Running(document) as running:
+        wait_until(lambda: committed(2) == 5 or running.error is not None, 30, running.describe)
+    assert running.error is None
+    client.close()
+    found = {p: [row.value for row in rows] for p, rows in read_topic(kafka.bootstrap, target).items()}
+    assert found == {0: [], 1: [], 2: [b"%d" % i for i in range(5)]}
+    assert count(rivven, dlq) == (on_error == "dead_letter")

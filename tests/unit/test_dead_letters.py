@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rivven_kafka._native import block_from_rows
 from rivven_kafka.pipeline.letter import envelope, parse
 
 RIVVEN_TAKES = 10_480_000
@@ -106,7 +107,48 @@ def test_a_letter_of_rivven_connect_lacks_what_it_lacks():
         b'{"connector_name": "in", "original_topic": "t", "payload_b64": "?"}',
         b'{"connector_name": "in", "original_topic": "t", "payload_b64": null, "position": "t"}',
         b'{"connector_name": 1, "original_topic": "t", "payload_b64": null}',
+        b"[" * 100_000,
     ],
 )
 def test_what_is_no_letter_is_not_taken_for_one(value):
     assert parse(None, value) is None
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "is_one"),
+    [
+        ("record_timestamp", 2**63 - 1, True),
+        ("record_timestamp", 2**63, False),
+        ("record_timestamp", -(2**63), True),
+        ("record_timestamp", -(2**63) - 1, False),
+        ("record_timestamp", float("inf"), False),
+        ("record_timestamp", float("nan"), False),
+        ("retry_count", float("inf"), False),
+        ("position", f"t:{2**31 - 1}:{2**63 - 2}", True),
+        ("position", f"t:{2**31}:0", False),
+        ("position", f"t:0:{2**63 - 1}", False),
+        ("position", "t:-1:0", False),
+        ("position", "t:0:-1", False),
+        ("position", 5, False),
+        ("position", "\ud800:0:1", False),
+        ("original_topic", "\udcff", False),
+        ("error", "\ud800", False),
+        ("of somebody else", "\ud800", False),
+        ("headers", [["\ud800", "eA=="]], False),
+        ("headers", [["\U0001f600", "eA=="]], True),
+        ("headers", [["a"]], False),
+    ],
+)
+def test_one_odd_letter_does_not_stop_those_behind_it(field, value, is_one):
+    letter = {"original_topic": "t", "connector_name": "in", "payload_b64": "eA==", "position": "t:0:5"}
+    read = parse(None, json.dumps(letter | {field: value}).encode())
+    assert (read is not None) == is_one
+    if read is not None:
+        # Whatever is taken for a letter can be sent, and written again.
+        block = block_from_rows(
+            *read.position[:2],
+            [(read.timestamp, read.key, read.value, read.headers)],
+            first_offset=read.position[2],
+        )
+        assert block.next_offset == read.position[2] + 1
+        assert parse(*read.again("why")).position == read.position

@@ -35,6 +35,7 @@ class Status(enum.StrEnum):
 
     FOUND = "found"
     SENT = "sent"
+    LEFT_OUT = "left_out"
     FAILED = "failed"
 
 
@@ -50,7 +51,7 @@ class Outcome:
         status: What became of the record.
         reason: Why it failed: this time, or when the letter was written.
         size: Bytes of key and value.
-        notes: What the letter does not tell about the record.
+        notes: What the letter does not tell about the record, and why it was left out.
     """
 
     place: Place
@@ -146,9 +147,10 @@ class DeadLetterReplay:
     def run(self, selection: Selection, resend: Resend | None = None) -> Summary:
         """Reads the letters up to the end that the topic has now, and sends their records again.
 
-        Delivery guarantee: at least once. A letter counts as done when its record is stored, or when a new
-        letter is; that is committed durably after at most 100 letters, up to the first letter that was passed
-        over for its age. What was done after the last commit is done again after a crash.
+        Delivery guarantee: at least once. A letter counts as done when its record is stored, when a new
+        letter is, or when the connector does not deliver the record (a filter, loop protection); that is
+        committed durably after at most 100 letters, up to the first letter that was passed over for its age.
+        What was done after the last commit is done again after a crash.
 
         Args:
             selection: Which letters.
@@ -167,7 +169,7 @@ class DeadLetterReplay:
             start = first if selection.from_start or done is None else max(first, done)
             for chunk in self._chunks(partition, start, end, done or 0, selection, summary):
                 if resend is None:
-                    summary.outcomes += [_outcome(*each, None, sent=False) for each in chunk.letters]
+                    summary.outcomes += [_outcome(*each, Status.FOUND) for each in chunk.letters]
                     continue
                 # Before the letters too: what another run has sent is not to be sent twice.
                 self._require_alone(partition, done)
@@ -252,9 +254,11 @@ class DeadLetterReplay:
     def _send(self, letters: list[tuple[Place, Letter]], resend: Resend) -> list[Outcome]:
         whole = [index for index, (_, letter) in enumerate(letters) if not letter.omitted]
         reasons = {index: letter.reason for index, (_, letter) in enumerate(letters) if letter.omitted}
+        left_out = {}
         if whole:
-            failed = resend.send([letters[index] for index in whole])
-            reasons |= {whole[index]: reason for index, reason in failed.items()}
+            unsent = resend.send([letters[index] for index in whole])
+            reasons |= {whole[index]: reason for index, reason in unsent.failed.items()}
+            left_out = {whole[index]: note for index, note in unsent.left_out.items()}
         for index, reason in sorted(reasons.items()):
             place, letter = letters[index]
             self._client.publish(self._topic, 0, [letter.again(reason)])
@@ -269,7 +273,11 @@ class DeadLetterReplay:
                 },
             )
         return [
-            _outcome(place, letter, reasons.get(index), sent=True)
+            _outcome(place, letter, Status.FAILED, reason=reasons[index])
+            if index in reasons
+            else _outcome(place, letter, Status.LEFT_OUT, note=left_out[index])
+            if index in left_out
+            else _outcome(place, letter, Status.SENT)
             for index, (place, letter) in enumerate(letters)
         ]
 
@@ -278,18 +286,21 @@ def _text(done: int | None) -> str:
     return "the start" if done is None else f"offset {done}"
 
 
-def _outcome(place: Place, letter: Letter, failure: str | None, *, sent: bool) -> Outcome:
-    status = Status.FAILED if failure is not None else Status.SENT if sent else Status.FOUND
+def _outcome(
+    place: Place, letter: Letter, status: Status, *, reason: str | None = None, note: str | None = None
+) -> Outcome:
     notes = letter.notes
     if letter.omitted:
         notes = (*notes, "the record is not in the letter: it was too large")
+    if note is not None:
+        notes = (*notes, note)
     return Outcome(
         place,
         letter.position,
         letter.written,
         letter.retry_count,
         status,
-        failure or letter.reason,
+        reason or letter.reason,
         len(letter.key or b"") + len(letter.value or b""),
         notes,
     )

@@ -129,6 +129,8 @@ def parse(key: bytes | None, value: bytes | None) -> Letter | None:
         letter = json.loads(value or b"")
         if not isinstance(letter, dict) or not isinstance(letter["connector_name"], str):
             return None
+        # Halves of characters, which JSON can escape, can neither be sent nor written nor shown.
+        _dump(letter)
         position = _position(letter.get("position"))
         stored = str(letter.get("error", ""))
         return Letter(
@@ -140,15 +142,22 @@ def parse(key: bytes | None, value: bytes | None) -> Letter | None:
             key=_bytes(letter.get("key_b64")),
             value=_bytes(letter["payload_b64"]),
             headers=_headers(letter),
-            timestamp=int(letter.get("record_timestamp", -1)),
+            timestamp=_within(-(2**63), int(letter.get("record_timestamp", -1)), 2**63 - 1),
             position=position,
             omitted=bool(letter.get("record_omitted")) or stored.endswith(_OMITTED),
             notes=_missing(letter),
             _json=letter,
             _stored_key=key,
         )
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
+        # Any program may write to the topic.
         return None
+
+
+def _within(least: int, number: int, most: int) -> int:
+    if not least <= number <= most:
+        raise ValueError
+    return number
 
 
 def _missing(letter: dict[str, Any]) -> tuple[str, ...]:
@@ -175,11 +184,14 @@ def _headers(letter: dict[str, Any]) -> list[tuple[str, bytes | None]]:
     ]
 
 
-def _position(text: str | None) -> tuple[str, int, int] | None:
+def _position(text: object) -> tuple[str, int, int] | None:
     if text is None:
         return None
+    if not isinstance(text, str):
+        raise TypeError
     topic, partition, offset = text.rsplit(":", 2)
-    return topic, int(partition), int(offset)
+    # The offset behind it has to be one, too.
+    return topic, _within(0, int(partition), 2**31 - 1), _within(0, int(offset), 2**63 - 2)
 
 
 def _time(text: str | None) -> datetime | None:

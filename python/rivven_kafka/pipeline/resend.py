@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from rivven_kafka._native import Publisher, RecordBlock, RivvenClient, block_from_rows
@@ -18,19 +19,34 @@ Place = tuple[str, int, int]
 """A topic, a partition and an offset."""
 
 _WAIT_MS = 100
+_FILTERED = "left out: a filter of the transforms drops it"
+_ECHO = "left out: it has been in the topic that it would go to"
+
+
+@dataclass
+class Unsent:
+    """Records that are not stored, with the reason, by the index of their letter.
+
+    Attributes:
+        failed: Those that cannot be delivered.
+        left_out: Those that the connector does not deliver: filtered, or held back by loop protection.
+    """
+
+    failed: dict[int, str] = field(default_factory=dict)
+    left_out: dict[int, str] = field(default_factory=dict)
 
 
 class Resend(Protocol):
     """The way to a destination."""
 
-    def send(self, letters: Sequence[tuple[Place, Letter]]) -> dict[int, str]:
+    def send(self, letters: Sequence[tuple[Place, Letter]]) -> Unsent:
         """Sends the records, and waits until they are stored.
 
         Args:
             letters: The letters, each with where it lies itself.
 
         Returns:
-            Why records cannot be delivered, by their index in `letters`. All others are stored.
+            The records that are not stored. All others are.
 
         Raises:
             RivvenKafkaError: Not all were sent, and it is not known which.
@@ -44,6 +60,14 @@ def _block(place: Place, letter: Letter) -> RecordBlock:
     topic, partition, offset = place
     row = (letter.timestamp, letter.key, letter.value, letter.headers)
     return block_from_rows(topic, partition, [row], first_offset=offset)
+
+
+def _note_left_out(unsent: Unsent, index: int, before: tuple[int, int], after: tuple[int, int]) -> None:
+    """Notes why a record was left out, if it was: how many were filtered, and how many were echoes."""
+    if after[0] > before[0]:
+        unsent.left_out[index] = _FILTERED
+    elif after[1] > before[1]:
+        unsent.left_out[index] = _ECHO
 
 
 class _Sent:
@@ -82,6 +106,8 @@ class SourceResend:
         self._client = client
         self._timeout_s = timeout_s
         self._routed: set[str] = set()
+        # The publisher tells how many records it has left out, and not which.
+        self._one_by_one = bool(protection) or any(step.type == "filter" for step in entry.transforms)
         self._publisher = Publisher(
             **arguments,
             **publisher_options(entry),
@@ -89,32 +115,44 @@ class SourceResend:
             on_bad="hold",
         )
 
-    def send(self, letters: Sequence[tuple[Place, Letter]]) -> dict[int, str]:
+    def send(self, letters: Sequence[tuple[Place, Letter]]) -> Unsent:
         """See `Resend.send`."""
-        failed: dict[int, str] = {}
-        sent = _Sent()
+        unsent, sent = Unsent(), _Sent()
         for index, (_, letter) in enumerate(letters):
             if letter.position is None:
                 reason = self._publish_as_is(letter)
                 if reason is not None:
-                    failed[index] = reason
+                    unsent.failed[index] = reason
                 continue
             self._route(letter.position[0])
             sent.add(letter.position, index)
+            before = self._left_out()
             self._publisher.submit(_block(letter.position, letter))
+            if self._one_by_one:
+                self._finish(unsent, sent)
+                sent = _Sent()
+                _note_left_out(unsent, index, before, self._left_out())
+        self._finish(unsent, sent)
+        return unsent
+
+    def _left_out(self) -> tuple[int, int]:
+        stats = self._publisher.stats()
+        return stats["records_filtered"], stats["echoes_refused"]
+
+    def _finish(self, unsent: Unsent, sent: _Sent) -> None:
+        """Waits until Rivven has answered for everything that was submitted."""
         deadline, left = time.monotonic() + self._timeout_s, -1
         while self._publisher.in_flight_records():
             self._publisher.wait(_WAIT_MS)
             self._publisher.check()
             for bad in self._publisher.take_bad():
-                failed[sent.take((bad.topic, bad.partition, bad.offset))] = bad.reason
+                unsent.failed[sent.take((bad.topic, bad.partition, bad.offset))] = bad.reason
                 bad.settle()
             if self._publisher.in_flight_records() != left:
                 left = self._publisher.in_flight_records()
                 deadline = time.monotonic() + self._timeout_s
             elif time.monotonic() >= deadline:
                 raise TimeoutExpired("Rivven has not acknowledged the records within request_timeout_ms")
-        return failed
 
     def _publish_as_is(self, letter: Letter) -> str | None:
         """The letters of rivven-connect hold what was to be published, events and all."""
@@ -170,16 +208,17 @@ class SinkResend:
         )
         self._producer = BatchProducer(producer_options(config, name), keep_refused=True)
 
-    def send(self, letters: Sequence[tuple[Place, Letter]]) -> dict[int, str]:
+    def send(self, letters: Sequence[tuple[Place, Letter]]) -> Unsent:
         """See `Resend.send`."""
-        failed: dict[int, str] = {}
-        sent = _Sent()
+        unsent, sent = Unsent(), _Sent()
         for index, (place, letter) in enumerate(letters):
             origin = letter.position or place
+            before = self._left_out()
             for bad in self._encoder.append(_block(origin, letter)):
-                failed[index] = bad.reason
+                unsent.failed[index] = bad.reason
                 bad.settle()
-            if index not in failed:
+            _note_left_out(unsent, index, before, self._left_out())
+            if index not in unsent.failed and index not in unsent.left_out:
                 sent.add(origin, index)
             self._producer.send(self._config.topic, self._encoder.take_ready(self._config.linger_ms))
         self._producer.send(self._config.topic, self._encoder.take_ready(0))
@@ -187,9 +226,12 @@ class SinkResend:
             raise TimeoutExpired("Kafka has not acknowledged the records within delivery_timeout_ms")
         self._producer.check()
         for bad in self._producer.take_refused():
-            failed[sent.take((bad.topic, bad.partition, bad.offset))] = bad.reason
+            unsent.failed[sent.take((bad.topic, bad.partition, bad.offset))] = bad.reason
             bad.settle()
-        return failed
+        return unsent
+
+    def _left_out(self) -> tuple[int, int]:
+        return self._encoder.records_filtered(), self._encoder.echoes_refused()
 
     def close(self) -> None:
         """Ends the connections."""

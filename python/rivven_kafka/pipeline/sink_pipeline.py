@@ -21,6 +21,7 @@ from rivven_kafka.errors import RivvenKafkaError, TimeoutExpired, UnknownTopicEr
 from rivven_kafka.kafka import BatchProducer, TransactionalProducer, admin_options
 from rivven_kafka.pipeline.bad_records import SinkBadRecords
 from rivven_kafka.pipeline.base import Pipeline
+from rivven_kafka.pipeline.counterparts import Counterparts
 from rivven_kafka.pipeline.damage import Damage
 from rivven_kafka.pipeline.dead_letters import DeadLetters
 from rivven_kafka.pipeline.delivery import Delivery, DirectDelivery
@@ -137,6 +138,7 @@ class SinkPipeline(Pipeline):
                 latencies=self.observed.latencies,
                 loop_protection=sink_protection(self.name, self._entry, self._broker),
             )
+            self._counterparts = Counterparts(self._config, self.name, topic.partitions)
             self._counting = self._encoder
             self._echoes = Echoes(self.name)
             self._left_out = self._filtered = 0
@@ -326,6 +328,7 @@ class SinkPipeline(Pipeline):
     def _read(self, timeout_ms: int, max_records: int) -> None:
         for block in self._fetcher.poll(timeout_ms, max_records):
             self._rate.spend(len(block))
+            self._counterparts.require(block)
             bad = self._encoder.append(block)
             left_out = self._encoder.records_filtered() + self._encoder.echoes_refused()
             if bad or left_out > self._left_out:
