@@ -63,7 +63,8 @@ pub struct Record {
     pub timestamp_type: TimestampType,
 }
 
-/// Records of one partition, in offset order, over shared buffers. Cheap to clone.
+/// Records of one partition over shared buffers. Cheap to clone. They are in offset order, but for copies of earlier
+/// records that a damaged Rivven log may hold.
 #[derive(Debug, Clone)]
 pub struct Block {
     /// Topic the records were read from.
@@ -109,7 +110,7 @@ impl Block {
 
     /// The records `range` as a block of their own over the same buffers; the range is cut to what exists.
     ///
-    /// Its `next_offset` is this block's only when it reaches this block's end.
+    /// Its `next_offset` is this block's only when it reaches this block's end, else its highest offset + 1.
     #[must_use]
     pub fn slice(&self, range: Range<usize>) -> Block {
         let stop = range.end.min(self.records.len());
@@ -118,7 +119,8 @@ impl Block {
         let next_offset = if stop == self.records.len() {
             self.next_offset
         } else {
-            records.last().map_or(self.records[stop].offset, |last| last.offset + 1)
+            let highest = records.iter().map(|record| record.offset).max();
+            highest.map_or(self.records[stop].offset, |highest| highest + 1)
         };
         let payload: usize = records.iter().map(Self::payload_len).sum();
         Block {

@@ -7,7 +7,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::metrics::Histogram;
@@ -22,6 +22,8 @@ pub struct Ticket {
     /// Topic and partition of the block.
     pub source: TopicPartition,
     records: Arc<Vec<Record>>,
+    /// Whether each offset is above the one before; found out when a position within the block is asked for.
+    rises: OnceLock<bool>,
     next_offset: i64,
     bytes: usize,
     acknowledged: Box<[AtomicU64]>,
@@ -142,11 +144,19 @@ impl Ticket {
         self.records.get(index).map(|record| record.timestamp).filter(|timestamp| *timestamp >= 0)
     }
 
-    /// The offset of the first record that is not acknowledged; Err where nothing is missing.
+    /// Whether all records behind one also have offsets above its own. A log that was damaged may hold copies of
+    /// earlier records behind later ones.
+    fn rises(&self) -> bool {
+        *self.rises.get_or_init(|| self.records.is_sorted_by(|one, next| one.offset < next.offset))
+    }
+
+    /// The offset of the first record that is not acknowledged; Err where nothing is missing, and None where no
+    /// position within the block is safe.
     fn first_missing(&self) -> Result<Option<i64>, i64> {
         match self.prefix() {
             prefix if prefix == self.records.len() => Err(self.next_offset),
             0 => Ok(None),
+            _ if !self.rises() => Ok(None),
             prefix => Ok(Some(self.records[prefix].offset)),
         }
     }
@@ -221,6 +231,7 @@ impl Tracker {
         let ticket = Arc::new(Ticket {
             source: source.clone(),
             records: Arc::clone(&block.records),
+            rises: OnceLock::new(),
             next_offset: block.next_offset,
             bytes: block.bytes,
             acknowledged: (0..block.records.len().div_ceil(64)).map(|_| AtomicU64::new(0)).collect(),

@@ -64,6 +64,24 @@ fn delivered_records_are_as_old_as_their_timestamps_say() {
 }
 
 #[test]
+fn copies_of_earlier_records_take_no_position_back() {
+    let tracker = Tracker::new();
+    tracker.register(&block(2, 1)).acknowledge(0..1);
+    let mut damaged = block(3, 100);
+    let records = Arc::make_mut(&mut damaged.records);
+    records[70..].iter_mut().for_each(|record| record.offset = 3);
+    damaged.next_offset = 73;
+    assert_eq!(damaged.slice(0..80).next_offset, 73);
+    let ticket = tracker.register(&damaged);
+    let mut positions = Vec::new();
+    for index in 0..100 {
+        ticket.acknowledge(index..index + 1);
+        positions.extend(tracker.take_positions().into_iter().map(|(.., position)| position));
+    }
+    assert_eq!(positions, [3, 73], "none within the block: what comes later in it stands before");
+}
+
+#[test]
 fn an_empty_block_moves_the_position() {
     let tracker = Tracker::new();
     tracker.register(&block(5, 0));

@@ -314,6 +314,9 @@ cdef class EventReader:
             # A waiter that is cancelled, by a timeout for example, leaves the fetch to the next one: dropping
             # its block would lose events.
             await _done(fetch)
+            if self._fetch is not fetch:
+                # Another task has waited for it too and was the first to take it, or it was dropped.
+                continue
             self._fetch = None
             if not self._load(fetch.result()):
                 raise StopAsyncIteration

@@ -71,7 +71,11 @@ fn mark_of<'a>(block: &'a Block, record: &Record) -> Result<Cow<'a, str>> {
     for header in block.headers(record) {
         let (name, value) = header?;
         if let Some(more) = via::mark(name, value) {
-            past = via::join(past, more);
+            if past.is_empty() {
+                past = Cow::Borrowed(more);
+            } else {
+                via::append(past.to_mut(), more);
+            }
         }
     }
     Ok(past)

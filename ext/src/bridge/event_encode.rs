@@ -19,6 +19,7 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::time::{Duration, SystemTime};
 
 use base64::engine::general_purpose::STANDARD;
@@ -150,6 +151,9 @@ fn write_value<'a>(value: Option<&'a [u8]>, out: &mut Vec<u8>) -> Form<'a> {
     }
 }
 
+/// Of so many headers each name is compared with those behind it; what that takes grows with their square.
+const FEW_HEADERS: usize = 16;
+
 /// Writes the headers; without marks, if they have been taken out.
 fn write_headers(block: &Block, record: &Record, without_marks: bool, out: &mut Vec<u8>) -> Result<()> {
     let (one, several);
@@ -166,24 +170,31 @@ fn write_headers(block: &Block, record: &Record, without_marks: bool, out: &mut 
     if headers.is_empty() {
         return Ok(());
     }
+    let last_ones = if headers.len() > FEW_HEADERS { last_of_names(headers) } else { Vec::new() };
+    let mut map_is_enough = true;
     out.extend_from_slice(br#","kafka_headers":{"#);
     for (index, (name, value)) in headers.iter().enumerate() {
+        let comes_again = match last_ones.get(index) {
+            Some(last) => !last,
+            None => headers[index + 1..].iter().any(|(later, _)| later == name),
+        };
         // A map keeps the last of several: what upstream's readers would see.
-        if headers[index + 1..].iter().any(|(later, _)| later == name) {
+        if comes_again {
+            map_is_enough = false;
             continue;
         }
         if out.last() != Some(&b'{') {
             out.push(b',');
         }
-        write_string(out, &lossy(name));
+        map_is_enough &= write_lossy(out, name);
         out.push(b':');
         match value {
-            Some(value) => write_string(out, &lossy(value)),
+            Some(value) => map_is_enough &= write_lossy(out, value),
             None => out.extend_from_slice(b"null"),
         }
     }
     out.push(b'}');
-    if map_is_enough(headers) {
+    if map_is_enough {
         return Ok(());
     }
     out.extend_from_slice(br#","kafka_header_list":["#);
@@ -201,12 +212,19 @@ fn write_headers(block: &Block, record: &Record, without_marks: bool, out: &mut 
     Ok(())
 }
 
-fn map_is_enough(headers: &[(&[u8], Option<&[u8]>)]) -> bool {
-    headers.iter().enumerate().all(|(index, (name, value))| {
-        simdutf8::basic::from_utf8(name).is_ok()
-            && value.is_none_or(|value| simdutf8::basic::from_utf8(value).is_ok())
-            && !headers[index + 1..].iter().any(|(later, _)| later == name)
-    })
+/// Whether each header is the last one of its name.
+fn last_of_names(headers: &[(&[u8], Option<&[u8]>)]) -> Vec<bool> {
+    let mut seen = HashSet::with_capacity(headers.len());
+    let mut last: Vec<_> = headers.iter().rev().map(|(name, _)| seen.insert(*name)).collect();
+    last.reverse();
+    last
+}
+
+/// Writes what upstream makes of bytes; false if that is not all that they are.
+fn write_lossy(out: &mut Vec<u8>, bytes: &[u8]) -> bool {
+    let text = lossy(bytes);
+    write_string(out, &text);
+    matches!(text, Cow::Borrowed(_))
 }
 
 /// What upstream makes of bytes.

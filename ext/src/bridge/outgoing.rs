@@ -163,7 +163,7 @@ fn take_mark<'a>(event: &mut Event<'a>) -> Cow<'a, str> {
     let mut past = String::new();
     event.headers.retain(|(name, value)| match via::mark(name, value.as_deref()) {
         Some(more) => {
-            past = via::join(Cow::Borrowed(&past), more).into_owned();
+            via::append(&mut past, more);
             false
         }
         None => true,

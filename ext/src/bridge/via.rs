@@ -106,13 +106,12 @@ pub fn mark<'a>(name: &[u8], value: Option<&'a [u8]>) -> Option<&'a str> {
     std::str::from_utf8(value?).ok().filter(|text| is_mark(text))
 }
 
-/// One mark out of several: a tool that copies headers may have added one behind another.
-pub fn join<'a>(past: Cow<'a, str>, more: &'a str) -> Cow<'a, str> {
-    if past.is_empty() {
-        Cow::Borrowed(more)
-    } else {
-        Cow::Owned(format!("{past},{more}"))
+/// Makes one mark out of several: a tool that copies headers may have added one behind another.
+pub fn append(past: &mut String, more: &str) {
+    if !past.is_empty() {
+        past.push(',');
     }
+    past.push_str(more);
 }
 
 /// The mark of an event, found without decoding it; empty if `value` is no event or has none.

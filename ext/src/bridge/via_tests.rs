@@ -114,6 +114,7 @@ proptest! {
 
 mod round_trips {
     use std::sync::Arc;
+    use std::time::{Duration, Instant};
 
     use super::*;
     use crate::bridge::encoder::EventEncoder;
@@ -186,6 +187,18 @@ mod round_trips {
         });
         let list = list.collect();
         Some((out.value.unwrap().into_owned(), list))
+    }
+
+    #[test]
+    fn any_number_of_marks_is_read_in_a_moment() {
+        let mut headers = vec![(HEADER.to_vec(), Some(b"kafka:a/t".to_vec())); 200_000];
+        headers.push((HEADER.to_vec(), Some(b"rivven:eu/orders".to_vec())));
+        let block = block("orders", b"{}", &headers);
+        let began = Instant::now();
+        assert_eq!(event(&block, true), None, "an echo");
+        let unmarked = event(&block, false).unwrap();
+        assert_eq!(restored(&unmarked, ValueFormat::Event, "rivven:eu"), None, "an echo");
+        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     }
 
     fn header() -> impl Strategy<Value = (Vec<u8>, Option<Vec<u8>>)> {

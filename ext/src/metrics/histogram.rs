@@ -9,7 +9,7 @@ pub const LATENCY_MS: &[u64] = &[
 ];
 
 /// What a record that is older still counts as (ms), ten years: such a timestamp is no time, as that of a record whose
-/// producer sets 0, and soon the sum of them would be more than there is room for.
+/// producer sets 0, and few of them would be most of the sum.
 const OLDEST_MS: u64 = 315_360_000_000;
 
 /// Upper bounds of batch sizes (records).
@@ -20,8 +20,14 @@ pub const BATCH_RECORDS: &[u64] = &[1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2
 pub struct Histogram {
     bounds: Vec<u64>,
     counts: Vec<AtomicU64>,
-    sum: AtomicU64,
+    /// The sum of what was added, by the high and the low bits of each addition. Nothing is carried from one to the
+    /// other, so neither of them ever falls, and together they have room for 2^84.
+    sum_high: AtomicU64,
+    sum_low: AtomicU64,
 }
+
+/// How many bits of an addition are the low ones.
+const LOW_BITS: u32 = 20;
 
 impl Histogram {
     /// Without values. `bounds` ascend.
@@ -29,7 +35,8 @@ impl Histogram {
         Self {
             bounds: bounds.to_vec(),
             counts: (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect(),
-            sum: AtomicU64::new(0),
+            sum_high: AtomicU64::new(0),
+            sum_low: AtomicU64::new(0),
         }
     }
 
@@ -68,7 +75,11 @@ impl Histogram {
     fn add_to(&self, range: usize, count: u64, sum: u64) {
         if count > 0 {
             self.counts[range].fetch_add(count, Relaxed);
-            self.sum.fetch_add(sum, Relaxed);
+            self.sum_low.fetch_add(sum & ((1 << LOW_BITS) - 1), Relaxed);
+            let high = sum >> LOW_BITS;
+            if high > 0 {
+                self.sum_high.fetch_add(high, Relaxed);
+            }
         }
     }
 
@@ -78,8 +89,10 @@ impl Histogram {
     }
 
     /// How many values each range has, the one above all bounds last; and the sum of all values.
-    pub fn read(&self) -> (Vec<u64>, u64) {
-        (self.counts.iter().map(|count| count.load(Relaxed)).collect(), self.sum.load(Relaxed))
+    pub fn read(&self) -> (Vec<u64>, u128) {
+        let sum =
+            (u128::from(self.sum_high.load(Relaxed)) << LOW_BITS) + u128::from(self.sum_low.load(Relaxed));
+        (self.counts.iter().map(|count| count.load(Relaxed)).collect(), sum)
     }
 }
 
@@ -93,7 +106,17 @@ mod tests {
         for value in [0, 1, 2, 10, 11, u64::MAX / 4] {
             histogram.add(value, 2);
         }
-        assert_eq!(histogram.read(), (vec![4, 4, 4], 2 * (24 + u64::MAX / 4)));
+        assert_eq!(histogram.read(), (vec![4, 4, 4], 2 * (24 + u128::from(u64::MAX / 4))));
+    }
+
+    #[test]
+    fn a_sum_has_room_for_many_old_records() {
+        let histogram = Histogram::new(LATENCY_MS);
+        let year = OLDEST_MS / 10;
+        for added in 1..=5_000u128 {
+            histogram.add(year + 1, 1_000_000);
+            assert_eq!(histogram.read().1, added * 1_000_000 * u128::from(year + 1));
+        }
     }
 
     #[test]
@@ -114,8 +137,8 @@ mod tests {
         histogram.add_ages(1_000, [-1, i64::MIN, 5_000, i64::MAX].into_iter());
         assert_eq!(histogram.read(), (vec![2, 0], 0), "none without a timestamp, 0 from the future");
         histogram.add_ages(i64::MAX, [0, 0].into_iter());
-        assert_eq!(histogram.read(), (vec![2, 2], 2 * OLDEST_MS));
+        assert_eq!(histogram.read(), (vec![2, 2], 2 * u128::from(OLDEST_MS)));
         histogram.add_ages(1_795_000_000_000, [0].into_iter());
-        assert_eq!(histogram.read(), (vec![2, 3], 3 * OLDEST_MS));
+        assert_eq!(histogram.read(), (vec![2, 3], 3 * u128::from(OLDEST_MS)));
     }
 }

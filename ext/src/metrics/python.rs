@@ -111,7 +111,7 @@ impl PyHistogram {
     }
 
     /// How many values each range has, and those above all bounds; and the sum of all values.
-    fn read(&self) -> (Vec<u64>, u64) {
+    fn read(&self) -> (Vec<u64>, u128) {
         self.0.read()
     }
 }

@@ -1,6 +1,7 @@
 """`encode_events` against `SourceEvent.to_dict`, which tells the same fields from Python."""
 
 import json
+import time
 
 import pytest
 from hypothesis import given
@@ -55,3 +56,37 @@ def test_headers_and_keys_are_left_out(option, field):
     (without,) = parsed(encode_events(block, **{option: False}))
     del with_all["metadata"][field]
     assert without == with_all
+
+
+@pytest.mark.parametrize("count", [2, 16, 17, 40])
+@pytest.mark.parametrize("repeated", [[], [0], [0, -2]])
+def test_any_number_of_headers_is_told(count, repeated):
+    headers = [(f"h{index}", b"%d" % index) for index in range(count)]
+    for index in repeated:
+        headers[index] = headers[-1][0], headers[index][1]
+    [document] = map(json.loads, encode_events(block_from_rows("orders", 3, [(0, None, b"1", headers)])))
+    texts = [[name, value.decode()] for name, value in headers]
+    assert list(document["metadata"]["kafka_headers"].items()) == [
+        tuple(text)
+        for index, text in enumerate(texts)
+        if text[0] not in {name for name, _ in texts[index + 1 :]}
+    ]
+    assert document["metadata"].get("kafka_header_list") == (texts if repeated else None)
+
+
+@pytest.mark.parametrize("place", [1, 2, 30])
+def test_headers_that_are_no_text_are_told_once_more(place):
+    # As a name a lone byte is a surrogate.
+    headers = [(f"h{index}", b"") for index in range(place)]
+    for odd in [("\udcff", b""), ("odd", b"\xff")]:
+        block = block_from_rows("orders", 3, [(0, None, b"1", [*headers, odd])])
+        [document] = map(json.loads, encode_events(block))
+        assert {"base64": "/w=="} in document["metadata"]["kafka_header_list"][-1]
+
+
+def test_many_headers_take_no_longer_than_they_are_many():
+    headers = [(f"{index:x}", None) for index in range(80_000)]
+    block = block_from_rows("orders", 3, [(0, None, b"1", headers)])
+    began = time.process_time()
+    encode_events(block)
+    assert time.process_time() - began < 3

@@ -202,3 +202,52 @@ def test_a_dropped_fetch_is_waited_for():
     threading.Timer(0.1, gate.set).start()
     assert reader.drop_fetch() is True
     assert [made.data for made in reader] == [2, 3]
+
+
+class Checked(Reader):
+    """Says whether two threads have fetched at once."""
+
+    under_way = threading.Lock()
+    overlapped = False
+
+    def next_block(self):
+        if not self.under_way.acquire(blocking=False):
+            self.overlapped = True
+            return None
+        try:
+            time.sleep(0.001)
+            return super().next_block()
+        finally:
+            self.under_way.release()
+
+
+@pytest.mark.parametrize("tasks", [2, 8])
+def test_tasks_that_share_a_reader_get_each_event_once(tasks):
+    reader = Checked(50)
+    seen = []
+
+    async def work():
+        async for made in reader:
+            seen.append(made.data)
+            if made.data % 3 == 0:
+                await asyncio.sleep(0)
+
+    async def share():
+        await asyncio.wait_for(asyncio.gather(*(work() for _ in range(tasks))), 20)
+
+    asyncio.run(share())
+    assert seen == list(range(100))
+    assert not reader.overlapped
+
+
+def test_a_fetch_that_was_dropped_under_a_waiter_gives_it_nothing():
+    async def read():
+        gate = threading.Event()
+        reader = Reader(2, gate)
+        waiter = asyncio.create_task(anext(reader))
+        await asyncio.sleep(0)
+        gate.set()
+        assert reader.drop_fetch() is True
+        return (await waiter).data, [made.data async for made in reader]
+
+    assert asyncio.run(read()) == (2, [3])

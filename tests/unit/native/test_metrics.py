@@ -12,6 +12,7 @@ from rivven_kafka import (
     KafkaSourceMetrics,
     KafkaSourceMetricsSnapshot,
 )
+from rivven_kafka._native import Histogram
 from rivven_kafka.errors import ConfigError
 
 SOURCE_COUNTERS = {
@@ -254,3 +255,12 @@ def test_intervals_of_eight_threads_add_up():
     assert max(snapshot.max_batch_size for snapshot in snapshots) == threads
     assert min(snapshot.min_batch_size for snapshot in snapshots if snapshot.batch_count) == 1
     assert metrics.snapshot() == KafkaSinkMetrics().snapshot()
+
+
+def test_the_sum_of_a_histogram_has_room_for_many_old_records():
+    histogram = Histogram.of_latencies()
+    year = 31_536_000_000
+    for added in range(1, 4):
+        histogram.add(year, 500_000_000)
+        counts, total = histogram.read()
+        assert (counts[-1], total) == (added * 500_000_000, added * 500_000_000 * year)
