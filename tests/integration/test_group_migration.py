@@ -237,6 +237,40 @@ def test_the_way_back_stops_at_what_was_never_in_rivven(
     assert min(consume(holed, group, 10 - read)) == (0, read)
 
 
+@pytest.mark.parametrize(
+    ("how", "kept", "read", "expected"),
+    [
+        ("partition", [0, 1, 2, 3, 4, 8, 9], 5, (5, "missing in Rivven")),
+        ("partition", [0, 1, 2, 3, 4], 5, (5, "missing in Rivven")),
+        ("key", [0, 2, 1, 3, 4], 5, (5, "missing in Rivven")),
+        ("partition", [8, 9], 0, (1, "missing in Rivven")),
+        ("filter", [3], 0, (3, "exact")),
+        ("filter", [3], 1, (10, "exact")),
+    ],
+    ids=["middle", "end", "lanes", "beginning", "filter", "filtered end"],
+)
+def test_the_way_back_leads_to_what_rivven_has_lost(kafka, rivven, topic_name, how, kept, read, expected):
+    copy = Copy(kafka.bootstrap, rivven.bootstrap, filled(kafka, topic_name(), 10))
+    copy.run(10)
+    records = rivven_records(rivven.bootstrap, copy.topic)[0]
+    with closing(KafkaAdminClient(bootstrap_servers=kafka.bootstrap)) as admin:
+        admin.delete_records({TopicPartition(copy.origin, 0): 1})
+    ordering = "key" if how == "key" else "partition"
+    damaged = Copy(kafka.bootstrap, rivven.bootstrap, copy.origin, ordering=ordering)
+    damaged.topic = damaged.document["sources"]["in"]["topic"] = f"{copy.topic}-damaged"
+    if how == "filter":
+        three = {"field": "data.n", "equals": "3"}
+        damaged.document["sources"]["in"]["transforms"] = [{"type": "filter", "config": three}]
+    group = f"lost-{copy.origin}"
+    with closing(RivvenClient([rivven.bootstrap])) as client:
+        client.create_topic(damaged.topic, 1)
+        client.publish(damaged.topic, 0, [records[offset] for offset in kept])
+        client.commit_offsets(group, [(damaged.topic, 0, read)])
+    damaged.commit(damaged.group, {0: 10})
+    [at] = return_groups(*damaged.arguments, [group], apply=True).positions
+    assert ((at.offset, str(at.status)), at.again, str(at.move)) == (expected, 0, "moved")
+
+
 def test_the_way_back_does_not_lead_into_an_earlier_topic_of_the_name(kafka, rivven, topic_name):
     copy = Copy(kafka.bootstrap, rivven.bootstrap, filled(kafka, topic_name(), 20))
     copy.run(20)

@@ -100,7 +100,8 @@ def _position(
     """The lowest Kafka offset that was not read in any Rivven partition; None if nothing was committed there.
 
     A Rivven partition in which the group has committed nothing counts as not read, if it holds records of the
-    Kafka partition.
+    Kafka partition. What belongs in Rivven behind the last record that was read, and is not there, was not
+    read either.
     """
     targets = logs.destinations(place)
     if all(read[target] is None for target in targets):
@@ -112,11 +113,21 @@ def _position(
     unread = [maps[target].kafka_from(*place, read[target] or 0) for target in targets]
     copied = logs.all_copied_to(place, [maps[target] for target in targets])
     offset = min([copied, *(found[0] for found in unread if found is not None)])
+    reached = max((_reached(maps[target], place, read[target]) for target in targets), default=0)
+    lost = reached < offset and logs.belongs_in_rivven(place, reached, offset)
+    if lost:
+        # What Kafka has deleted is no place to go on at.
+        offset = max(reached, logs.states[place].start)
     again = sum(maps[target].read_above(*place, offset, read[target] or 0) for target in targets)
     move = Move.MOVE if now is None or now < offset else Move.SAME if now == offset else Move.KEPT
     rivven = [(*target, at) for target in targets if (at := read[target]) is not None]
-    status = Status.READ_AGAIN if again else Status.EXACT
+    status = Status.MISSING if lost else Status.READ_AGAIN if again else Status.EXACT
     return GroupReturn(group, rivven, *place, now, offset, status, again, move)
+
+
+def _reached(found: OffsetMap, place: KafkaPlace, read: int | None) -> int:
+    """The Kafka offset behind all that was read in a Rivven partition; 0 if nothing that is there was."""
+    return found.reached(*place, read or 0) or 0
 
 
 def _require_present_topic(logs: CopiedLogs, place: KafkaPlace, maps: Collection[OffsetMap]) -> None:

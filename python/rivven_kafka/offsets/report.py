@@ -13,7 +13,8 @@ class Status(StrEnum):
     Attributes:
         EXACT: Nothing that Rivven holds is skipped, the next record is there, and nothing comes again.
         READ_AGAIN: Nothing is skipped; some records that were read come again.
-        MISSING: The next record that Kafka has is not in Rivven; the answer is where the one behind it lies.
+        MISSING: The next record that Kafka has is not in Rivven; the answer is where the one behind it lies,
+            or on the way back to Kafka the record itself.
         NOT_COPIED: The position lies behind what was copied, or behind the end in Kafka; what lies between
             comes again when it is copied.
         NOTHING: There is no record of Kafka at the place or behind it.
@@ -178,7 +179,7 @@ class GroupReturn:
         kafka_partition: Its partition.
         now: What the group has committed in Kafka; None if nothing.
         offset: The lowest Kafka offset that the group has not read in Rivven.
-        status: How good that is.
+        status: How good that is; `MISSING` if the record there is not in Rivven.
         again: Records that the group has read in Rivven and that come again.
         move: What becomes of it.
     """
