@@ -397,6 +397,35 @@ def test_a_group_in_an_open_transaction_does_not_hold_up_others(kafka, rivven, t
     assert moved == {good: "same", bad: "moved"}
 
 
+def test_the_way_back_of_a_group_in_an_open_transaction_does_not_hold_up_others(
+    kafka, rivven, topic_name, monkeypatch
+):
+    monkeypatch.setattr(patience, "_PATIENCE_S", 0.5)
+    copy = Copy(kafka.bootstrap, rivven.bootstrap, filled(kafka, topic_name(), 5))
+    copy.run(5)
+    good, bad = f"good-{copy.origin}", f"open-{copy.origin}"
+    with closing(RivvenClient([rivven.bootstrap])) as client:
+        for group in (good, bad):
+            client.commit_offsets(group, [(copy.topic, 0, 3)])
+    options = {"bootstrap_servers": kafka.bootstrap, "metrics_enabled": False}
+    with closing(KafkaProducer(**options, transactional_id=f"tx-{copy.origin}")) as producer:
+        producer.init_transactions()
+        producer.begin_transaction()
+        place = {TopicPartition(copy.origin, 0): OffsetAndMetadata(1, "", -1)}
+        producer.send_offsets_to_transaction(place, bad)
+        report = return_groups(*copy.arguments, [bad, good], apply=True)
+        assert [(at.group, at.offset, str(at.move)) for at in report.positions] == [(good, 3, "moved")]
+        assert (report.left, report.unsettled, report.unknown) == (1, [bad], [])
+        assert f"group {bad!r}: Kafka does not tell its offsets now: a transaction is open" in report.notes[0]
+        producer.commit_transaction()
+    report = return_groups(*copy.arguments, [bad, good], apply=True)
+    assert [(at.group, at.now, str(at.move)) for at in report.positions] == [
+        (bad, 1, "moved"),
+        (good, 3, "same"),
+    ]
+    assert report.left == 0
+
+
 def test_topics_that_are_not_copied_yet_are_named(kafka, rivven, topic_name):
     copy = Copy(kafka.bootstrap, rivven.bootstrap, filled(kafka, topic_name(), 3))
     copy.commit("g-early", {0: 2})

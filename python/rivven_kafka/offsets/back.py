@@ -6,12 +6,12 @@ from collections.abc import Callable, Collection, Mapping
 
 from rivven_kafka._native import OffsetMap
 from rivven_kafka.config import BrokerConfig, Settings, SourceEntry
-from rivven_kafka.errors import ConfigError, RetriableBrokerError, RivvenKafkaError
+from rivven_kafka.errors import ConfigError, RivvenKafkaError
 from rivven_kafka.kafka.group_offsets import committed_offsets, write_committed
 from rivven_kafka.kafka.groups import has_members
 from rivven_kafka.offsets.copied import CopiedLogs, KafkaPlace
 from rivven_kafka.offsets.migrate import OWN_GROUPS, Target
-from rivven_kafka.offsets.report import GroupReturn, Move, Return, Status
+from rivven_kafka.offsets.report import GroupReturn, Move, Return, Status, unsettled_note
 from rivven_kafka.reading.patience import patiently
 
 
@@ -53,16 +53,19 @@ def return_groups(
     with CopiedLogs(name, entry, broker, settings, progress) as logs:
         places = [(topic, number) for topic, count in logs.topics.items() for number in range(count)]
         places = [place for place in places if logs.exists(place[0])]
-        asked = [(group, *place) for group in groups for place in places]
-        now = patiently(lambda: _committed(logs, asked))
+        now, unsettled = patiently(
+            lambda: _committed(logs, groups, places), settled=lambda answer: not answer[1]
+        )
+        settled = [group for group in groups if group not in unsettled]
         read = {
             (group, *target): logs.client.committed_offset(group, *target)
-            for group in groups
+            for group in settled
             for target in sorted({to for place in places for to in logs.destinations(place)})
         }
         maps: dict[Target, OffsetMap] = {}
-        report = Return(name, applied=apply)
-        for group in groups:
+        report = Return(name, applied=apply, unsettled=unsettled)
+        report.notes += map(unsettled_note, unsettled)
+        for group in settled:
             mine = {target[1:]: offset for target, offset in read.items() if target[0] == group}
             moves = [
                 at
@@ -82,11 +85,23 @@ def return_groups(
         return report
 
 
-def _committed(logs: CopiedLogs, places: Collection[tuple[str, str, int]]) -> dict[tuple[str, str, int], int]:
-    found = committed_offsets(logs.admin, places, stable=True)
+def _committed(
+    logs: CopiedLogs, groups: Collection[str], places: Collection[KafkaPlace]
+) -> tuple[dict[tuple[str, str, int], int], list[str]]:
+    """What groups have committed in Kafka, and the groups of which it does not tell now."""
+
+    def ask(some: Collection[str]) -> dict[tuple[str, str, int], tuple[int, str]] | None:
+        return committed_offsets(
+            logs.admin, [(group, *place) for group in some for place in places], stable=True
+        )
+
+    found, unsettled = ask(groups), []
     if found is None:
-        raise RetriableBrokerError("Kafka does not tell the offsets of all groups now: try again")
-    return {place: offset for place, (offset, _) in found.items()}
+        # One of them holds up the answer for all.
+        each = {group: ask([group]) for group in groups}
+        unsettled = [group for group, its in each.items() if its is None]
+        found = {place: at for its in each.values() if its is not None for place, at in its.items()}
+    return {place: offset for place, (offset, _) in found.items()}, unsettled
 
 
 def _position(

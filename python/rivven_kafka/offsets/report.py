@@ -106,6 +106,14 @@ DONE = frozenset({Move.MOVED, Move.SAME, Move.KEPT})
 """Where nothing is left to be done."""
 
 
+def unsettled_note(group: str) -> str:
+    """Why nothing is done for a group whose offsets Kafka does not tell."""
+    return (
+        f"group {group!r}: Kafka does not tell its offsets now: a transaction is open, or its coordinator is "
+        f"moving: try again"
+    )
+
+
 @dataclass
 class GroupPosition:
     """The position of a group in one Rivven partition.
@@ -204,6 +212,7 @@ class Return:
         positions: One for each group and Kafka partition.
         applied: Whether anything was to be written.
         unknown: Groups that were named, and have committed nothing in Rivven.
+        unsettled: Groups whose offsets Kafka does not tell: a transaction is open, or a coordinator moves.
         notes: What to know about it.
     """
 
@@ -211,12 +220,14 @@ class Return:
     positions: list[GroupReturn] = field(default_factory=list)
     applied: bool = False
     unknown: list[str] = field(default_factory=list)
+    unsettled: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     @property
     def left(self) -> int:
         """Positions that are still to be moved, and groups without one."""
-        return sum(at.move not in DONE for at in self.positions) + len(self.unknown)
+        moving = sum(at.move not in DONE for at in self.positions)
+        return moving + len(self.unknown) + len(self.unsettled)
 
     def to_dict(self) -> dict[str, Any]:
         """The report in the types of JSON."""
