@@ -437,6 +437,8 @@ class OffsetMap:
         """How many records of a Kafka partition before `kafka` lie at or behind a Rivven offset."""
     def kafka_from(self, topic: str, partition: int, offset: int) -> tuple[int, int] | None:
         """Where to read on in Kafka, and how many records come again."""
+    def reached(self, topic: str, partition: int, offset: int) -> int | None:
+        """The Kafka offset behind the highest one with a copy before a Rivven offset, None if none has."""
     def read_above(self, topic: str, partition: int, kafka: int, rivven: int) -> int:
         """How many Kafka offsets from `kafka` on have a copy before a Rivven offset."""
     def at(self, offset: int) -> tuple[int, str, int, int] | None:

@@ -237,6 +237,40 @@ def test_the_way_back_stops_at_what_was_never_in_rivven(
     assert min(consume(holed, group, 10 - read)) == (0, read)
 
 
+@pytest.mark.parametrize(
+    ("how", "kept", "read", "expected"),
+    [
+        ("partition", [0, 1, 2, 3, 4, 8, 9], 5, (5, "missing in Rivven")),
+        ("partition", [0, 1, 2, 3, 4], 5, (5, "missing in Rivven")),
+        ("key", [0, 2, 1, 3, 4], 5, (5, "missing in Rivven")),
+        ("partition", [8, 9], 0, (1, "missing in Rivven")),
+        ("filter", [3], 0, (3, "exact")),
+        ("filter", [3], 1, (10, "exact")),
+    ],
+    ids=["middle", "end", "lanes", "beginning", "filter", "filtered end"],
+)
+def test_the_way_back_leads_to_what_rivven_has_lost(kafka, rivven, topic_name, how, kept, read, expected):
+    copy = Copy(kafka.bootstrap, rivven.bootstrap, filled(kafka, topic_name(), 10))
+    copy.run(10)
+    records = rivven_records(rivven.bootstrap, copy.topic)[0]
+    with closing(KafkaAdminClient(bootstrap_servers=kafka.bootstrap)) as admin:
+        admin.delete_records({TopicPartition(copy.origin, 0): 1})
+    ordering = "key" if how == "key" else "partition"
+    damaged = Copy(kafka.bootstrap, rivven.bootstrap, copy.origin, ordering=ordering)
+    damaged.topic = damaged.document["sources"]["in"]["topic"] = f"{copy.topic}-damaged"
+    if how == "filter":
+        three = {"field": "data.n", "equals": "3"}
+        damaged.document["sources"]["in"]["transforms"] = [{"type": "filter", "config": three}]
+    group = f"lost-{copy.origin}"
+    with closing(RivvenClient([rivven.bootstrap])) as client:
+        client.create_topic(damaged.topic, 1)
+        client.publish(damaged.topic, 0, [records[offset] for offset in kept])
+        client.commit_offsets(group, [(damaged.topic, 0, read)])
+    damaged.commit(damaged.group, {0: 10})
+    [at] = return_groups(*damaged.arguments, [group], apply=True).positions
+    assert ((at.offset, str(at.status)), at.again, str(at.move)) == (expected, 0, "moved")
+
+
 def test_the_way_back_does_not_lead_into_an_earlier_topic_of_the_name(kafka, rivven, topic_name):
     copy = Copy(kafka.bootstrap, rivven.bootstrap, filled(kafka, topic_name(), 20))
     copy.run(20)
@@ -361,6 +395,35 @@ def test_a_group_in_an_open_transaction_does_not_hold_up_others(kafka, rivven, t
         producer.commit_transaction()
     moved = {at[0]: at[5] for at in copy.migrate(apply=True)}
     assert moved == {good: "same", bad: "moved"}
+
+
+def test_the_way_back_of_a_group_in_an_open_transaction_does_not_hold_up_others(
+    kafka, rivven, topic_name, monkeypatch
+):
+    monkeypatch.setattr(patience, "_PATIENCE_S", 0.5)
+    copy = Copy(kafka.bootstrap, rivven.bootstrap, filled(kafka, topic_name(), 5))
+    copy.run(5)
+    good, bad = f"good-{copy.origin}", f"open-{copy.origin}"
+    with closing(RivvenClient([rivven.bootstrap])) as client:
+        for group in (good, bad):
+            client.commit_offsets(group, [(copy.topic, 0, 3)])
+    options = {"bootstrap_servers": kafka.bootstrap, "metrics_enabled": False}
+    with closing(KafkaProducer(**options, transactional_id=f"tx-{copy.origin}")) as producer:
+        producer.init_transactions()
+        producer.begin_transaction()
+        place = {TopicPartition(copy.origin, 0): OffsetAndMetadata(1, "", -1)}
+        producer.send_offsets_to_transaction(place, bad)
+        report = return_groups(*copy.arguments, [bad, good], apply=True)
+        assert [(at.group, at.offset, str(at.move)) for at in report.positions] == [(good, 3, "moved")]
+        assert (report.left, report.unsettled, report.unknown) == (1, [bad], [])
+        assert f"group {bad!r}: Kafka does not tell its offsets now: a transaction is open" in report.notes[0]
+        producer.commit_transaction()
+    report = return_groups(*copy.arguments, [bad, good], apply=True)
+    assert [(at.group, at.now, str(at.move)) for at in report.positions] == [
+        (bad, 1, "moved"),
+        (good, 3, "same"),
+    ]
+    assert report.left == 0
 
 
 def test_topics_that_are_not_copied_yet_are_named(kafka, rivven, topic_name):

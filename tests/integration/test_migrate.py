@@ -328,6 +328,24 @@ def test_what_kafka_has_deleted_since_the_snapshot_is_noted(kafka, rivven, topic
     assert "offsets 0-14 nothing is proved" in job.report.with_suffix(".html").read_text()
 
 
+@pytest.mark.parametrize(("more", "outcome"), [((), "verified"), (("--no-verify",), "copied")])
+def test_what_could_not_be_compared_is_not_copied_again(kafka, rivven, topic_name, tmp_path, more, outcome):
+    topic = filled(kafka, topic_name(), 20)
+    migrating = Migrating(kafka, rivven, topic, tmp_path, delivery_guarantee="at_least_once")
+    code, _, err = migrating("--no-verify")
+    assert code == 0, err
+    # As it is left by a broker that was away during the comparison, and the group by some time.
+    report = json.loads(migrating.report.read_text())
+    migrating.report.write_text(json.dumps({**report, "outcome": "failed", "error": "cannot verify: away"}))
+    with closing(KafkaAdminClient(bootstrap_servers=kafka.bootstrap)) as admin:
+        admin.delete_groups([migrating.group])
+    code, _, err = migrating(*more)
+    assert code == 0, err
+    after = json.loads(migrating.report.read_text())
+    assert (after["outcome"], after["error"], after["finished"]) == (outcome, None, report["finished"])
+    assert offsets_in(rivven, migrating.copy) == {0: list(range(20))}
+
+
 def test_a_snapshot_of_which_nothing_is_left_is_not_verified(kafka, rivven, topic_name, tmp_path):
     topic = filled(kafka, topic_name(), 40)
     job = Migrating(kafka, rivven, topic, tmp_path)

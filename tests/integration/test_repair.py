@@ -14,6 +14,7 @@ from tests.integration.connector_kit import QUICK, filled, rows_of, through_rivv
 from tests.integration.pipelines import Running, rivven_records
 from tests.integration.test_cli_commands import command
 from tests.support.connector import source_file, wait_until
+from tests.support.kafka_tap import ApiKey, changed
 from tests.support.topics import TopicWriter, committed_offsets
 
 pytestmark = pytest.mark.integration
@@ -210,3 +211,20 @@ def test_a_source_has_to_be_named(kafka, rivven, tmp_path):
     assert code == 78
     assert "--source: got 'other': expected one of: in" in err
     assert command("-c", path, "repair")[0] == 2
+
+
+@pytest.mark.parametrize(
+    "api", [ApiKey.DescribeGroups, ApiKey.OffsetFetch], ids=["members", "committed offsets"]
+)
+def test_it_waits_for_a_coordinator_that_moves(tapped, rivven, topic_name, api):
+    lane = Repaired(tapped, rivven, topic_name(), (5,), delivery_guarantee="exactly_once")
+    lane.publish(0, lane.records[0][:3], 1)
+    lane.document["sources"]["in"]["config"]["brokers"] = tapped.tap.address
+
+    def moving(answer):
+        for group in answer.groups:
+            group.error_code = 14  # COORDINATOR_LOAD_IN_PROGRESS
+
+    with tapped.tap.fault(api, changed(moving), 2) as fault:
+        assert lane.repair(apply=True)[0].published == 2
+    assert len(fault.hits) == 2

@@ -122,6 +122,12 @@ impl OffsetMap {
         self.with(py, topic, partition, |runs| runs.kafka_from(offset))?
     }
 
+    /// The Kafka offset behind the highest one of a partition that has a copy before the Rivven offset `offset`.
+    /// None if there is none.
+    fn reached(&self, py: Python<'_>, topic: &str, partition: i32, offset: i64) -> Option<i64> {
+        self.with(py, topic, partition, |runs| runs.reached(offset))?
+    }
+
     /// How many Kafka offsets of a partition from `kafka` on have a copy before the Rivven offset `rivven`.
     fn read_above(&self, py: Python<'_>, topic: &str, partition: i32, kafka: i64, rivven: i64) -> u64 {
         self.with(py, topic, partition, |runs| runs.read_above(kafka, rivven)).unwrap_or(0)

@@ -121,6 +121,12 @@ impl OffsetRuns {
         Some((from, seen.count_from(from)))
     }
 
+    /// The Kafka offset behind the highest one that has a copy before a Rivven offset; None if there is none.
+    pub fn reached(&self, rivven: i64) -> Option<i64> {
+        let last = self.runs.partition_point(|run| run.rivven < rivven);
+        self.runs[..last].iter().map(|run| run.kafka + (rivven - run.rivven).min(run.len)).max()
+    }
+
     /// How many Kafka offsets from `kafka` on have a copy before a Rivven offset.
     pub fn read_above(&self, kafka: i64, rivven: i64) -> u64 {
         self.before(rivven).count_from(kafka)
@@ -237,6 +243,8 @@ mod tests {
         assert_eq!(log.kafka_from(8), None);
         assert_eq!(runs(&[2, 0, 3, 1]).kafka_from(2), Some((1, 1)));
         assert_eq!(log.at(4), Some((4, 1)));
+        assert_eq!((log.reached(0), log.reached(2), log.reached(6)), (None, Some(2), Some(4)));
+        assert_eq!(runs(&[-1, 4, 5, -1]).reached(4), Some(6));
         assert_eq!((log.read_above(2, 4), log.read_above(0, 5), log.read_above(4, 7)), (2, 4, 0));
     }
 

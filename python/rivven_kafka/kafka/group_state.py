@@ -18,6 +18,7 @@ from rivven_kafka.kafka.group_offsets import committed_offsets
 from rivven_kafka.kafka.topic_ids import topic_id_text
 
 _NO_GROUP = "GroupIdNotFoundError"
+_MOVING = ("CoordinatorLoadInProgressError", "CoordinatorNotAvailableError", "NotCoordinatorError")
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,8 @@ def member_count(options: Mapping[str, Any], group: str) -> int:
     Raises:
         ConnectError: No bootstrap broker answers within the request timeout.
         AuthenticationError: The brokers do not accept the credentials.
-        BrokerError: The user may not describe the group, or its coordinator does not answer.
+        RetriableBrokerError: The group's coordinator moves.
+        BrokerError: The user may not describe the group.
     """
     try:
         with closing(connected(KafkaAdminClient, options)) as client:
@@ -102,5 +104,6 @@ def member_count(options: Mapping[str, Any], group: str) -> int:
     except kafka_errors.KafkaError as error:
         raise translate(error, f"cannot describe Kafka group {group!r}") from error
     if found["error"] is not None and _NO_GROUP not in found["error"]:
-        raise BrokerError(f"cannot describe Kafka group {group!r}: {found['error']}")
+        kind = RetriableBrokerError if any(name in found["error"] for name in _MOVING) else BrokerError
+        raise kind(f"cannot describe Kafka group {group!r}: {found['error']}")
     return len(found["members"])

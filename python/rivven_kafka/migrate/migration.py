@@ -108,7 +108,13 @@ class Migration:
             before = earlier[name]
             by_pattern = self._sources[name].config.topics_regex is not None
             path = self._files[name].json
-            self.reports[name] = now if before is None else resume(before, now, path, by_pattern=by_pattern)
+            if before is None:
+                self.reports[name] = now
+                continue
+            stored = before.outcome
+            self.reports[name] = resume(before, now, path, by_pattern=by_pattern)
+            if before.outcome is not stored:
+                self._files[name].save(before, with_page=True)
         for name, report in self.reports.items():
             if self._options.verify:
                 _require_comparable(name, self._sources[name], report)

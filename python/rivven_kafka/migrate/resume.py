@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rivven_kafka.errors import ConfigError
-from rivven_kafka.migrate.report import Report
+from rivven_kafka.migrate.report import Outcome, Report
 
 
 def resume(earlier: Report, found: Report, path: Path, *, by_pattern: bool) -> Report:
@@ -48,16 +48,18 @@ def resume(earlier: Report, found: Report, path: Path, *, by_pattern: bool) -> R
         note = f"not in the snapshot, because they appeared later: {', '.join(new)}"
         earlier.notes = [each for each in earlier.notes if not each.startswith("not in the snapshot")]
         earlier.notes.append(note)
-    if earlier.outcome.is_copied:
-        # Kafka forgets what a group has committed, after a while.
+    if earlier.finished is not None:
+        # Kafka forgets what a group has committed, after a while: only the report knows that nothing is to be
+        # copied any more, whatever has happened to the comparison.
+        if not earlier.outcome.is_copied:
+            earlier.settle(Outcome.COPIED)
         return earlier
     states = {(topic.topic, each.partition): each for topic, each in found.partitions()}
     for topic, each in earlier.partitions():
         state = states.get((topic.topic, each.partition))
         # What the group has committed is the truth, also where the file says more.
         each.position = max(each.start, (state and state.committed) or 0)
-        # What was complete once, and could not be compared, has lost nothing.
-        if state is not None and earlier.finished is None:
+        if state is not None:
             each.lose(each.position, state.log_start)
     return earlier
 

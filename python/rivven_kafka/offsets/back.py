@@ -6,12 +6,12 @@ from collections.abc import Callable, Collection, Mapping
 
 from rivven_kafka._native import OffsetMap
 from rivven_kafka.config import BrokerConfig, Settings, SourceEntry
-from rivven_kafka.errors import ConfigError, RetriableBrokerError, RivvenKafkaError
+from rivven_kafka.errors import ConfigError, RivvenKafkaError
 from rivven_kafka.kafka.group_offsets import committed_offsets, write_committed
 from rivven_kafka.kafka.groups import has_members
 from rivven_kafka.offsets.copied import CopiedLogs, KafkaPlace
 from rivven_kafka.offsets.migrate import OWN_GROUPS, Target
-from rivven_kafka.offsets.report import GroupReturn, Move, Return, Status
+from rivven_kafka.offsets.report import GroupReturn, Move, Return, Status, unsettled_note
 from rivven_kafka.reading.patience import patiently
 
 
@@ -53,16 +53,19 @@ def return_groups(
     with CopiedLogs(name, entry, broker, settings, progress) as logs:
         places = [(topic, number) for topic, count in logs.topics.items() for number in range(count)]
         places = [place for place in places if logs.exists(place[0])]
-        asked = [(group, *place) for group in groups for place in places]
-        now = patiently(lambda: _committed(logs, asked))
+        now, unsettled = patiently(
+            lambda: _committed(logs, groups, places), settled=lambda answer: not answer[1]
+        )
+        settled = [group for group in groups if group not in unsettled]
         read = {
             (group, *target): logs.client.committed_offset(group, *target)
-            for group in groups
+            for group in settled
             for target in sorted({to for place in places for to in logs.destinations(place)})
         }
         maps: dict[Target, OffsetMap] = {}
-        report = Return(name, applied=apply)
-        for group in groups:
+        report = Return(name, applied=apply, unsettled=unsettled)
+        report.notes += map(unsettled_note, unsettled)
+        for group in settled:
             mine = {target[1:]: offset for target, offset in read.items() if target[0] == group}
             moves = [
                 at
@@ -82,11 +85,23 @@ def return_groups(
         return report
 
 
-def _committed(logs: CopiedLogs, places: Collection[tuple[str, str, int]]) -> dict[tuple[str, str, int], int]:
-    found = committed_offsets(logs.admin, places, stable=True)
+def _committed(
+    logs: CopiedLogs, groups: Collection[str], places: Collection[KafkaPlace]
+) -> tuple[dict[tuple[str, str, int], int], list[str]]:
+    """What groups have committed in Kafka, and the groups of which it does not tell now."""
+
+    def ask(some: Collection[str]) -> dict[tuple[str, str, int], tuple[int, str]] | None:
+        return committed_offsets(
+            logs.admin, [(group, *place) for group in some for place in places], stable=True
+        )
+
+    found, unsettled = ask(groups), []
     if found is None:
-        raise RetriableBrokerError("Kafka does not tell the offsets of all groups now: try again")
-    return {place: offset for place, (offset, _) in found.items()}
+        # One of them holds up the answer for all.
+        each = {group: ask([group]) for group in groups}
+        unsettled = [group for group, its in each.items() if its is None]
+        found = {place: at for its in each.values() if its is not None for place, at in its.items()}
+    return {place: offset for place, (offset, _) in found.items()}, unsettled
 
 
 def _position(
@@ -100,7 +115,8 @@ def _position(
     """The lowest Kafka offset that was not read in any Rivven partition; None if nothing was committed there.
 
     A Rivven partition in which the group has committed nothing counts as not read, if it holds records of the
-    Kafka partition.
+    Kafka partition. What belongs in Rivven behind the last record that was read, and is not there, was not
+    read either.
     """
     targets = logs.destinations(place)
     if all(read[target] is None for target in targets):
@@ -112,11 +128,21 @@ def _position(
     unread = [maps[target].kafka_from(*place, read[target] or 0) for target in targets]
     copied = logs.all_copied_to(place, [maps[target] for target in targets])
     offset = min([copied, *(found[0] for found in unread if found is not None)])
+    reached = max((_reached(maps[target], place, read[target]) for target in targets), default=0)
+    lost = reached < offset and logs.belongs_in_rivven(place, reached, offset)
+    if lost:
+        # What Kafka has deleted is no place to go on at.
+        offset = max(reached, logs.states[place].start)
     again = sum(maps[target].read_above(*place, offset, read[target] or 0) for target in targets)
     move = Move.MOVE if now is None or now < offset else Move.SAME if now == offset else Move.KEPT
     rivven = [(*target, at) for target in targets if (at := read[target]) is not None]
-    status = Status.READ_AGAIN if again else Status.EXACT
+    status = Status.MISSING if lost else Status.READ_AGAIN if again else Status.EXACT
     return GroupReturn(group, rivven, *place, now, offset, status, again, move)
+
+
+def _reached(found: OffsetMap, place: KafkaPlace, read: int | None) -> int:
+    """The Kafka offset behind all that was read in a Rivven partition; 0 if nothing that is there was."""
+    return found.reached(*place, read or 0) or 0
 
 
 def _require_present_topic(logs: CopiedLogs, place: KafkaPlace, maps: Collection[OffsetMap]) -> None:

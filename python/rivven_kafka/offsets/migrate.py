@@ -11,7 +11,7 @@ from rivven_kafka.config import BrokerConfig, Settings, SourceEntry
 from rivven_kafka.errors import ConfigError
 from rivven_kafka.kafka.groups import ConsumerGroup, consumer_groups
 from rivven_kafka.offsets.copied import CopiedLogs, KafkaPlace
-from rivven_kafka.offsets.report import GroupPosition, Migration, Move, Status
+from rivven_kafka.offsets.report import GroupPosition, Migration, Move, Status, unsettled_note
 from rivven_kafka.offsets.translate import position
 from rivven_kafka.reading.patience import patiently
 
@@ -88,11 +88,7 @@ def migrate_groups(
         names = _rivven_names(found, to_group, reserved)
         report = Migration(name, applied=apply)
         report.unsettled = unsettled
-        for group in unsettled:
-            report.notes.append(
-                f"group {group!r}: Kafka does not tell its offsets now: a transaction is open, or its "
-                f"coordinator is moving: try again"
-            )
+        report.notes += map(unsettled_note, unsettled)
         report.unknown = sorted(set(groups or ()) - {group.name for group in found} - set(unsettled))
         for missing in report.unknown:
             report.notes.append(f"group {missing!r} has no committed offset in {entry.config.topics_text}")

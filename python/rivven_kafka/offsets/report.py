@@ -13,7 +13,8 @@ class Status(StrEnum):
     Attributes:
         EXACT: Nothing that Rivven holds is skipped, the next record is there, and nothing comes again.
         READ_AGAIN: Nothing is skipped; some records that were read come again.
-        MISSING: The next record that Kafka has is not in Rivven; the answer is where the one behind it lies.
+        MISSING: The next record that Kafka has is not in Rivven; the answer is where the one behind it lies,
+            or on the way back to Kafka the record itself.
         NOT_COPIED: The position lies behind what was copied, or behind the end in Kafka; what lies between
             comes again when it is copied.
         NOTHING: There is no record of Kafka at the place or behind it.
@@ -105,6 +106,14 @@ DONE = frozenset({Move.MOVED, Move.SAME, Move.KEPT})
 """Where nothing is left to be done."""
 
 
+def unsettled_note(group: str) -> str:
+    """Why nothing is done for a group whose offsets Kafka does not tell."""
+    return (
+        f"group {group!r}: Kafka does not tell its offsets now: a transaction is open, or its coordinator is "
+        f"moving: try again"
+    )
+
+
 @dataclass
 class GroupPosition:
     """The position of a group in one Rivven partition.
@@ -178,7 +187,7 @@ class GroupReturn:
         kafka_partition: Its partition.
         now: What the group has committed in Kafka; None if nothing.
         offset: The lowest Kafka offset that the group has not read in Rivven.
-        status: How good that is.
+        status: How good that is; `MISSING` if the record there is not in Rivven.
         again: Records that the group has read in Rivven and that come again.
         move: What becomes of it.
     """
@@ -203,6 +212,7 @@ class Return:
         positions: One for each group and Kafka partition.
         applied: Whether anything was to be written.
         unknown: Groups that were named, and have committed nothing in Rivven.
+        unsettled: Groups whose offsets Kafka does not tell: a transaction is open, or a coordinator moves.
         notes: What to know about it.
     """
 
@@ -210,12 +220,14 @@ class Return:
     positions: list[GroupReturn] = field(default_factory=list)
     applied: bool = False
     unknown: list[str] = field(default_factory=list)
+    unsettled: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     @property
     def left(self) -> int:
         """Positions that are still to be moved, and groups without one."""
-        return sum(at.move not in DONE for at in self.positions) + len(self.unknown)
+        moving = sum(at.move not in DONE for at in self.positions)
+        return moving + len(self.unknown) + len(self.unsettled)
 
     def to_dict(self) -> dict[str, Any]:
         """The report in the types of JSON."""

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import time
 import uuid
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import closing, contextmanager
 from statistics import median
 from typing import Any
 
 from rivven_kafka._native import Publisher, RecordBlock, RivvenClient
 from rivven_kafka.config import SourceEntry, TopicSettings
+from rivven_kafka.errors import ConnectError, RivvenKafkaError
 from rivven_kafka.pipeline.destination import Destinations
 from rivven_kafka.pipeline.publisher_options import publisher_options
 from rivven_kafka.plan.destination import name_problem
+
+log = logging.getLogger(__name__)
 
 _PINGS = 20
 _MOST_SECONDS = 5.0
@@ -60,7 +64,7 @@ def published_per_second(
         Records per second, None if there was nothing to publish.
 
     Raises:
-        RivvenKafkaError: Rivven has refused records, or cannot be reached any more.
+        RivvenKafkaError: Rivven has refused a topic or records, or cannot be reached any more.
     """
     scratch = f"rivven-kafka-plan-{uuid.uuid4().hex[:8]}-{entry.topic}"
     auto_create = entry.topic_config.model_copy(update={"auto_create": True})
@@ -73,17 +77,49 @@ def published_per_second(
     }
     if not topics:
         return None
-    with closing(RivvenClient(**arguments)) as client:
+    names = {copy.destination(topic) for topic in topics}
+    with closing(RivvenClient(**arguments)) as client, deleted_afterwards(client, names):
+        publisher = Publisher(**arguments, **publisher_options(copy), on_bad="skip")
         try:
-            publisher = Publisher(**arguments, **publisher_options(copy), on_bad="skip")
-            try:
-                Destinations(client, copy, settings, publisher, lambda _: None).add(topics)
-                return _rate(publisher, [block for block in blocks if block.topic in topics])
-            finally:
-                publisher.close(0)
+            Destinations(client, copy, settings, publisher, lambda _: None).add(topics)
+            return _rate(publisher, [block for block in blocks if block.topic in topics])
         finally:
-            for name in {copy.destination(topic) for topic in topics}:
-                client.delete_topic(name)
+            publisher.close(0)
+
+
+@contextmanager
+def deleted_afterwards(client: RivvenClient, names: Iterable[str]) -> Generator[None, None, None]:
+    """Deletes topics at the end, those that are there.
+
+    Raises:
+        RivvenKafkaError: Some are left. After another error that one is raised, and this is logged.
+    """
+    names = sorted(names)
+    try:
+        yield
+    except BaseException:
+        left = _delete(client, names)
+        if left is not None:
+            log.warning("%s", left)
+        raise
+    left = _delete(client, names)
+    if left is not None:
+        raise RivvenKafkaError(left)
+
+
+def _delete(client: RivvenClient, names: Sequence[str]) -> str | None:
+    """Deletes topics; names those that may be left, and why."""
+    left: list[str] = []
+    why: RivvenKafkaError | None = None
+    for index, name in enumerate(names):
+        try:
+            client.delete_topic(name)
+        except ConnectError as error:
+            left, why = [*left, *names[index:]], why or error
+            break
+        except RivvenKafkaError as error:
+            left, why = [*left, name], why or error
+    return f"cannot delete topics of the probe in Rivven: {', '.join(left)}: {why}" if left else None
 
 
 def _rate(publisher: Publisher, blocks: Sequence[RecordBlock]) -> float | None:

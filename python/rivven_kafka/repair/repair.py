@@ -28,6 +28,7 @@ from rivven_kafka.pipeline.loop_protection import source_protection
 from rivven_kafka.pipeline.publisher_options import require_shared
 from rivven_kafka.reading.comparable import require_pairs, require_positions
 from rivven_kafka.reading.kafka_log import Place, cut, read_between
+from rivven_kafka.reading.patience import patiently
 from rivven_kafka.reading.rivven_log import LogReader
 from rivven_kafka.repair.publishing import MissingRecords
 from rivven_kafka.repair.report import PartitionReport, Report
@@ -103,7 +104,9 @@ class _Repair:
             require_shared(self._name, entry, "repair --apply")
             self._require_quiet(admin)
         # Before Rivven is read: what is committed by then is there, unless it is missing.
-        self._states = partition_states(admin, config.consumer_group, topics, str(config.isolation_level))
+        self._states = patiently(
+            lambda: partition_states(admin, config.consumer_group, topics, str(config.isolation_level))
+        )
         ids = topic_ids(admin, topics)
         self._note()
         with closing(LogReader(self._arguments, config.max_in_flight_bytes // 2)) as reader:
@@ -240,7 +243,9 @@ class _Repair:
             return
         group = self._entry.config.consumer_group
         places = [(group, topic, number) for topic, count in topics.items() for number in range(count)]
-        committed = committed_offsets(admin, places, stable=False)
+        committed = patiently(
+            lambda: committed_offsets(admin, places, stable=False), settled=lambda found: found is not None
+        )
         if committed is None:
             raise RetriableBrokerError(
                 f"the coordinator of Kafka group {group!r} does not answer, and what is committed beside its "
@@ -261,7 +266,7 @@ class _Repair:
     def _require_quiet(self, admin: Mapping[str, object]) -> None:
         """Refuses to write beside a source that is at work: what it is about to write would come twice."""
         group = self._entry.config.consumer_group
-        members = member_count(admin, group)
+        members = patiently(lambda: member_count(admin, group))
         if members:
             raise RivvenKafkaError(
                 f"Kafka group {group!r} has {members} active members: stop the source before --apply, and "

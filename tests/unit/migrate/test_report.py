@@ -144,14 +144,20 @@ def test_what_kafka_has_deleted_unread_is_not_progress():
     assert after.losses == ["Kafka has deleted 90 of 200 offsets of topic orders before they were copied"]
 
 
-def test_a_migration_that_could_not_be_compared_has_lost_nothing():
+@pytest.mark.parametrize(
+    ("lost", "outcome"), [(0, Outcome.COPIED), (5, Outcome.INCOMPLETE)], ids=["whole", "incomplete"]
+)
+def test_what_could_not_be_compared_is_not_copied_again(lost, outcome):
     earlier, found = report(), report()
+    earlier.topics[0].partitions[0].lose(10, 10 + lost)
     earlier.settle(Outcome.COPIED)
     earlier.settle(Outcome.FAILED, "cannot verify")
     for _, each in found.partitions():
         # Kafka has forgotten the group meanwhile.
         each.log_start = 90
-    assert resumed(earlier, found).lost == 0
+    after = resumed(earlier, found)
+    assert (after.outcome, after.error) == (outcome, None)
+    assert (after.lost, after.done) == (lost, after.total - lost)
 
 
 @pytest.mark.parametrize("outcome", [Outcome.COPIED, Outcome.VERIFIED])

@@ -59,6 +59,8 @@ def test_the_way_back_leads_to_the_first_that_was_not_read(log, rivven):
         assert found.read_above(*PLACE, min(unread), rivven) == len(again)
     else:
         assert found.kafka_from(*PLACE, rivven) is None
+    before = [kafka + 1 for kafka in log[:rivven] if kafka is not None]
+    assert found.reached(*PLACE, rivven) == max(before, default=None)
     behind = [(at, kafka) for at, kafka in enumerate(log) if at >= rivven and kafka is not None]
     assert found.at(rivven) == ((behind[0][0], *PLACE, behind[0][1]) if behind else None)
 
