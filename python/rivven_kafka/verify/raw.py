@@ -123,9 +123,10 @@ class RawComparer:
 
                     with closing(self._open_reader()) as reader, suppress(_Enough):
                         unreadable.extend(reader.read(destination, place[1], take, end=rivven_end))
+                # First, so that who sees the event finds what waits.
+                comparison.finish_rivven()
             finally:
                 rivven_done.set()
-            comparison.finish_rivven()
 
         if found.start < found.end or not found.undecided:
             run_jobs([read_kafka, read_rivven], 2)

@@ -179,7 +179,8 @@ impl Raw {
 
     /// How many records of Kafka and Rivven wait for the other side.
     pub fn waiting(&self) -> (usize, usize) {
-        if !matches!(self.begin, Begin::At(_)) {
+        // Where the beginning is sought, it is Kafka that is needed.
+        if !matches!(self.begin, Begin::At(_)) && !self.rivven.finished {
             return (self.kafka.waiting.len(), 0);
         }
         (self.kafka.waiting.len(), self.rivven.waiting.len())
