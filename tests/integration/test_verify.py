@@ -200,7 +200,7 @@ def test_records_that_kafka_has_deleted_are_not_compared(kafka, rivven, topic_na
     report = lane.verify()
     assert report.equal
     assert (report.partitions[0].start, report.partitions[0].records_kafka) == (10, 30)
-    sought = f"where the range of {lane.origin}:0 begins in Rivven was sought"
+    sought = f"where the range of {lane.origin}:0 begins in Rivven was counted from the end"
     assert any(sought in note for note in report.notes) == (value_format == "raw")
     lane.publish(dropped)
     first = lane.verify().partitions[0].first_difference

@@ -94,3 +94,41 @@ def test_what_rivven_has_beyond_the_committed_offset_is_compared(first):
     found = compared(values, values[:990], first, (first, 950), committed=950, delay_s=0.005)
     assert (found.first_difference, found.equal) == (None, True)
     assert found.records_kafka == found.records_rivven == 950 - first
+
+
+@pytest.mark.parametrize("again_after", [1, 2, 10, 700])
+@pytest.mark.parametrize("first", [700, 1500, 1998])
+def test_values_that_repeat_are_compared_where_they_belong(again_after, first):
+    values = numbered(2000, again_after)
+    found = compared(values, values, first, (first, 2000))
+    assert (found.first_difference, found.records_rivven) == (None, 2000 - first)
+
+
+@pytest.mark.parametrize("again_after", [10, 700])
+def test_lost_values_are_missed_though_equal_ones_are_there(again_after):
+    values = numbered(1000, again_after)
+    for lost in (950, 998, 999):
+        rivven = values[:lost] + values[lost + 1 :]
+        assert not compared(values, rivven, 900, (lost, lost + 1)).equal, lost
+        assert not compared(values, rivven, 900, (900, 1000)).equal, lost
+    rivven = values[:950] + values[951:]
+    # What is lost outside of a range does not matter.
+    assert compared(values, rivven, 900, (960, 970)).equal
+    assert compared(values, rivven, 900, (910, 940)).equal
+
+
+@pytest.mark.parametrize("copied", [1500, 1510, 1900, 2000])
+def test_a_range_is_found_while_the_source_lags(copied):
+    values = numbered(2000)
+    assert compared(values, values[:copied], 1000, (1000, 1500), committed=1500).equal
+    lost = values[:1200] + values[1201:copied]
+    found = compared(values, lost, 1000, (1000, 1500), committed=1500)
+    assert (found.first_difference.kind, found.first_difference.offset) == ("missing", 1200)
+
+
+def test_nothing_in_rivven_is_a_difference():
+    values = numbered(100)
+    for rivven in (values[:50], []):
+        found = compared(values, rivven, 50, (50, 100))
+        assert (found.first_difference.kind, found.first_difference.offset) == ("missing", 50)
+        assert found.records_rivven == 0

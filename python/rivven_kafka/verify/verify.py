@@ -321,8 +321,8 @@ class _Verification:
         ]
         if sought:
             self._report.notes.append(
-                f"where the range of {', '.join(sought)} begins in Rivven was sought by its first records: "
-                "copies and losses before that place are not seen"
+                f"where the range of {', '.join(sought)} begins in Rivven was counted from the end and "
+                "sought by its first records: copies before it and losses of whole repetitions are not seen"
             )
         self._report.notes.append(
             "raw values carry no position: from the first difference on, nothing is compared"
