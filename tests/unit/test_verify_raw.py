@@ -49,7 +49,8 @@ class RivvenInMemory:
         return 1
 
     def read(self, topic, partition, take, start=None, end=None):
-        take(self.block.slice(max(start or 0, 0), len(self.block) if end is None else end))
+        # As blocks do, the last one reaches beyond the end.
+        take(self.block.slice(max(start or 0, 0), len(self.block)))
         return []
 
     def record(self, topic, partition, offset):
@@ -59,8 +60,11 @@ class RivvenInMemory:
         pass
 
 
-def compared(kafka, rivven, first, bounds, committed=None, delay_s=0.0):
-    """What is found of the offsets `bounds`; Kafka holds those from `first` on, the group has `committed`."""
+def compared(kafka, rivven, first, bounds, committed=None, delay_s=0.0, rivven_end=None):
+    """What is found of the offsets `bounds`; Kafka holds those from `first` on, the group has `committed`.
+
+    With `rivven_end`, Rivven ended there when the range was fixed.
+    """
     config = {
         "brokers": "x:1",
         "topics": ["orders"],
@@ -79,7 +83,7 @@ def compared(kafka, rivven, first, bounds, committed=None, delay_s=0.0):
         {PLACE: state},
     )
     found = Range(*bounds)
-    end = comparer.rivven_ends({PLACE: found}, reader)[PLACE]
+    end = comparer.rivven_ends({PLACE: found}, reader)[PLACE] if rivven_end is None else rivven_end
     meter = Meter(1, lambda _: None)
     return comparer.compare(PLACE, found, len(kafka), end, threading.Event(), meter)[0]
 
@@ -132,3 +136,9 @@ def test_nothing_in_rivven_is_a_difference():
         found = compared(values, rivven, 50, (50, 100))
         assert (found.first_difference.kind, found.first_difference.offset) == ("missing", 50)
         assert found.records_rivven == 0
+
+
+def test_what_rivven_gets_meanwhile_is_not_looked_at():
+    values = numbered(100)
+    found = compared(values[:90], values, 0, (0, 90), rivven_end=90)
+    assert (found.first_difference, found.records_rivven) == (None, 90)

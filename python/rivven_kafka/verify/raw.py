@@ -9,7 +9,7 @@ from contextlib import closing, suppress
 from rivven_kafka._native import RawComparison, RawStart, RecordBlock
 from rivven_kafka.config import OnTombstone, SourceEntry, StartOffset, transforms_json
 from rivven_kafka.kafka.group_state import PartitionState
-from rivven_kafka.reading.kafka_log import Place
+from rivven_kafka.reading.kafka_log import Place, cut
 from rivven_kafka.reading.rivven_log import LogReader, OffsetRange
 from rivven_kafka.verify.kafka_side import KafkaSide
 from rivven_kafka.verify.ranges import Range
@@ -119,7 +119,8 @@ class RawComparer:
 
                     def take(block: RecordBlock) -> None:
                         wait_for_other(1, gone)
-                        comparison.feed_rivven(block)
+                        # What has come since belongs to records of Kafka that are not read.
+                        comparison.feed_rivven(cut(block, rivven_end)[0])
                         if comparison.done:
                             raise _Enough
                         meter.add(rivven=len(block))
