@@ -313,6 +313,15 @@ def test_what_kafka_has_compacted_away_may_stay_in_rivven(kafka, rivven, topic_n
     assert (first.kind, f"{name}:0:{first.offset}") == ("missing", last)
 
 
+def test_raw_values_of_a_compacted_topic_are_compared_with_a_note(kafka, rivven, topic_name):
+    name = topic_name()
+    create_topic(kafka.bootstrap, name, 1, **{"cleanup.policy": "compact,delete"})
+    fill(kafka.bootstrap, name, {0: rows_of(0, range(20))})
+    report = Verified(kafka, rivven, name, count=20, value_format="raw").verify()
+    assert report.equal
+    assert any(note.startswith(f"{name} is compacted: what Kafka has removed") for note in report.notes)
+
+
 def test_transforms_by_key_and_a_topic_that_is_not_there(kafka, rivven, topic_name):
     keep = {"type": "add_field", "config": {"field": "data.seen", "value": True}}
     drop = {"type": "filter", "config": {"field": "data.n", "equals": "3"}}
