@@ -23,6 +23,7 @@ __all__ = [
     "Publisher",
     "RawComparison",
     "RawPairs",
+    "RawStart",
     "RecordBlock",
     "RivvenClient",
     "RivvenSecurity",

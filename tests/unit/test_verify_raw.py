@@ -116,9 +116,18 @@ def test_lost_values_are_missed_though_equal_ones_are_there(again_after):
         assert not compared(values, rivven, 900, (lost, lost + 1)).equal, lost
         assert not compared(values, rivven, 900, (900, 1000)).equal, lost
     rivven = values[:950] + values[951:]
-    # What is lost outside of a range does not matter.
+    # What is lost outside of a range does not matter, if values that repeat could not stand for others.
     assert compared(values, rivven, 900, (960, 970)).equal
-    assert compared(values, rivven, 900, (910, 940)).equal
+    assert compared(values, rivven, 900, (910, 940)).equal == (again_after == 700)
+
+
+@pytest.mark.parametrize("again_after", [1, 2, 7, 20, 300])
+def test_an_altered_value_is_not_taken_for_an_equal_one(again_after):
+    values = numbered(1500, again_after)
+    for at in (1003, 1100, 1490):
+        rivven = [*values[:at], b"other", *values[at + 1 :]]
+        found = compared(values, rivven, 700, (at, at + 1)).first_difference
+        assert (found.kind, found.offset, found.rivven.offset) == ("altered", at, at)
 
 
 @pytest.mark.parametrize("copied", [1500, 1510, 1900, 2000])

@@ -77,7 +77,7 @@ impl Align {
         let count = rest.first.len() as i64;
         let solid = count.min(rest.committed);
         // Of few records, some that are equal by chance would soon be most.
-        let near = NEAR.min(solid / 8);
+        let near = Some(NEAR.min(solid / 8)).filter(|near| !repeats(&rest.first, 2 * near)).unwrap_or(0);
         let likely = rivven_end - rest.committed;
         let uncommitted = MOST_UNCOMMITTED.min(rest.records - rest.committed);
         let votes = vec![Votes::default(); (uncommitted + 2 * near + 1) as usize];
@@ -137,6 +137,14 @@ impl Align {
         let places = self.votes.iter().enumerate().map(|(index, votes)| (self.lowest + index as i64, *votes));
         places.filter(move |(place, _)| place.abs_diff(from) <= far.unsigned_abs())
     }
+}
+
+/// Whether many records are equal to those at most so far behind them: other places would fit as well.
+fn repeats(digests: &[u128], far: i64) -> bool {
+    (1..=far.unsigned_abs() as usize).any(|by| {
+        let pairs = || digests.iter().zip(digests.iter().skip(by));
+        pairs().filter(|(one, other)| one == other).count() * 4 >= pairs().count()
+    })
 }
 
 #[cfg(test)]

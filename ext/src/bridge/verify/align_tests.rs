@@ -89,7 +89,16 @@ fn a_difference_behind_the_range_does_not_move_it() {
         rivven.insert(lost, all[lost - 1]);
         assert_eq!(place(&all[910..], &rivven, 90, 10), 910, "{lost}");
     }
-    // A single altered one among equal ones is not taken for one of those.
+}
+
+#[test]
+fn values_that_repeat_do_not_stand_for_others() {
+    for after in [1, 2, 7, 20] {
+        let mut rivven = repeated(1500, after);
+        let kafka = rivven[1003..].to_vec();
+        rivven[1003] = 99;
+        assert_eq!(place(&kafka, &rivven, kafka.len(), 1), 1003, "{after}");
+    }
     let mut all = vec![0; 1000];
     all[970..].fill(1);
     let mut rivven = all.clone();
