@@ -55,7 +55,7 @@ mod _native {
     #[pymodule_export]
     use crate::bridge::verify::python::VerifyIndex;
     #[pymodule_export]
-    use crate::bridge::verify::raw_python::RawComparison;
+    use crate::bridge::verify::raw_python::{RawComparison, RawStart};
     #[pymodule_export]
     use crate::rivven::client::RivvenClient;
     #[pymodule_export]

@@ -23,6 +23,7 @@ __all__ = [
     "Publisher",
     "RawComparison",
     "RawPairs",
+    "RawStart",
     "RecordBlock",
     "RivvenClient",
     "RivvenSecurity",
@@ -544,7 +545,7 @@ class RawComparison:
         end: int,
         *,
         beyond: bool = True,
-        skip: int | None = ...,
+        skip: int = 0,
         on_tombstone: str = "fail",
         transforms: str = "[]",
     ) -> Self: ...
@@ -567,6 +568,28 @@ class RawComparison:
         """The digests of Kafka and of Rivven."""
     def first(self) -> tuple[str, int | None, int | None] | None:
         """The first difference: what it is, and the Kafka and Rivven offsets where it is."""
+
+@final
+class RawStart:
+    """Finds where a range of a Kafka partition begins in the Rivven partition that is filled from it."""
+
+    def __new__(
+        cls,
+        destination: str,
+        end: int,
+        committed: int,
+        *,
+        on_tombstone: str = "fail",
+        transforms: str = "[]",
+    ) -> Self: ...
+    def feed_kafka(self, block: RecordBlock) -> None:
+        """Takes a block of Kafka, from the beginning of the range on."""
+    def finish_kafka(self, rivven_end: int) -> tuple[int, int]:
+        """Nothing more comes from Kafka. Returns which offsets of Rivven matter."""
+    def feed_rivven(self, block: RecordBlock) -> None:
+        """Takes a block of Rivven."""
+    def place(self) -> int | None:
+        """The Rivven offset of the first record, or where it should be; None before `finish_kafka`."""
 
 def apply_transforms(transforms: str, event: bytes, *, value_format: str = "event") -> bytes | None:
     """What becomes of one event (raw: of one value); None if a filter drops it."""

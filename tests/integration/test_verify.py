@@ -200,7 +200,7 @@ def test_records_that_kafka_has_deleted_are_not_compared(kafka, rivven, topic_na
     report = lane.verify()
     assert report.equal
     assert (report.partitions[0].start, report.partitions[0].records_kafka) == (10, 30)
-    sought = f"where the range of {lane.origin}:0 begins in Rivven was sought"
+    sought = f"where the range of {lane.origin}:0 begins in Rivven was counted from the end"
     assert any(sought in note for note in report.notes) == (value_format == "raw")
     lane.publish(dropped)
     first = lane.verify().partitions[0].first_difference
@@ -311,6 +311,15 @@ def test_what_kafka_has_compacted_away_may_stay_in_rivven(kafka, rivven, topic_n
     lane.publish(lambda records: records[:-1])
     first = lane.verify().partitions[0].first_difference
     assert (first.kind, f"{name}:0:{first.offset}") == ("missing", last)
+
+
+def test_raw_values_of_a_compacted_topic_are_compared_with_a_note(kafka, rivven, topic_name):
+    name = topic_name()
+    create_topic(kafka.bootstrap, name, 1, **{"cleanup.policy": "compact,delete"})
+    fill(kafka.bootstrap, name, {0: rows_of(0, range(20))})
+    report = Verified(kafka, rivven, name, count=20, value_format="raw").verify()
+    assert report.equal
+    assert any(note.startswith(f"{name} is compacted: what Kafka has removed") for note in report.notes)
 
 
 def test_transforms_by_key_and_a_topic_that_is_not_there(kafka, rivven, topic_name):

@@ -6,10 +6,10 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 
-from rivven_kafka._native import RawComparison, RecordBlock
+from rivven_kafka._native import RawComparison, RawStart, RecordBlock
 from rivven_kafka.config import OnTombstone, SourceEntry, StartOffset, transforms_json
 from rivven_kafka.kafka.group_state import PartitionState
-from rivven_kafka.reading.kafka_log import Place
+from rivven_kafka.reading.kafka_log import Place, cut
 from rivven_kafka.reading.rivven_log import LogReader, OffsetRange
 from rivven_kafka.verify.kafka_side import KafkaSide
 from rivven_kafka.verify.ranges import Range
@@ -83,7 +83,10 @@ class RawComparer:
             What was found, and what cannot be read in Rivven.
         """
         destination = self._entry.destination(place[0])
-        before = self._records_before(place, found.start)
+        nothing = found.start == found.end and found.undecided
+        before, first = 0, None
+        if not nothing and rivven_end is not None:
+            before, first = self._begin(place, found, kafka_end, rivven_end, stop)
         # What a range leaves out that ends before what is copied for sure is not to be looked at.
         beyond = found.end >= min(kafka_end, self._states[place].committed or 0)
         comparison = self._comparison(destination, found.end, before, beyond=beyond)
@@ -116,42 +119,71 @@ class RawComparer:
 
                     def take(block: RecordBlock) -> None:
                         wait_for_other(1, gone)
-                        comparison.feed_rivven(block)
+                        # What has come since belongs to records of Kafka that are not read.
+                        comparison.feed_rivven(cut(block, rivven_end)[0])
                         if comparison.done:
                             raise _Enough
                         meter.add(rivven=len(block))
 
                     with closing(self._open_reader()) as reader, suppress(_Enough):
-                        unreadable.extend(reader.read(destination, place[1], take, end=rivven_end))
+                        unreadable.extend(reader.read(destination, place[1], take, first, rivven_end))
+                # First, so that who sees the event finds what waits.
+                comparison.finish_rivven()
             finally:
                 rivven_done.set()
-            comparison.finish_rivven()
 
-        if found.start < found.end or not found.undecided:
+        if not nothing:
             run_jobs([read_kafka, read_rivven], 2)
         return self._result(place, found, destination, comparison), unreadable
 
-    def _comparison(
-        self, destination: str, end: int, skip: int | None, *, beyond: bool = True
-    ) -> RawComparison:
-        tombstone = self._entry.config.on_tombstone
+    def _comparison(self, destination: str, end: int, skip: int, *, beyond: bool = True) -> RawComparison:
         return RawComparison(
             destination,
             end,
             beyond=beyond,
             skip=skip,
-            on_tombstone="fail" if tombstone is OnTombstone.DEAD_LETTER else tombstone,
+            on_tombstone=self._on_tombstone(),
             transforms=transforms_json(self._entry.transforms),
         )
 
-    def _records_before(self, place: Place, start: int) -> int | None:
-        """How many records Rivven has from before an offset; None if Kafka does not tell any more."""
-        if self.is_sought(place):
-            return None
+    def _on_tombstone(self) -> str:
+        tombstone = self._entry.config.on_tombstone
+        return "fail" if tombstone is OnTombstone.DEAD_LETTER else tombstone
+
+    def _begin(
+        self, place: Place, found: Range, kafka_end: int, rivven_end: int, stop: threading.Event
+    ) -> tuple[int, int | None]:
+        """Where a range begins in Rivven: behind how many records, and from which offset on."""
+        if not self.is_sought(place):
+            return self._records_before(place, found.start, stop), None
+        destination = self._entry.destination(place[0])
+        sought = RawStart(
+            destination,
+            found.end,
+            self._states[place].committed or 0,
+            on_tombstone=self._on_tombstone(),
+            transforms=transforms_json(self._entry.transforms),
+        )
+        for block in self._kafka.read({place: (found.start, kafka_end)}):
+            go_on(stop)
+            sought.feed_kafka(block)
+
+        def take(block: RecordBlock) -> None:
+            go_on(stop)
+            sought.feed_rivven(block)
+
+        first, end = sought.finish_kafka(rivven_end)
+        with closing(self._open_reader()) as reader:
+            reader.read(destination, place[1], take, max(0, first), min(end, rivven_end))
+        return 0, sought.place()
+
+    def _records_before(self, place: Place, start: int, stop: threading.Event) -> int:
+        """How many records the source publishes from before an offset."""
         if start == 0:
             return 0
         destination, records = self._entry.destination(place[0]), 0
         for block in self._kafka.read({place: (0, start)}):
+            go_on(stop)
             # One for each block, as it keeps what it is given.
             counted = self._comparison(destination, start, 0)
             counted.feed_kafka(block)

@@ -295,6 +295,12 @@ class _Verification:
     def _compare_raw(
         self, states: Mapping[Place, PartitionState], ranges: Mapping[Place, Range], reader: LogReader
     ) -> None:
+        compacted, note = compacted_topics(self._admin, {topic: 0 for topic, _ in ranges})
+        self._report.notes += [] if note is None else [note]
+        self._report.notes += [
+            f"{topic} is compacted: what Kafka has removed since it was copied shows as a difference"
+            for topic in sorted(compacted)
+        ]
         comparer = RawComparer(self._entry, self._kafka, self._reader, states)
         meter = Meter(sum(found.end - found.start for found in ranges.values()), self._progress)
         rivven_ends = comparer.rivven_ends(ranges, reader)
@@ -321,8 +327,8 @@ class _Verification:
         ]
         if sought:
             self._report.notes.append(
-                f"where the range of {', '.join(sought)} begins in Rivven was sought by its first records: "
-                "copies and losses before that place are not seen"
+                f"where the range of {', '.join(sought)} begins in Rivven was counted from the end and "
+                "sought by its first records: copies before it and losses of whole repetitions are not seen"
             )
         self._report.notes.append(
             "raw values carry no position: from the first difference on, nothing is compared"

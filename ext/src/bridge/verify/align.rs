@@ -1,91 +1,152 @@
-//! Finding where in Rivven a range of Kafka begins, where no counting tells: Kafka has deleted what came before.
+//! Finding where in Rivven a range of Kafka begins, where counting from the first record does not tell: Kafka has
+//! deleted what came before. So it is counted from the end.
 
-use std::collections::{HashMap, VecDeque};
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::ops::Range;
 
 /// Records of Kafka that are looked for.
 pub const SOUGHT: usize = 256;
 
-/// Equal records that are looked for at most.
-const ALIKE: usize = 8;
+/// Records that may be missing or doubled behind the beginning, of those that are looked for.
+const NEAR: i64 = 32;
 
-/// Records between the place that most vote for and the one that counts: so many may be missing or doubled.
-const NEAR: u64 = 32;
+/// Records that a source publishes at most before it commits them.
+const MOST_UNCOMMITTED: i64 = 5_000_000;
 
-/// Places that are remembered of each sought record.
-const REMEMBERED: usize = 64;
+/// Equal records that tell a place where fewer might be equal by chance.
+const ENOUGH: i64 = 8;
 
-/// Every record of Rivven that is equal to a sought one votes for the place where the range would begin by it. One
-/// record that is missing or doubled moves the votes of all behind it, so the first sought record that is found near
-/// the place that wins decides.
+/// What Kafka holds from the beginning of the range on, of what the source publishes.
+#[derive(Debug, Default)]
+pub struct Rest {
+    first: Vec<u128>,
+    in_range: usize,
+    records: i64,
+    committed: i64,
+}
+
+impl Rest {
+    /// Takes the next record: whether it is in the range, and committed.
+    pub fn add(&mut self, digest: u128, in_range: bool, committed: bool) {
+        if self.first.len() < SOUGHT {
+            self.first.push(digest);
+            self.in_range += usize::from(in_range);
+        }
+        self.records += 1;
+        self.committed += i64::from(committed);
+    }
+}
+
+/// What speaks for a place.
+#[derive(Debug, Default, Clone, Copy)]
+struct Votes {
+    /// Sought records that are where they belong by it.
+    all: u16,
+    /// How many of them are the first ones.
+    first: u16,
+    /// The lowest of them.
+    lowest: u16,
+}
+
+/// Where the range begins in Rivven. Without differences, what is committed lies behind it, and what else Kafka has
+/// may: that leaves few places, or one. Every record that is equal to a sought one votes for the place by it. Few
+/// differences move the votes of all behind them, so places near by count, too.
 #[derive(Debug)]
 pub struct Align {
-    sought: HashMap<u128, Vec<i64>>,
+    sought: HashMap<u128, Vec<u16>>,
+    /// How many are looked for, how many of those are in the range, and how many must be there.
     count: i64,
-    /// Where the sought records were found last.
-    places: Vec<VecDeque<i64>>,
-    votes: HashMap<i64, u32>,
-    seen: i64,
+    in_range: u16,
+    solid: i64,
+    near: i64,
+    /// The place if nothing but what is committed is copied.
+    likely: i64,
+    end: i64,
+    lowest: i64,
+    votes: Vec<Votes>,
 }
 
 impl Align {
-    /// Looks for the records with these digests, in order.
-    pub fn new(digests: impl Iterator<Item = u128>) -> Self {
-        let mut sought: HashMap<u128, Vec<i64>> = HashMap::new();
-        let mut count = 0;
-        for digest in digests.take(SOUGHT) {
-            let places = sought.entry(digest).or_default();
-            if places.len() < ALIKE {
-                places.push(count);
-            }
-            count += 1;
+    /// Of what Kafka holds, and the end of the Rivven partition.
+    pub fn new(rest: &Rest, rivven_end: i64) -> Self {
+        let mut sought: HashMap<u128, Vec<u16>> = HashMap::new();
+        for (index, digest) in rest.first.iter().enumerate() {
+            sought.entry(*digest).or_default().push(index as u16);
         }
-        let places = (0..count).map(|_| VecDeque::new()).collect();
-        Self { sought, count, places, votes: HashMap::new(), seen: 0 }
+        let count = rest.first.len() as i64;
+        let solid = count.min(rest.committed);
+        // Of few records, some that are equal by chance would soon be most.
+        let near = Some(NEAR.min(solid / 8)).filter(|near| !repeats(&rest.first, 2 * near)).unwrap_or(0);
+        let likely = rivven_end - rest.committed;
+        let uncommitted = MOST_UNCOMMITTED.min(rest.records - rest.committed);
+        let votes = vec![Votes::default(); (uncommitted + 2 * near + 1) as usize];
+        let (in_range, lowest) = (rest.in_range as u16, likely - uncommitted - near);
+        let end = rivven_end;
+        Self { sought, count, in_range, solid, near, likely, end, lowest, votes }
     }
 
-    /// Takes the next record of Rivven.
-    pub fn add(&mut self, digest: u128) {
+    /// The offsets of Rivven that matter.
+    pub fn range(&self) -> Range<i64> {
+        self.lowest..self.lowest + self.votes.len() as i64 - 1 + self.count
+    }
+
+    /// Takes the record of Rivven at an offset; they come in order.
+    pub fn add(&mut self, offset: i64, digest: u128) {
         for index in self.sought.get(&digest).into_iter().flatten() {
-            *self.votes.entry(self.seen - index).or_default() += 1;
-            let places = &mut self.places[*index as usize];
-            if places.len() == REMEMBERED {
-                places.pop_front();
+            let place = offset - i64::from(*index) - self.lowest;
+            if let Some(votes) = usize::try_from(place).ok().and_then(|place| self.votes.get_mut(place)) {
+                if votes.all == 0 {
+                    votes.lowest = *index;
+                }
+                votes.all += 1;
+                votes.first += u16::from(votes.first == *index);
             }
-            places.push_back(self.seen);
         }
-        self.seen += 1;
     }
 
-    /// How many records of Rivven it has seen.
-    pub fn seen(&self) -> usize {
-        self.seen as usize
-    }
-
-    /// The place of the first sought record among those of Rivven, negative if it is missing there. None if none of
-    /// them is there.
-    pub fn best(&self) -> Option<i64> {
-        self.winner().map(|(place, _)| self.beside(place))
-    }
-
-    /// The best place, once it needs no more votes.
-    pub fn decided(&self) -> Option<i64> {
-        let (place, votes) = self.winner()?;
-        let clear = i64::from(votes) * 4 >= self.count * 3;
-        (clear && self.seen >= place + self.count).then(|| self.beside(place))
-    }
-
-    /// The first of the places that most vote for, and their number.
-    fn winner(&self) -> Option<(i64, u32)> {
-        let votes = self.votes.iter().map(|(place, votes)| (*place, *votes));
-        votes.max_by_key(|(place, votes)| (*votes, -*place))
-    }
-
-    /// The place by the first sought record that is found near the winner.
-    fn beside(&self, winner: i64) -> i64 {
-        let by_record = self.places.iter().enumerate().find_map(|(index, places)| {
-            let places = places.iter().map(|at| at - index as i64);
-            places.filter(|place| place.abs_diff(winner) <= NEAR).min_by_key(|place| place.abs_diff(winner))
+    /// The offset in Rivven of the first record of the range, or where it should be.
+    pub fn place(&self) -> i64 {
+        let best = self.places(i64::MAX, self.likely).max_by_key(|(place, votes)| {
+            // Of equal ones the one by which least is copied that is not committed, as commits come soon.
+            (votes.all, Reverse(place.abs_diff(self.likely)))
         });
-        by_record.unwrap_or(winner)
+        let Some((best, votes)) = best.filter(|(_, votes)| votes.all > 0) else {
+            // None of it is there: all that is came before.
+            return self.end;
+        };
+        let needed = if self.solid > 0 { (self.solid + 1) / 2 } else { ENOUGH };
+        if i64::from(votes.all) < needed {
+            return self.likely;
+        }
+        // A difference soon behind the beginning is told better from the place by the records before it. Equal records
+        // from before the range must not stand for those of the range, so if these are all equal there, they must be
+        // more than a repetition has, and those of the other place begin behind them.
+        let nearer = self.places(self.near, best).filter(|(place, other)| {
+            let moved = (place - best).abs();
+            let first = i64::from(other.first);
+            let follows = first <= i64::from(votes.lowest) + moved && first >= ENOUGH + 2 * moved;
+            other.first > votes.first && (other.first < self.in_range || follows)
+        });
+        let nearer = nearer.max_by_key(|(place, votes)| (votes.first, Reverse(place.abs_diff(best))));
+        nearer.map_or(best, |(place, _)| place)
+    }
+
+    /// The places at most so far from another, and their votes.
+    fn places(&self, far: i64, from: i64) -> impl Iterator<Item = (i64, Votes)> + '_ {
+        let places = self.votes.iter().enumerate().map(|(index, votes)| (self.lowest + index as i64, *votes));
+        places.filter(move |(place, _)| place.abs_diff(from) <= far.unsigned_abs())
     }
 }
+
+/// Whether many records are equal to those at most so far behind them: other places would fit as well.
+fn repeats(digests: &[u128], far: i64) -> bool {
+    (1..=far.unsigned_abs() as usize).any(|by| {
+        let pairs = || digests.iter().zip(digests.iter().skip(by));
+        pairs().filter(|(one, other)| one == other).count() * 4 >= pairs().count()
+    })
+}
+
+#[cfg(test)]
+#[path = "align_tests.rs"]
+mod tests;

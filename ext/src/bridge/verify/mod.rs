@@ -9,3 +9,4 @@ pub mod raw;
 pub mod raw_python;
 pub mod restored;
 pub mod segments;
+pub mod start;

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 
-use super::align::{Align, SOUGHT};
 use super::digest::Digester;
 use crate::bridge::fate::{Fate, Judge};
 use crate::record::Block;
@@ -88,22 +87,12 @@ pub struct Raw {
     pub left_out: u64,
     /// Records that the source cannot convert.
     pub bad: u64,
-    begin: Begin,
-}
-
-/// Where the range begins in Rivven.
-pub enum Begin {
-    /// Behind so many records.
-    At(u64),
-    /// Where its first records are.
-    Sought,
-    /// See `Align`.
-    Voting(Align),
+    skip: u64,
 }
 
 impl Raw {
-    /// Of Kafka up to `end`, or `beyond`; in Rivven, from `begin` on.
-    pub fn new(judge: Judge, end: i64, beyond: bool, begin: Begin) -> Self {
+    /// Of Kafka up to `end`, or `beyond`; of Rivven, all but the first `skip` records.
+    pub fn new(judge: Judge, end: i64, beyond: bool, skip: u64) -> Self {
         Self {
             judge,
             end,
@@ -118,7 +107,7 @@ impl Raw {
             first: None,
             left_out: 0,
             bad: 0,
-            begin,
+            skip,
         }
     }
 
@@ -149,8 +138,8 @@ impl Raw {
             return;
         }
         for record in block.records.iter() {
-            if let Begin::At(skip @ 1..) = &mut self.begin {
-                *skip -= 1;
+            if self.skip > 0 {
+                self.skip -= 1;
                 continue;
             }
             let value = block.value(record).unwrap_or_default();
@@ -179,17 +168,11 @@ impl Raw {
 
     /// How many records of Kafka and Rivven wait for the other side.
     pub fn waiting(&self) -> (usize, usize) {
-        if !matches!(self.begin, Begin::At(_)) {
-            return (self.kafka.waiting.len(), 0);
-        }
         (self.kafka.waiting.len(), self.rivven.waiting.len())
     }
 
     /// Compares what both sides have.
     fn settle(&mut self) {
-        if !self.aligned() {
-            return;
-        }
         while self.first.is_none() {
             let (kafka, rivven) = (self.kafka.waiting.front(), self.rivven.waiting.front());
             let behind = kafka.map_or(self.kafka.finished, |kafka| kafka.offset >= self.end);
@@ -221,29 +204,6 @@ impl Raw {
         for waiting in std::mem::take(&mut self.rivven.waiting) {
             self.rivven.count(waiting.digest);
         }
-    }
-
-    /// Whether it is known where the range begins in Rivven.
-    fn aligned(&mut self) -> bool {
-        if matches!(self.begin, Begin::Sought) && (self.kafka.finished || self.kafka.waiting.len() >= SOUGHT)
-        {
-            self.begin = Begin::Voting(Align::new(self.kafka.waiting.iter().map(|one| one.digest)));
-        }
-        let Begin::Voting(align) = &mut self.begin else { return matches!(self.begin, Begin::At(_)) };
-        for waiting in self.rivven.waiting.range(align.seen()..) {
-            align.add(waiting.digest);
-        }
-        let Some(place) = align.decided().or_else(|| self.rivven.finished.then(|| align.best())?) else {
-            if self.rivven.finished {
-                // None of it is there: all that is came before.
-                self.rivven.waiting.clear();
-                self.begin = Begin::At(0);
-            }
-            return self.rivven.finished;
-        };
-        self.rivven.waiting.drain(..place.max(0) as usize);
-        self.begin = Begin::At(0);
-        true
     }
 
     /// Whether both sides have enough to tell what is wrong.

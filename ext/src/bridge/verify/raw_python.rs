@@ -1,4 +1,4 @@
-//! `RawComparison`: the comparison of raw values for Python.
+//! `RawComparison` and `RawStart`: the comparison of raw values for Python.
 
 #![allow(clippy::doc_markdown)] // these are Python docstrings, in Google style
 
@@ -7,8 +7,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use pyo3::prelude::*;
 
+use super::align::Align;
 use super::digest::hex;
-use super::raw::{Begin, Raw, Wrong};
+use super::raw::{Raw, Wrong};
+use super::start::Start;
 use crate::bridge::event_encode::EventOptions;
 use crate::bridge::fate::Judge;
 use crate::bridge::publisher::encoder_for;
@@ -21,31 +23,24 @@ use crate::kafka::py::RecordBlock;
 /// Feed it blocks of both sides in order, whichever has fewer records waiting, and then `finish` them. `end` is the
 /// Kafka offset behind the range: with `beyond`, records from there on may be in Rivven, and what is there of them is
 /// compared, too.
-/// `skip` is how many records of Rivven lie before the range; with None, the place is sought where its first records
-/// are, and all of Rivven before it is kept until then (32 bytes each). The other options are those of the source.
+/// `skip` is how many records of Rivven are fed that lie before the range. The other options are those of the source.
 #[pyclass(frozen, module = "rivven_kafka._native")]
 pub struct RawComparison(Mutex<Raw>);
 
 #[pymethods]
 impl RawComparison {
     #[new]
-    #[pyo3(signature = (destination, end, *, beyond=true, skip=Some(0), on_tombstone="fail", transforms="[]"))]
+    #[pyo3(signature = (destination, end, *, beyond=true, skip=0, on_tombstone="fail", transforms="[]"))]
     fn new(
         destination: String,
         end: i64,
         beyond: bool,
-        skip: Option<u64>,
+        skip: u64,
         on_tombstone: &str,
         transforms: &str,
     ) -> Result<Self> {
-        let options = EventOptions { include_headers: true, include_key: true };
-        let encoder = encoder_for("raw", on_tombstone, transforms, options, None)?;
-        Ok(Self(Mutex::new(Raw::new(
-            Judge::new(encoder, destination),
-            end,
-            beyond,
-            skip.map_or(Begin::Sought, Begin::At),
-        ))))
+        let judge = judge(destination, on_tombstone, transforms)?;
+        Ok(Self(Mutex::new(Raw::new(judge, end, beyond, skip))))
     }
 
     /// Takes a block of Kafka.
@@ -115,6 +110,74 @@ impl RawComparison {
 
 impl RawComparison {
     fn lock(&self) -> MutexGuard<'_, Raw> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn judge(destination: String, on_tombstone: &str, transforms: &str) -> Result<Judge> {
+    let options = EventOptions { include_headers: true, include_key: true };
+    Ok(Judge::new(encoder_for("raw", on_tombstone, transforms, options, None)?, destination))
+}
+
+/// Finds where a range of a Kafka partition begins in the Rivven partition that is filled with raw values from it, if
+/// it is not known how many records Rivven has from before it.
+///
+/// Feed it all blocks of Kafka from the beginning of the range on, `finish_kafka`, then feed it those of Rivven that
+/// this asks for. `end` is the Kafka offset behind the range, `committed` the one behind what Rivven has for sure. A
+/// few bytes are kept for each record of Kafka that is not committed, at most 30 MB.
+#[pyclass(frozen, module = "rivven_kafka._native")]
+pub struct RawStart(Mutex<(Start, Option<Align>)>);
+
+#[pymethods]
+impl RawStart {
+    #[new]
+    #[pyo3(signature = (destination, end, committed, *, on_tombstone="fail", transforms="[]"))]
+    fn new(
+        destination: String,
+        end: i64,
+        committed: i64,
+        on_tombstone: &str,
+        transforms: &str,
+    ) -> Result<Self> {
+        let judge = judge(destination, on_tombstone, transforms)?;
+        Ok(Self(Mutex::new((Start::new(judge, end, committed), None))))
+    }
+
+    /// Takes a block of Kafka.
+    fn feed_kafka(&self, py: Python<'_>, block: &Bound<'_, RecordBlock>) {
+        let block = &block.get().0;
+        py.detach(|| self.lock().0.feed_kafka(block));
+    }
+
+    /// Nothing more comes from Kafka; `rivven_end` is the end of the Rivven partition. Returns the Rivven offsets
+    /// that matter: the first, and the one behind the last.
+    fn finish_kafka(&self, rivven_end: i64) -> (i64, i64) {
+        let mut inside = self.lock();
+        let align = inside.0.align(rivven_end);
+        let range = align.range();
+        inside.1 = Some(align);
+        (range.start, range.end)
+    }
+
+    /// Takes a block of Rivven.
+    fn feed_rivven(&self, py: Python<'_>, block: &Bound<'_, RecordBlock>) {
+        let block = &block.get().0;
+        py.detach(|| {
+            if let (start, Some(align)) = &mut *self.lock() {
+                start.feed_rivven(align, block);
+            }
+        });
+    }
+
+    /// The Rivven offset of the first record of the range, or where it should be, also before the first one of all.
+    /// None before `finish_kafka`.
+    fn place(&self) -> Option<i64> {
+        self.lock().1.as_ref().map(Align::place)
+    }
+}
+
+impl RawStart {
+    fn lock(&self) -> MutexGuard<'_, (Start, Option<Align>)> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
