@@ -349,7 +349,10 @@ class SinkPipeline(Pipeline):
         gone = warn_of_deleted(self._client, positions, self.name)
         if gone:
             self.metrics.record_error(gone)
-        self._delivery.hold(positions)
+        if not self._delivery.hold(positions, self._confirm):
+            # The next heartbeat tells what has changed.
+            self._next_start = time.monotonic() + _START_RETRY_S
+            return
         self._assigned = list(positions)
         self._set_assigned(True)
         self.watchdog.assign(positions)
@@ -357,6 +360,10 @@ class SinkPipeline(Pipeline):
             self.watchdog.starts(place, offset)
         self._fetcher.assign([(topic, partition, offset) for (topic, partition), offset in positions.items()])
         log.info("assigned %s", [f"{topic}:{number}@{at}" for (topic, number), at in positions.items()])
+
+    def _confirm(self) -> bool:
+        with self.watchdog.doing("Rivven does not answer the heartbeats of the group"):
+            return self._member.confirm()
 
     def _release(self) -> bool:
         """Delivers what was read, commits, and lets the partitions go.

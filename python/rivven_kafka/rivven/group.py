@@ -166,6 +166,22 @@ class GroupMember:
         except RebalanceNeededError as error:
             return self._left_behind(str(error))
 
+    def confirm(self) -> bool:
+        """Asks the broker whether the assignment still holds; if not, the next `tick` says what has changed.
+
+        Raises:
+            RivvenKafkaError: The broker cannot be reached or refuses for a reason other than a rebalance.
+        """
+        if self._state is not _State.STABLE:
+            return False
+        now = self._clock()
+        try:
+            stable = self._client.heartbeat(self._group, self._generation, self._member_id) == _STABLE
+        except RebalanceNeededError:
+            stable = False
+        self._due = now + self._interval_s if stable else now
+        return stable
+
     def released(self) -> None:
         """The work on the revoked partitions is finished and committed."""
         self.assignment = []
