@@ -8,7 +8,13 @@ import pytest
 from kafka import KafkaAdminClient
 from rivven_kafka import KafkaSink, SourceEvent
 from rivven_kafka._native import RivvenClient
-from rivven_kafka.errors import DeliveryError, EventFormatError, FencedError, InvalidRequestError
+from rivven_kafka.errors import (
+    DeliveryError,
+    EventFormatError,
+    FencedError,
+    InvalidRequestError,
+    RivvenKafkaError,
+)
 from rivven_kafka.kafka import TransactionalProducer
 from rivven_kafka.pipeline import sink_pipeline
 from rivven_kafka.pipeline.kafka_positions import KafkaPositions
@@ -250,6 +256,39 @@ def test_others_wait_for_a_claim_that_is_not_decided(bridge):
             decide(10)
         assert producer.wait_committed(10)
         assert pipe.positions() == {0: (7, "one")}
+        wait_until(lambda: other.take_over([place]) == {place: 7}, 10, lambda: "an open transaction")
+        producer.begin()
+        with pytest.raises(FencedError):
+            producer.stage(pipe.copy, one.offsets({place: 8}), 10)
+
+
+def test_a_sink_that_does_not_know_that_its_topic_has_grown_takes_nothing_over(bridge):
+    pipe = bridge(4, 3)
+    options = {"bootstrap_servers": [pipe.kafka.bootstrap], "client_id": "x", "request_timeout_ms": 10_000}
+    positions = KafkaPositions(options, options, "one", pipe.group, pipe.copy, 3)
+    assert positions.take_over([(pipe.origin, 3)]) == {}
+    with closing(KafkaAdminClient(bootstrap_servers=pipe.kafka.bootstrap)) as admin:
+        admin.create_partitions({pipe.copy: 6})
+    # Its own place would be another than that of who knows.
+    with pytest.raises(RivvenKafkaError, match="has 6 partitions, and had 3"):
+        positions.take_over([(pipe.origin, 3)])
+
+
+def test_a_claim_in_a_group_of_its_own_is_seen_by_who_knows_more_partitions(bridge):
+    pipe = bridge(4, 3)
+    options = {"bootstrap_servers": [pipe.kafka.bootstrap], "client_id": "x", "request_timeout_ms": 10_000}
+    producing = {**options, "acks": -1, "enable_idempotence": True, "max_block_ms": 10_000}
+    place = (pipe.origin, 3)
+    one = KafkaPositions(options, producing, "one", pipe.group, pipe.copy, 3)
+    with closing(TransactionalProducer({**producing, "transactional_id": "one"})) as producer:
+        producer.begin()
+        assert producer.stage(pipe.copy, one.offsets({place: 7}), 10)
+        with closing(KafkaAdminClient(bootstrap_servers=pipe.kafka.bootstrap)) as admin:
+            admin.create_partitions({pipe.copy: 6})
+        other = KafkaPositions(options, producing, "other", pipe.group, pipe.copy, 6)
+        assert other.take_over([place]) is None
+        producer.commit()
+        assert producer.wait_committed(10)
         wait_until(lambda: other.take_over([place]) == {place: 7}, 10, lambda: "an open transaction")
         producer.begin()
         with pytest.raises(FencedError):
