@@ -32,6 +32,7 @@ from rivven_kafka.pipeline.observed import FILTERED
 from rivven_kafka.pipeline.progress import Progress
 from rivven_kafka.pipeline.pulse import FRESH_S, KafkaPulse
 from rivven_kafka.pipeline.rate_limit import RateLimit
+from rivven_kafka.pipeline.sink_commits import SinkCommits
 from rivven_kafka.pipeline.sink_watch import SinkWatch
 from rivven_kafka.pipeline.start_offset import start_positions, warn_of_deleted
 from rivven_kafka.pipeline.transaction import TransactionalDelivery
@@ -168,6 +169,7 @@ class SinkPipeline(Pipeline):
                 self._entry,
                 self._delivery.take_positions,
             )
+            self._commits = SinkCommits(self._client, self._entry.consumer_group, self._watch.take_positions)
             self._member = GroupMember(
                 group_client,
                 self._entry.consumer_group,
@@ -384,12 +386,11 @@ class SinkPipeline(Pipeline):
         return done
 
     def _commit(self) -> None:
-        positions = self._watch.take_positions()
-        if not positions:
-            return
         begin = time.monotonic()
         with self.watchdog.doing("Rivven does not take the commit of the positions"):
-            self._client.commit_offsets(self._entry.consumer_group, positions, durable=True)
+            positions = self._commits.commit()
+        if not positions:
+            return
         if self._config.transactional_id is None:
             # Else it follows the commit that counts.
             self.observed.committed(time.monotonic() - begin)
