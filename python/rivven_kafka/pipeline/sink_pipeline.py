@@ -356,6 +356,7 @@ class SinkPipeline(Pipeline):
             self._next_start = time.monotonic() + _START_RETRY_S
             return
         self._assigned = list(positions)
+        self._commits.starts(positions)
         self._set_assigned(True)
         self.watchdog.assign(positions)
         for place, offset in positions.items():
@@ -388,7 +389,7 @@ class SinkPipeline(Pipeline):
     def _commit(self) -> None:
         begin = time.monotonic()
         with self.watchdog.doing("Rivven does not take the commit of the positions"):
-            positions = self._commits.commit()
+            positions = self._commits.commit(member=self._member.certain)
         if not positions:
             return
         if self._config.transactional_id is None:

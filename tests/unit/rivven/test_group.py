@@ -211,6 +211,24 @@ def test_who_has_lost_its_partitions_is_told_when_it_asks(lose):
     world.check_converged()
 
 
+def test_who_was_away_is_not_certain_of_its_partitions():
+    world = World()
+    world.start(0)
+    member = world.members[0]
+    assert not member.certain
+    for _ in range(3):
+        world.run(5)
+        assert member.certain
+        world.now += 1.1
+        assert not member.certain
+        assert member.confirm()
+        assert member.certain
+    world.broker.restart()
+    world.now += 0.5
+    assert member.tick() is Change.REVOKED
+    assert not member.certain
+
+
 def test_a_restarted_broker_gets_its_group_back():
     world = World()
     for name in range(MEMBERS):
