@@ -1,5 +1,6 @@
 """The options of a sink, by what arrives in a real Kafka."""
 
+import threading
 import time
 from datetime import UTC, datetime
 
@@ -7,6 +8,7 @@ import pytest
 from kafka.partitioner.default import murmur2
 from rivven_kafka._native import RivvenClient
 from rivven_kafka.errors import EventFormatError, UnknownTopicError
+from rivven_kafka.pipeline import sink_pipeline
 
 from tests.integration.pipelines import Running
 from tests.support.connector import sink_file, wait_until
@@ -180,3 +182,40 @@ def test_a_missing_kafka_topic_stops_the_sink(bridge):
         error = running.failure()
     assert isinstance(error, UnknownTopicError)
     assert pipe.copy in str(error)
+
+
+@pytest.mark.parametrize(
+    "committing", [False, True], ids=["at its next heartbeat", "before its next heartbeat"]
+)
+def test_a_sink_that_was_away_does_not_set_the_position_of_its_successor_back(
+    bridge, monkeypatch, committing
+):
+    pipe = bridge()
+    pipe.publish(*[(None, b"%d" % number) for number in range(100)])
+    group = {"session_timeout_ms": 2_000, "heartbeat_interval_ms": 100}
+    away, back = threading.Event(), threading.Event()
+    # At one of them it is in the middle of its loop, and what follows is a commit that is due.
+    seam = "_commit_if_due" if committing else "_look_around"
+    go_on = getattr(sink_pipeline.SinkPipeline, seam)
+
+    def late(self):
+        if self is slow.pipeline and self.delivered() >= 100 and not away.is_set():
+            away.set()
+            assert back.wait(30)
+            self._next_commit = 0.0
+        go_on(self)
+
+    monkeypatch.setattr(sink_pipeline.SinkPipeline, seam, late)
+    slow = Running(pipe.document(commit_interval_ms=60_000, **group))
+    with slow:
+        assert away.wait(20)
+        assert pipe.committed() == 0
+        with Running(pipe.document(commit_interval_ms=50, **group)) as quick:
+            wait_until(lambda: pipe.committed() == 100, 20, quick.describe)
+            pipe.publish(*[(None, b"%d" % number) for number in range(100, 150)])
+            wait_until(lambda: pipe.committed() == 150, 20, quick.describe)
+            back.set()
+            # It has joined again when it was assigned its share.
+            wait_until(lambda: slow.pipeline.observed.rebalances >= 2, 20, slow.describe)
+            assert pipe.committed() == 150
+    assert (slow.error, quick.error) == (None, None)

@@ -1,13 +1,24 @@
 """A sink with `transactional_id`: what readers of committed records see, and where the positions lie."""
 
 import struct
+import threading
 from contextlib import closing
 
 import pytest
 from kafka import KafkaAdminClient
 from rivven_kafka import KafkaSink, SourceEvent
 from rivven_kafka._native import RivvenClient
-from rivven_kafka.errors import DeliveryError, EventFormatError, FencedError, InvalidRequestError
+from rivven_kafka.errors import (
+    DeliveryError,
+    EventFormatError,
+    FencedError,
+    InvalidRequestError,
+    RivvenKafkaError,
+)
+from rivven_kafka.kafka import TransactionalProducer
+from rivven_kafka.pipeline import sink_pipeline
+from rivven_kafka.pipeline.kafka_positions import KafkaPositions
+from rivven_kafka.pipeline.start_offset import start_positions
 
 from tests.integration.pipelines import Running
 from tests.support.connector import sink_file, wait_until
@@ -196,6 +207,92 @@ def test_the_second_of_two_with_the_same_id_fences_the_first(bridge):
             wait_until(lambda: pipe.committed() == {0: numbers(0, number)}, 30, second.describe)
         assert second.error is None
     assert pipe.committed() == {0: numbers(0, number)}
+
+
+def test_who_was_away_between_its_look_and_its_claim_claims_nothing(bridge, monkeypatch):
+    pipe = bridge()
+    pipe.publish(0, 100)
+    away, back = threading.Event(), threading.Event()
+
+    def late(client, entry, *args):
+        found = start_positions(client, entry, *args)
+        if entry.config.transactional_id == "late" and not away.is_set():
+            away.set()
+            assert back.wait(30)
+        return found
+
+    monkeypatch.setattr(sink_pipeline, "start_positions", late)
+    with Running(pipe.document(transactional_id="late")) as first:
+        assert away.wait(20)
+        with Running(pipe.document(transactional_id="quick")) as second:
+            pipe.wait(second, 100)
+            pipe.publish(100, 200)
+            pipe.wait(second, 200)
+            back.set()
+            # It joins again, and the two share what there is: one of them gets nothing.
+            pipe.publish(200, 300)
+            wait_until(lambda: len(pipe.committed()[0]) >= 300, 20, second.describe)
+    assert (first.error, second.error) == (None, None)
+    assert pipe.committed() == {0: numbers(0, 300)}
+    assert pipe.positions() == {0: (300, "")}
+
+
+def test_others_wait_for_a_claim_that_is_not_decided(bridge):
+    pipe = bridge()
+    options = {"bootstrap_servers": [pipe.kafka.bootstrap], "client_id": "x", "request_timeout_ms": 10_000}
+    producing = {**options, "acks": -1, "enable_idempotence": True, "max_block_ms": 10_000}
+    place = (pipe.origin, 0)
+
+    def positions(name):
+        return KafkaPositions(options, producing, name, pipe.group, pipe.copy, 1)
+
+    one, other = positions("one"), positions("other")
+    with closing(TransactionalProducer({**producing, "transactional_id": "one"})) as producer:
+        assert one.take_over([place]) == {}
+        for decide in (producer.abort, lambda _: producer.commit()):
+            producer.begin()
+            assert producer.stage(pipe.copy, one.offsets({place: 7}), 10)
+            assert other.take_over([place]) is None
+            decide(10)
+        assert producer.wait_committed(10)
+        assert pipe.positions() == {0: (7, "one")}
+        wait_until(lambda: other.take_over([place]) == {place: 7}, 10, lambda: "an open transaction")
+        producer.begin()
+        with pytest.raises(FencedError):
+            producer.stage(pipe.copy, one.offsets({place: 8}), 10)
+
+
+def test_a_sink_that_does_not_know_that_its_topic_has_grown_takes_nothing_over(bridge):
+    pipe = bridge(4, 3)
+    options = {"bootstrap_servers": [pipe.kafka.bootstrap], "client_id": "x", "request_timeout_ms": 10_000}
+    positions = KafkaPositions(options, options, "one", pipe.group, pipe.copy, 3)
+    assert positions.take_over([(pipe.origin, 3)]) == {}
+    with closing(KafkaAdminClient(bootstrap_servers=pipe.kafka.bootstrap)) as admin:
+        admin.create_partitions({pipe.copy: 6})
+    # Its own place would be another than that of who knows.
+    with pytest.raises(RivvenKafkaError, match="has 6 partitions, and had 3"):
+        positions.take_over([(pipe.origin, 3)])
+
+
+def test_a_claim_in_a_group_of_its_own_is_seen_by_who_knows_more_partitions(bridge):
+    pipe = bridge(4, 3)
+    options = {"bootstrap_servers": [pipe.kafka.bootstrap], "client_id": "x", "request_timeout_ms": 10_000}
+    producing = {**options, "acks": -1, "enable_idempotence": True, "max_block_ms": 10_000}
+    place = (pipe.origin, 3)
+    one = KafkaPositions(options, producing, "one", pipe.group, pipe.copy, 3)
+    with closing(TransactionalProducer({**producing, "transactional_id": "one"})) as producer:
+        producer.begin()
+        assert producer.stage(pipe.copy, one.offsets({place: 7}), 10)
+        with closing(KafkaAdminClient(bootstrap_servers=pipe.kafka.bootstrap)) as admin:
+            admin.create_partitions({pipe.copy: 6})
+        other = KafkaPositions(options, producing, "other", pipe.group, pipe.copy, 6)
+        assert other.take_over([place]) is None
+        producer.commit()
+        assert producer.wait_committed(10)
+        wait_until(lambda: other.take_over([place]) == {place: 7}, 10, lambda: "an open transaction")
+        producer.begin()
+        with pytest.raises(FencedError):
+            producer.stage(pipe.copy, one.offsets({place: 8}), 10)
 
 
 def test_records_before_a_bad_one_are_committed(bridge):

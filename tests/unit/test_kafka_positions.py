@@ -1,8 +1,12 @@
 """No two positions of a sink ever share a place in Kafka, whatever the names and however the topic grows."""
 
+from types import SimpleNamespace
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rivven_kafka.pipeline.kafka_positions import place, places
+from rivven_kafka.pipeline import kafka_positions
+from rivven_kafka.pipeline.kafka_positions import KafkaPositions, place, places
 
 COUNTS = st.integers(1, 12)
 PARTITIONS = st.integers(0, 60)
@@ -33,3 +37,50 @@ def test_every_place_of_a_smaller_topic_is_looked_at_the_latest_first(partition,
 def test_a_place_is_readable():
     assert place("my-group", "orders", 3, 4) == ("rivven-kafka:my-group:orders", 3)
     assert place("my-group", "orders", 9, 4) == ("rivven-kafka:my-group:orders/4.2", 1)
+
+
+class Kafka:
+    """Positions of Kafka groups, and how many places it was asked for."""
+
+    def __init__(self, monkeypatch, partitions):
+        self.stored = {}
+        self.asked = 0
+        topic = SimpleNamespace(partitions=partitions)
+        monkeypatch.setattr(kafka_positions, "describe_topics", lambda *_: {"copy": topic})
+        monkeypatch.setattr(kafka_positions, "group_names", lambda _: {group for group, _ in self.stored})
+        monkeypatch.setattr(kafka_positions, "committed_offsets", self.committed)
+        self.positions = KafkaPositions({}, {}, "id", "g", "copy", partitions)
+
+    def committed(self, _, wanted, *, stable):
+        found = {}
+        for group, topic, partition in wanted:
+            self.asked += 1
+            if (group, partition) in self.stored:
+                found[group, topic, partition] = self.stored[group, partition], ""
+        return found
+
+
+@pytest.mark.parametrize("count", [1, 3, 400])
+def test_a_first_start_asks_for_one_place_for_each_partition(monkeypatch, count):
+    kafka = Kafka(monkeypatch, count)
+    assert kafka.positions.take_over([("t", partition) for partition in range(400)]) == {}
+    assert kafka.asked == 2 * 400, "before and after others are fenced"
+
+
+@given(PARTITIONS, COUNTS, st.dictionaries(COUNTS, st.integers(0, 9)), st.dictionaries(COUNTS, PARTITIONS))
+def test_the_latest_of_all_places_that_exist_is_found(partition, count, stored, others):
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        kafka = Kafka(monkeypatch, count)
+        kafka.stored = {
+            place("g", "t", other, older): 99 for older, other in others.items() if other != partition
+        }
+        # What was stored under a larger number is not looked at: topics do not shrink.
+        stored = {older: offset for older, offset in stored.items() if older <= count}
+        for older in sorted(stored):
+            kafka.stored[place("g", "t", partition, older)] = stored[older]
+        found = next(
+            (kafka.stored[each] for each in places("g", "t", partition, count) if each in kafka.stored), None
+        )
+        assert kafka.positions.take_over([("t", partition)]) == (
+            {} if found is None else {("t", partition): found}
+        )

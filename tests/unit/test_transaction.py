@@ -1,10 +1,10 @@
-"""How long a transaction may take to end."""
+"""How long a transaction may take to end, and how a sink becomes the holder of a partition."""
 
 import time
 from types import SimpleNamespace
 
 import pytest
-from rivven_kafka.errors import TimeoutExpired
+from rivven_kafka.errors import ConnectError, TimeoutExpired
 from rivven_kafka.pipeline.transaction import TransactionalDelivery
 
 TIMEOUT_MS = 300
@@ -92,3 +92,60 @@ def test_a_commit_that_takes_as_long_as_a_delivery_may_is_given_up(ending):
     time.sleep(1.5 * TIMEOUT_MS / 1000)
     with pytest.raises(TimeoutExpired, match="has not committed a transaction before delivery_timeout_ms"):
         delivery.advance()
+
+
+class Claims:
+    """Notes what it is asked for, and does it."""
+
+    def __init__(self):
+        self.asked = []
+
+    def __getattr__(self, name):
+        def do(*_):
+            self.asked.append(name)
+            return True
+
+        return do
+
+
+def hold(confirm):
+    config = SimpleNamespace(
+        topic="copies",
+        linger_ms=0,
+        transaction_max_records=1,
+        transaction_interval_ms=0,
+        delivery_timeout_ms=TIMEOUT_MS,
+        request_timeout_ms=TIMEOUT_MS,
+    )
+    producer = Claims()
+    delivery = TransactionalDelivery(
+        producer, Encoder(), SimpleNamespace(offsets=lambda moved: moved), config, lambda _: None
+    )
+
+    def asked():
+        producer.asked.append("confirm")
+        return confirm()
+
+    return producer, lambda: delivery.hold({("orders", 0): 5}, asked)
+
+
+def test_the_group_is_asked_while_the_positions_wait_for_their_commit():
+    producer, held = hold(lambda: True)
+    assert held()
+    assert producer.asked == ["begin", "stage", "confirm", "commit", "wait_committed"]
+
+
+def test_who_has_lost_its_partitions_commits_no_position():
+    producer, held = hold(lambda: False)
+    assert not held()
+    assert producer.asked == ["begin", "stage", "confirm", "abort"]
+
+
+def test_a_group_that_cannot_be_asked_leaves_no_transaction_open():
+    def away():
+        raise ConnectError("away")
+
+    producer, held = hold(away)
+    with pytest.raises(ConnectError):
+        held()
+    assert producer.asked == ["begin", "stage", "confirm", "abort"]

@@ -88,6 +88,26 @@ def _offsets(
     return offsets
 
 
+def group_names(options: Mapping[str, Any]) -> list[str] | None:
+    """The names of all groups that the user may see; None when a coordinator moves: ask again.
+
+    Raises:
+        ConnectError: No bootstrap broker answers within the request timeout.
+        AuthenticationError: The brokers do not accept the credentials.
+    """
+    try:
+        client = connected(KafkaAdminClient, options)
+    except kafka_errors.KafkaError as error:
+        raise translate(error, "cannot connect to Kafka") from error
+    with closing(client):
+        try:
+            return [group["group_id"] for group in client.list_groups()]
+        except kafka_errors.KafkaError as error:
+            if isinstance(error, kafka_errors.RetriableError):
+                return None
+            raise translate(error, "cannot list the consumer groups of Kafka") from error
+
+
 def has_members(options: Mapping[str, Any], name: str) -> bool:
     """Whether a group exists and has members.
 

@@ -113,6 +113,31 @@ class TransactionalProducer(BatchProducer):
         with self._translated("Kafka did not take a batch"):
             self._manager.maybe_add_partition_to_transaction(tp)
 
+    def stage(self, topic: str, offsets: Offsets, timeout_s: float) -> bool:
+        """Puts offsets into the transaction, which stays open, and waits for Kafka to have them.
+
+        From then on until its end, who asks for stable offsets of these partitions is told to wait.
+
+        Returns:
+            False if that takes longer than `timeout_s`; the transaction has to be aborted then, as after an
+            error.
+
+        Raises:
+            FencedError: Another producer has taken over.
+            BrokerError: Kafka refused.
+        """
+        self.check()
+        self._offsets = [(group, topic, each) for group, each in offsets.items() if each]
+        deadline = time.monotonic() + timeout_s
+        with self._translated("cannot add offsets to a transaction"):
+            while self._offsets:
+                self._send_next()
+                while not self._taken():
+                    if time.monotonic() >= deadline:
+                        return False
+                    time.sleep(_POLL_S)
+        return True
+
     def commit(self, topic: str = "", offsets: Offsets | None = None) -> None:
         """Starts to commit the transaction; `committed` tells when it is done.
 
@@ -138,13 +163,8 @@ class TransactionalProducer(BatchProducer):
         """
         with self._translated("cannot commit a transaction"):
             if self._sent is not None:
-                if self._sent.failed:
-                    raise self._sent.exception
-                if not self._sent.is_done:
+                if not self._taken():
                     return False
-                # The manager knows one group coordinator only: it would ask for it anew at each group.
-                self._coordinators[self._group] = self._manager._consumer_group_coordinator
-                self._sent = None
                 if self._ending is None:
                     self._go_on()
                     return False
@@ -163,19 +183,35 @@ class TransactionalProducer(BatchProducer):
         """
         with self._translated("cannot commit a transaction"):
             if self._offsets:
-                self._group, topic, offsets = self._offsets.pop(0)
-                self._manager._consumer_group_coordinator = self._coordinators.get(self._group)
-                self._sent = self._manager.send_offsets_to_transaction(
-                    {
-                        TopicPartition(topic, partition): OffsetAndMetadata(offset, metadata, -1)
-                        for partition, (offset, metadata) in offsets.items()
-                    },
-                    self._group,
-                )
+                self._send_next()
             if not self._offsets:
                 # Its priority in the manager is below that of the offsets: no need to wait for them.
                 self._ending = self._manager.begin_commit()
         self._producer._sender.wakeup()
+
+    def _send_next(self) -> None:
+        """Sends the offsets of the next group."""
+        self._group, topic, offsets = self._offsets.pop(0)
+        self._manager._consumer_group_coordinator = self._coordinators.get(self._group)
+        self._sent = self._manager.send_offsets_to_transaction(
+            {
+                TopicPartition(topic, partition): OffsetAndMetadata(offset, metadata, -1)
+                for partition, (offset, metadata) in offsets.items()
+            },
+            self._group,
+        )
+        self._producer._sender.wakeup()
+
+    def _taken(self) -> bool:
+        """Whether Kafka has the offsets that were sent last."""
+        if self._sent.failed:
+            raise self._sent.exception
+        if not self._sent.is_done:
+            return False
+        # The manager knows one group coordinator only: it would ask for it anew at each group.
+        self._coordinators[self._group] = self._manager._consumer_group_coordinator
+        self._sent = None
+        return True
 
     def wait_committed(self, timeout_s: float) -> bool:
         """Waits for `committed`, at most `timeout_s`."""

@@ -15,6 +15,8 @@ Partition = tuple[str, int]
 """A Rivven topic and its partition."""
 Aborted = Callable[[], bool]
 """Whether waiting is over."""
+Confirm = Callable[[], bool]
+"""Asks the group in Rivven whether the partitions still belong to this sink."""
 OnRefused = Callable[[Sequence[BadRecord]], None]
 """Does what `on_error` says with records that Kafka will never take, and settles them."""
 
@@ -27,8 +29,11 @@ class Delivery(Protocol):
     def take_over(self, partitions: Sequence[Partition]) -> Mapping[Partition, int] | None:
         """Positions that Kafka holds for newly assigned partitions; None: ask again later."""
 
-    def hold(self, positions: Mapping[Partition, int]) -> None:
-        """These partitions are read from these positions (next Rivven offset) on."""
+    def hold(self, positions: Mapping[Partition, int], confirm: Confirm) -> bool:
+        """These partitions are read from these positions (next Rivven offset) on.
+
+        False if they belong to this sink no more: nothing may be read.
+        """
 
     def patience_ms(self, most_ms: int) -> int:
         """How long the loop may wait for records before it calls `advance` again (ms)."""
@@ -89,8 +94,9 @@ class DirectDelivery:
         """Kafka holds no positions."""
         return {}
 
-    def hold(self, positions: Mapping[Partition, int]) -> None:
-        """Nothing to note."""
+    def hold(self, positions: Mapping[Partition, int], confirm: Confirm) -> bool:
+        """Nothing to note: who reads what belongs to others by now delivers some of it twice."""
+        return True
 
     def patience_ms(self, most_ms: int) -> int:
         """Until the open batches have lingered."""

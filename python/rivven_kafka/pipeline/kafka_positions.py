@@ -8,16 +8,21 @@ empty.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from rivven_kafka.errors import RivvenKafkaError, UnknownTopicError
+from rivven_kafka.kafka.admin import describe_topics
 from rivven_kafka.kafka.group_offsets import committed_offsets
+from rivven_kafka.kafka.groups import group_names
 from rivven_kafka.kafka.transactions import Offsets, fence
 
 Partition = tuple[str, int]
 """A Rivven topic and its partition."""
 _Place = tuple[str, int]
+_FURTHER = re.compile(r".*/(\d+)\.\d+", re.DOTALL)
 
 
 def place(group: str, topic: str, partition: int, kafka_partitions: int) -> tuple[str, int]:
@@ -76,6 +81,8 @@ class KafkaPositions:
         self._grace_s = grace_s
         self._clock = clock
         self._waiting_for: dict[str, float] = {}
+        self._groups: frozenset[str] | None = None
+        self._counts: list[int] = []
 
     def take_over(self, partitions: Sequence[Partition]) -> dict[Partition, int] | None:
         """The positions of `partitions`, which nobody changes after this: other holders are fenced.
@@ -86,8 +93,15 @@ class KafkaPositions:
             took a partition over meanwhile: ask again.
 
         Raises:
-            RivvenKafkaError: Kafka cannot be reached or refuses.
+            RivvenKafkaError: Kafka cannot be reached or refuses, or the topic has another number of
+                partitions by now: who knows it looks for positions elsewhere.
         """
+        if self._groups is None:
+            # Not before the assignment: what others store after that, they do not hold on to.
+            self._require_partitions()
+            self._find_groups()
+        if self._groups is None:
+            return None
         found = self._read(partitions, stable=False)
         if found is None:
             return None
@@ -99,11 +113,39 @@ class KafkaPositions:
         found = self._read(partitions, stable=True)
         if found is None or {holder for _, holder in found.values()} - fenced - {"", self._id}:
             return None
+        self._groups = None
         return {partition: offset for partition, (offset, _) in found.items()}
 
     def starts_anew(self) -> None:
-        """Counts the time of every holder from its next sight: the assignment changes."""
+        """The assignment changes: counts the time of every holder from its next sight, and looks anew."""
         self._waiting_for.clear()
+        self._groups = None
+
+    def _require_partitions(self) -> None:
+        topic = describe_topics(self._options, [self._topic]).get(self._topic)
+        if topic is None:
+            raise UnknownTopicError(f"Kafka topic {self._topic!r} does not exist", topic=self._topic)
+        if topic.partitions != self._partitions:
+            raise RivvenKafkaError(
+                f"the Kafka topic has {topic.partitions} partitions, and had {self._partitions} when the "
+                "sink started: it has to start anew",
+                topic=self._topic,
+            )
+
+    def _find_groups(self) -> None:
+        """Finds the groups of all positions: to ask each that could exist takes longer than a session."""
+        names = group_names(self._options)
+        if names is None:
+            return
+        self._groups = frozenset(name for name in names if name.startswith(f"rivven-kafka:{self._group}:"))
+        found = {int(match[1]) for name in self._groups if (match := _FURTHER.fullmatch(name))}
+        self._counts = sorted((count for count in found if 0 < count < self._partitions), reverse=True)
+
+    def _candidates(self, topic: str, partition: int) -> list[_Place]:
+        """Those of `places` that can hold a position, the latest first."""
+        own = place(self._group, topic, partition, self._partitions)
+        others = [place(self._group, topic, partition, count) for count in self._counts if count <= partition]
+        return [own, *(other for other in others if other[0] in (self._groups or ()))]
 
     def _had_time(self, holders: set[str]) -> bool:
         """Whether each of the holders has had its time to let go."""
@@ -122,18 +164,10 @@ class KafkaPositions:
     def _read(
         self, partitions: Sequence[Partition], *, stable: bool
     ) -> dict[Partition, tuple[int, str]] | None:
-        candidates = {
-            (topic, partition): list(places(self._group, topic, partition, self._partitions))
-            for topic, partition in partitions
-        }
-        first = self._lookup([each[0] for each in candidates.values()], stable)
-        if first is None:
+        candidates = {partition: self._candidates(*partition) for partition in partitions}
+        stored = self._lookup([each for group in candidates.values() for each in group], stable)
+        if stored is None:
             return None
-        others = [other for each in candidates.values() if each[0] not in first for other in each[1:]]
-        older = self._lookup(others, stable)
-        if older is None:
-            return None
-        stored = {**older, **first}
         return {
             partition: stored[hit]
             for partition, each in candidates.items()

@@ -33,6 +33,7 @@ from rivven_kafka.pipeline.observed import FILTERED
 from rivven_kafka.pipeline.progress import Progress
 from rivven_kafka.pipeline.pulse import FRESH_S, KafkaPulse
 from rivven_kafka.pipeline.rate_limit import RateLimit
+from rivven_kafka.pipeline.sink_commits import SinkCommits
 from rivven_kafka.pipeline.sink_watch import SinkWatch
 from rivven_kafka.pipeline.start_offset import start_positions, warn_of_deleted
 from rivven_kafka.pipeline.transaction import TransactionalDelivery
@@ -170,6 +171,7 @@ class SinkPipeline(Pipeline):
                 self._entry,
                 self._delivery.take_positions,
             )
+            self._commits = SinkCommits(self._client, self._entry.consumer_group, self._watch.take_positions)
             self._member = GroupMember(
                 group_client,
                 self._entry.consumer_group,
@@ -352,14 +354,22 @@ class SinkPipeline(Pipeline):
         gone = warn_of_deleted(self._client, positions, self.name)
         if gone:
             self.metrics.record_error(gone)
-        self._delivery.hold(positions)
+        if not self._delivery.hold(positions, self._confirm):
+            # The next heartbeat tells what has changed.
+            self._next_start = time.monotonic() + _START_RETRY_S
+            return
         self._assigned = list(positions)
+        self._commits.starts(positions)
         self._set_assigned(True)
         self.watchdog.assign(positions)
         for place, offset in positions.items():
             self.watchdog.starts(place, offset)
         self._fetcher.assign([(topic, partition, offset) for (topic, partition), offset in positions.items()])
         log.info("assigned %s", [f"{topic}:{number}@{at}" for (topic, number), at in positions.items()])
+
+    def _confirm(self) -> bool:
+        with self.watchdog.doing("Rivven does not answer the heartbeats of the group"):
+            return self._member.confirm()
 
     def _release(self) -> bool:
         """Delivers what was read, commits, and lets the partitions go.
@@ -380,12 +390,11 @@ class SinkPipeline(Pipeline):
         return done
 
     def _commit(self) -> None:
-        positions = self._watch.take_positions()
-        if not positions:
-            return
         begin = time.monotonic()
         with self.watchdog.doing("Rivven does not take the commit of the positions"):
-            self._client.commit_offsets(self._entry.consumer_group, positions, durable=True)
+            positions = self._commits.commit(member=self._member.certain)
+        if not positions:
+            return
         if self._config.transactional_id is None:
             # Else it follows the commit that counts.
             self.observed.committed(time.monotonic() - begin)

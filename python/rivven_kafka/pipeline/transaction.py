@@ -11,7 +11,7 @@ from rivven_kafka._native import SinkEncoder
 from rivven_kafka.config import KafkaSinkConfig
 from rivven_kafka.errors import RivvenKafkaError, TimeoutExpired
 from rivven_kafka.kafka import TransactionalProducer
-from rivven_kafka.pipeline.delivery import Aborted, OnRefused, Partition
+from rivven_kafka.pipeline.delivery import Aborted, Confirm, OnRefused, Partition
 from rivven_kafka.pipeline.kafka_positions import KafkaPositions
 
 log = logging.getLogger(__name__)
@@ -26,6 +26,7 @@ _STORED_PER_MS = 8
 _READ_AHEAD_S = 0.5
 _LEAST_READ_AHEAD = 100
 _FIRST_READ_AHEAD = 1_000
+_ABORT_S = 0.5
 
 
 class _State(enum.Enum):
@@ -49,8 +50,8 @@ class TransactionalDelivery:
 
     Several sinks of one Rivven group need a transactional id each. The id of the holder stands beside every
     position: who takes a partition over that was not let go fences the holder first, so a process that was
-    only slow cannot add to what its successor has read. Two processes with the same id fence each other in
-    turn, at every restart.
+    only slow cannot add to what its successor has read. See `hold` for one that was slow before it stood
+    there. Two processes with the same id fence each other in turn, at every restart.
 
     Args:
         producer: Where to send.
@@ -94,15 +95,36 @@ class TransactionalDelivery:
         """The positions in Kafka, after other holders of the partitions were fenced."""
         return self._places.take_over(partitions)
 
-    def hold(self, positions: Mapping[Partition, int]) -> None:
-        """Makes this sink the holder, before anything is read."""
-        self._held = dict(positions)
-        if not self._held:
-            return
+    def hold(self, positions: Mapping[Partition, int], confirm: Confirm) -> bool:
+        """Makes this sink the holder, before anything is read.
+
+        Kafka takes the positions of any sink that was not fenced, and nobody fences one that no position
+        names. So the group in Rivven is asked while they wait in an open transaction, for which every other
+        sink that takes over waits. If the partitions belonged to others meanwhile, it says so; if they go to
+        others later, those find this sink named.
+        """
+        self._held = {}
+        if not positions:
+            return True
         self._producer.begin()
-        self._producer.commit(self._topic, self._places.offsets(self._held))
+        try:
+            offsets = self._places.offsets(positions)
+            if not self._producer.stage(self._topic, offsets, self._request_timeout_s):
+                raise TimeoutExpired("Kafka has not taken the positions within request_timeout_ms")
+            confirmed = confirm()
+        except BaseException:
+            # Until Kafka ends it by itself, others that take over would wait.
+            self._producer.abort(_ABORT_S)
+            raise
+        if not confirmed:
+            if not self._producer.abort(self._request_timeout_s):
+                raise TimeoutExpired("Kafka has not aborted a transaction within request_timeout_ms")
+            return False
+        self._producer.commit()
         if not self._producer.wait_committed(self._request_timeout_s):
             raise TimeoutExpired("Kafka has not committed the positions within request_timeout_ms")
+        self._held = dict(positions)
+        return True
 
     def patience_ms(self, most_ms: int) -> int:
         """Until the transaction is due or batches have lingered; short steps while one ends."""

@@ -17,6 +17,7 @@ about them here:
 from __future__ import annotations
 
 import enum
+import math
 import re
 import time
 import uuid
@@ -143,6 +144,7 @@ class GroupMember:
         self._generation = 0
         self._members = 1
         self._due = 0.0
+        self._heard = -math.inf
         self._waiting_since = 0.0
         self._leader = False
         self._counts: dict[str, int] = {}
@@ -165,6 +167,29 @@ class GroupMember:
             return self._step(now)
         except RebalanceNeededError as error:
             return self._left_behind(str(error))
+
+    def confirm(self) -> bool:
+        """Asks the broker whether the assignment still holds; if not, the next `tick` says what has changed.
+
+        Raises:
+            RivvenKafkaError: The broker cannot be reached or refuses for a reason other than a rebalance.
+        """
+        if self._state is not _State.STABLE:
+            return False
+        now = self._clock()
+        try:
+            stable = self._client.heartbeat(self._group, self._generation, self._member_id) == _STABLE
+        except RebalanceNeededError:
+            stable = False
+        self._due = now + self._interval_s if stable else now
+        if stable:
+            self._heard = now
+        return stable
+
+    @property
+    def certain(self) -> bool:
+        """Whether the broker has confirmed the assignment just now, in the last two heartbeat intervals."""
+        return self._state is _State.STABLE and self._clock() - self._heard <= 2 * self._interval_s
 
     def released(self) -> None:
         """The work on the revoked partitions is finished and committed."""
@@ -189,7 +214,10 @@ class GroupMember:
             case _:
                 code = self._client.heartbeat(self._group, self._generation, self._member_id)
                 self._due = now + self._interval_s
-                return self._look_for_partitions(now) if code == _STABLE else self._left_behind("")
+                if code != _STABLE:
+                    return self._left_behind("")
+                self._heard = now
+                return self._look_for_partitions(now)
 
     def _look_for_partitions(self, now: float) -> Change:
         if not self._leader or now < self._next_count:
@@ -248,7 +276,7 @@ class GroupMember:
 
     def _assigned(self, mine: Sequence[tuple[str, Sequence[int]]], now: float) -> Change:
         self.assignment = [(topic, partition) for topic, partitions in mine for partition in partitions]
-        self._state, self._due = _State.STABLE, now + self._interval_s
+        self._state, self._due, self._heard = _State.STABLE, now + self._interval_s, now
         return Change.ASSIGNED
 
     def _left_behind(self, reason: str) -> Change:

@@ -185,6 +185,50 @@ def test_a_member_that_leaves_is_replaced_at_once():
     assert world.ownership() == EVERYTHING
 
 
+def lose_to_another(world):
+    world.start(1)
+    world.members[1].tick()
+
+
+def lose_by_silence(world):
+    world.now += 3.5
+    world.broker.check_timeouts()
+
+
+@pytest.mark.parametrize("lose", [lose_to_another, lose_by_silence, World.restart_broker])
+def test_who_has_lost_its_partitions_is_told_when_it_asks(lose):
+    world = World()
+    world.start(0)
+    world.run(5)
+    member = world.members[0]
+    assert member.confirm()
+    assert member.confirm(), "asking changes nothing"
+    lose(world)
+    assert not member.confirm()
+    assert member.tick() is Change.REVOKED, "at once"
+    assert not member.confirm()
+    member.released()
+    world.check_converged()
+
+
+def test_who_was_away_is_not_certain_of_its_partitions():
+    world = World()
+    world.start(0)
+    member = world.members[0]
+    assert not member.certain
+    for _ in range(3):
+        world.run(5)
+        assert member.certain
+        world.now += 1.1
+        assert not member.certain
+        assert member.confirm()
+        assert member.certain
+    world.broker.restart()
+    world.now += 0.5
+    assert member.tick() is Change.REVOKED
+    assert not member.certain
+
+
 def test_a_restarted_broker_gets_its_group_back():
     world = World()
     for name in range(MEMBERS):
