@@ -100,6 +100,24 @@ def test_in_each_state_another_run_begins(started, end, before):
     assert (connector.status().state, connector.error) == (State.STOPPED, None)
 
 
+class PanicException(BaseException):
+    """As the native code raises it."""
+
+
+def test_a_panic_is_a_failure_like_others(started, caplog):
+    connector, stop = started(PanicException("out of bounds"), backoff=RestartBackoff(0.01, 0.01))
+    reach(connector, State.RUNNING, 2)
+    status = connector.status()
+    assert (status.restarts, status.last_error) == (1, "out of bounds")
+    assert "stopped by an unexpected error" in caplog.text
+    connector, stop = started(PanicException("out of bounds"))
+    reach(connector, State.RESTARTING, 1)
+    stop.set()
+    connector.join(10)
+    assert connector.status().state is State.FAILED
+    assert connector.error is not None
+
+
 def test_none_begins_once_the_process_ends(started):
     connector, stop = started(ConfigError("bad"))
     reach(connector, State.FAILED, 1)
