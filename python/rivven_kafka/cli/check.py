@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -84,7 +85,8 @@ def _check(config: ConnectConfig) -> list[tuple[str, str, CheckResult]]:
     sources = list(config.enabled_sources.values())
     broker, settings = config.broker, config.settings
     # An address that never answers costs its whole timeout: connectors do not wait for each other.
-    with ThreadPoolExecutor(_AT_THE_SAME_TIME) as threads:
+    threads = ThreadPoolExecutor(_AT_THE_SAME_TIME)
+    try:
         checks = [
             ("source", name, threads.submit(check_source_entry, name, entry, broker, settings))
             for name, entry in config.enabled_sources.items()
@@ -94,3 +96,7 @@ def _check(config: ConnectConfig) -> list[tuple[str, str, CheckResult]]:
             for name, entry in config.enabled_sinks.items()
         ]
         return [(direction, name, check.result()) for direction, name, check in checks]
+    except KeyboardInterrupt:
+        # The interpreter would wait for each thread whose address does not answer.
+        logging.shutdown()
+        os._exit(exit_codes.INTERRUPTED)
