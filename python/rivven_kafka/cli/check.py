@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from rivven_kafka.cli import exit_codes
-from rivven_kafka.cli.file import load_with_warnings
+from rivven_kafka.cli.file import load_with_warnings, require_enabled
 from rivven_kafka.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
@@ -37,9 +37,10 @@ def run(args: argparse.Namespace) -> int:
     """Try everything, and print one line for each thing tried.
 
     Raises:
-        ConfigError: Lists what is wrong in the file.
+        ConfigError: Lists what is wrong in the file, or every connector is disabled.
     """
     config = load_with_warnings(args.config)
+    require_enabled(config, args.config)
     if not args.verbose:
         # The results say what went wrong; kafka-python would say so once per attempt.
         logging.getLogger("kafka").setLevel(logging.CRITICAL)
