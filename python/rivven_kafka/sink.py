@@ -165,6 +165,25 @@ def _skipped(topic: str, partition: int, skipped: list[BadRecord]) -> list[Rivve
     return [DeliveryError(message, topic=topic, partition=partition, offset=first.offset)]
 
 
+class _Stored:
+    """What one producer has stored; the metrics count it too, but they are the caller's to set to zero.
+
+    Attributes:
+        records: Records that Kafka has stored.
+        bytes: Bytes of the record batches that hold them.
+    """
+
+    def __init__(self, metrics: KafkaSinkMetrics) -> None:
+        self._metrics = metrics
+        self.records = self.bytes = 0
+
+    def add(self, records: int, size: int) -> None:
+        """Counts a batch."""
+        self.records += records
+        self.bytes += size
+        self._metrics.record_batch(records, size)
+
+
 class KafkaSink:
     """Writes events to a Kafka topic. Not to be shared by threads.
 
@@ -185,6 +204,7 @@ class KafkaSink:
             raise ConfigError("on_error: got dead_letter: expected fail or skip outside of a connector")
         self.metrics = KafkaSinkMetrics()
         self._producer: BatchProducer | None = None
+        self._stored = _Stored(self.metrics)
         self._partitions = 0
 
     @staticmethod
@@ -219,7 +239,8 @@ class KafkaSink:
         """
         producer = self._open()
         encoder = sink_encoder(self.config, self._partitions)
-        before = self.metrics.snapshot()
+        stored = self._stored
+        records_before, bytes_before = stored.records, stored.bytes
         refused: list[RivvenKafkaError] = []
         errors: list[RivvenKafkaError] = []
         total = 0
@@ -246,12 +267,9 @@ class KafkaSink:
             # Ends the batches without an outcome, so that none of them is counted by a later write.
             self._close(0.0)
         self.metrics.record_retry(producer.take_retries())
-        after = self.metrics.snapshot()
-        written = after.messages_produced - before.messages_produced
+        written = stored.records - records_before
         self.metrics.record_error(total - written)
-        return WriteResult(
-            written, after.bytes_produced - before.bytes_produced, total - written, tuple(errors)
-        )
+        return WriteResult(written, stored.bytes - bytes_before, total - written, tuple(errors))
 
     def _deliver(self, producer: BatchProducer, encoder: SinkEncoder) -> RivvenKafkaError | None:
         """Sends what was encoded, until a batch fails; returns why."""
@@ -297,9 +315,11 @@ class KafkaSink:
         if self._producer is None:
             self._partitions = find_topic(self.config, "rivven-kafka").partitions
             kind = BatchProducer if self.config.transactional_id is None else TransactionalProducer
+            # One for each producer: what an earlier one still hears of must not count as written by this one.
+            self._stored = _Stored(self.metrics)
             self._producer = kind(
                 producer_options(self.config, "rivven-kafka"),
-                self.metrics.record_batch,
+                self._stored.add,
                 keep_refused=self.config.on_error is OnError.SKIP,
             )
         return self._producer

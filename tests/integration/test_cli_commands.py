@@ -1,6 +1,8 @@
 """The commands that ask the brokers: exit codes, and what stands on standard output."""
 
 import json
+import signal
+import socket
 import subprocess
 import sys
 import time
@@ -122,6 +124,24 @@ def test_check_names_every_problem(file):
     assert [(result["connector"], result["check"]) for result in failed] == [
         (name, check) for name in ("in", "out") for check in ("connectivity", "rivven")
     ]
+
+
+def test_an_interrupt_ends_a_check_whose_broker_never_answers(file):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(20)
+        path = file(kafka=f"127.0.0.1:{silent.getsockname()[1]}")
+        document = yaml.safe_load(path.read_text())
+        for section, name in (("sources", "in"), ("sinks", "out")):
+            document[section][name]["config"]["request_timeout_ms"] = 60_000
+        path.write_text(yaml.safe_dump(document))
+        process = subprocess.Popen([sys.executable, "-m", "rivven_kafka.cli", "-c", path, "check"])
+        try:
+            silent.accept()
+            process.send_signal(signal.SIGINT)
+            assert process.wait(10) == 130
+        finally:
+            process.kill()
+            process.wait()
 
 
 def test_discover(file):

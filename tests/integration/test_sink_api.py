@@ -79,6 +79,23 @@ def test_everything_written_is_counted_and_there(kafka, topic):
     ]
 
 
+@pytest.mark.parametrize("transactional", [False, True])
+def test_counters_that_start_anew_during_a_write_leave_its_result_alone(kafka, topic, transactional):
+    name = topic()
+    with sink(kafka, name, transactional_id=name if transactional else None) as writer:
+        assert writer.write(events(numbers(5))).ok
+
+        def and_reset(made):
+            assert writer.metrics.snapshot_and_reset().messages_produced == 5
+            yield from made
+
+        result = writer.write(and_reset(events(numbers(3))))
+        snapshot = writer.metrics.snapshot()
+    assert (result.ok, result.written, result.failed, result.errors) == (True, 3, 0, ())
+    assert (snapshot.messages_produced, snapshot.bytes_produced, snapshot.errors) == (3, result.bytes, 0)
+    assert values(read_topic(kafka.bootstrap, name)) == numbers(5) + numbers(3)
+
+
 def test_a_closed_sink_can_be_used_again(kafka, topic):
     name = topic()
     writer = sink(kafka, name)

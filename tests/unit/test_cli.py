@@ -129,6 +129,16 @@ def test_other_commands_log_every_problem(file, capsys):
     assert [line.split(": ")[0] for line in lines] == [f"{path}:5", f"{path}:7"]
 
 
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_a_file_in_which_everything_is_disabled_is_refused(file, capsys, command):
+    entry = "{connector: kafka, topic: t, enabled: false, config: {brokers: 'k:9092', topic: t}}"
+    path = file(f"broker: {{bootstrap_servers: 'r:9092'}}\nsources: {{in: {entry}}}\n")
+    assert main.main(["-c", path, command]) == 78
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert f"{path}: every connector is disabled: expected at least one enabled" in err
+
+
 def test_the_file_is_connect_yaml_unless_given(file, capsys, monkeypatch):
     monkeypatch.chdir(Path(file(GOOD)).parent)
     assert main.main(["validate"]) == 0

@@ -116,7 +116,8 @@ def test_what_the_image_is_built_from_exists_and_is_not_ignored():
     [[install]] = [
         re.findall(r"pip install .*'\.\[(.*)\]'", rest) for name, rest in instructions() if "pip" in rest
     ]
-    assert set(install.split(",")) <= set(project["optional-dependencies"])
+    # What an option of the file needs is there, also that of settings.otlp.
+    assert set(install.split(",")) == {"msk", "otel"} <= set(project["optional-dependencies"])
 
 
 def test_the_targets_that_cargo_lists_are_copied_too():

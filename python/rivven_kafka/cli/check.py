@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from rivven_kafka.cli import exit_codes
-from rivven_kafka.cli.file import load_with_warnings
+from rivven_kafka.cli.file import load_with_warnings, require_enabled
 from rivven_kafka.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
@@ -36,9 +37,10 @@ def run(args: argparse.Namespace) -> int:
     """Try everything, and print one line for each thing tried.
 
     Raises:
-        ConfigError: Lists what is wrong in the file.
+        ConfigError: Lists what is wrong in the file, or every connector is disabled.
     """
     config = load_with_warnings(args.config)
+    require_enabled(config, args.config)
     if not args.verbose:
         # The results say what went wrong; kafka-python would say so once per attempt.
         logging.getLogger("kafka").setLevel(logging.CRITICAL)
@@ -84,7 +86,8 @@ def _check(config: ConnectConfig) -> list[tuple[str, str, CheckResult]]:
     sources = list(config.enabled_sources.values())
     broker, settings = config.broker, config.settings
     # An address that never answers costs its whole timeout: connectors do not wait for each other.
-    with ThreadPoolExecutor(_AT_THE_SAME_TIME) as threads:
+    threads = ThreadPoolExecutor(_AT_THE_SAME_TIME)
+    try:
         checks = [
             ("source", name, threads.submit(check_source_entry, name, entry, broker, settings))
             for name, entry in config.enabled_sources.items()
@@ -94,3 +97,7 @@ def _check(config: ConnectConfig) -> list[tuple[str, str, CheckResult]]:
             for name, entry in config.enabled_sinks.items()
         ]
         return [(direction, name, check.result()) for direction, name, check in checks]
+    except KeyboardInterrupt:
+        # The interpreter would wait for each thread whose address does not answer.
+        logging.shutdown()
+        os._exit(exit_codes.INTERRUPTED)

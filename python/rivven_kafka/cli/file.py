@@ -53,6 +53,20 @@ def load_to_connect(path: str) -> ConnectConfig:
     return loaded
 
 
+def require_enabled(config: ConnectConfig, path: str) -> None:
+    """Refuses a file in which nothing is to run.
+
+    Args:
+        config: The configuration.
+        path: Its file, for the error.
+
+    Raises:
+        ConfigError: Every connector is disabled.
+    """
+    if not config.enabled_sources and not config.enabled_sinks:
+        raise ConfigError(f"{path}: every connector is disabled: expected at least one enabled")
+
+
 def source_named(config: ConnectConfig, path: str, name: str, *, argument: str = "--source") -> SourceEntry:
     """The source of that name, whether it is enabled or not.
 

@@ -10,7 +10,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from rivven_kafka.cli import exit_codes, logs
-from rivven_kafka.cli.file import load_with_warnings
+from rivven_kafka.cli.file import load_with_warnings, require_enabled
 from rivven_kafka.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -44,14 +44,13 @@ def run(args: argparse.Namespace) -> int:
         logs.set_level(loaded.settings.log_level, verbose=args.verbose)
 
     config = load_with_warnings(args.config, follow_log_level)
+    require_enabled(config, args.config)
     # The Kafka client takes a third of a second to import: not for commands that only read the file.
     from rivven_kafka.runtime import Runner, keep_less_memory, serve, stop_on_signals
 
     keep_less_memory()
     stop = threading.Event()
     runner = Runner(config)
-    if not runner.connectors:
-        raise ConfigError(f"{args.config}: every connector is disabled: expected at least one enabled")
 
     def reload() -> None:
         try:

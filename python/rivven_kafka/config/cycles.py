@@ -24,8 +24,9 @@ def broken_cycle_rules(
 ) -> Iterator[BrokenRule]:
     """Find connectors without loop protection through which every record would go round for ever.
 
-    Kafka clusters are taken for the same where two connectors share an address, so there may be more of them
-    than are found. A connector that filters may end the way of a record, and is trusted to.
+    Kafka clusters are taken for the same where two connectors name a common address, so there may be more
+    circles than are found: two addresses of one cluster look like two clusters. A connector that filters may
+    end the way of a record, and is trusted to.
 
     Args:
         sources: The sources that run.
@@ -61,11 +62,17 @@ def _hops(sources: Mapping[str, SourceEntry], sinks: Mapping[str, SinkEntry]) ->
     for sink, written in sinks.items():
         topic = written.config.topic
         for source, read in sources.items():
-            if not set(read.config.brokers) & set(written.config.brokers) or not read.config.selects(topic):
+            common = _addresses(read) & _addresses(written)
+            if not common or not read.config.selects(topic):
                 continue
             for next_sink, entry in sinks.items():
                 if read.destination(topic) in entry.topics:
                     yield _Hop(sink, source, next_sink)
+
+
+def _addresses(entry: SourceEntry | SinkEntry) -> set[str]:
+    """Its addresses of Kafka; the case of a host's name means nothing."""
+    return {address.lower() for address in entry.config.brokers}
 
 
 def _reached(hops: list[_Hop], sink: str) -> set[str]:

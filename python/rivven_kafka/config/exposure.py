@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,7 +14,6 @@ from rivven_kafka.config.expand import ELSEWHERE, file_references, own_text
 from rivven_kafka.config.kafka_options import PROXIES, plain_name
 from rivven_kafka.config.problems import KeyPath, show_path
 
-_READ_BY_OTHERS = stat.S_IRGRP | stat.S_IROTH
 _SECRET_FILES = {
     "ssl_client_key": "holds a private key",
     "key_path": "holds a private key",
@@ -73,12 +73,27 @@ def _with_spellings(options: set[str | int] | set[str]) -> set[str | int]:
 
 def _tell(option: KeyPath, path: Path, what: str) -> Iterator[str]:
     try:
-        mode = stat.S_IMODE(path.stat().st_mode)
+        found = path.stat()
     except (OSError, ValueError):
         # Whoever needs the file says more.
         return
-    if mode & _READ_BY_OTHERS:
+    mode = stat.S_IMODE(found.st_mode)
+    if mode & stat.S_IROTH or (mode & stat.S_IRGRP and not _given_to_us(path, found)):
         yield f"{show_path(option)}: {path} {what}, and others can read it (mode {mode:04o}): expected 0600"
+
+
+def _given_to_us(path: Path, found: os.stat_result) -> bool:
+    """Whether its group reads it on our behalf: without that we could not read it ourselves.
+
+    Kubernetes mounts secrets as files of root's for the group of the pod. Where systemd has put a credential,
+    the bits of the group are the mask of a list of rights that names the service alone.
+    """
+    if found.st_uid == os.geteuid():
+        return False
+    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
+    if credentials and path.absolute().is_relative_to(credentials):
+        return True
+    return found.st_gid == os.getegid() or found.st_gid in os.getgroups()
 
 
 def _leaves(value: object, at: KeyPath = ()) -> Iterator[tuple[KeyPath, object]]:

@@ -42,7 +42,7 @@ def entries(config: ConnectConfig) -> dict[Key, SourceEntry | SinkEntry]:
 
 
 def changes(old: ConnectConfig, new: ConnectConfig) -> Changes:
-    """Compares two configurations; values that were read from variables and files count, secrets too."""
+    """Compares two configurations; values that were read from files count, secrets too."""
     before, after = entries(old), entries(new)
     everywhere = any(
         getattr(old.settings, name) != getattr(new.settings, name) for name in ("topic", "retry")

@@ -363,7 +363,9 @@ class Connector:
         except RivvenKafkaError as error:
             self._note(error)
             log.error("stopped: %s", error, extra=extra)
-        except Exception as error:
+        except BaseException as error:
+            # A panic of the native code is no Exception. The thread has nobody above it: unnoticed, it would
+            # end as if all were done.
             self._note(error)
             log.exception("stopped by an unexpected error", extra=extra)
         finally:

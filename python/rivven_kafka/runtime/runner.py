@@ -40,6 +40,31 @@ class _Slot:
     stop: Turn
 
 
+class _Rates:
+    """Logs how much connectors have delivered, and how fast since the last time."""
+
+    def __init__(self, now_s: float) -> None:
+        self._at_s = now_s
+        self._last: dict[Key, int] = {}
+
+    def log(self, slots: Mapping[Key, _Slot], now_s: float) -> None:
+        """Logs a line for each of the connectors.
+
+        Args:
+            slots: The connectors. One that takes the place of another one has counted on from it.
+            now_s: When that is (s), by the same clock as before.
+        """
+        passed_s, self._at_s = now_s - self._at_s, now_s
+        last, self._last = self._last, {}
+        for key, slot in slots.items():
+            delivered = self._last[key] = slot.connector.pipeline.delivered()
+            before = last.get(key, 0)
+            # Less than before: it was taken out of the file and put back, and has begun at zero.
+            rate = (delivered - before if delivered >= before else delivered) / passed_s
+            extra = {"connector": slot.connector.name}
+            log.info("delivered %d records, %.0f/s", delivered, rate, extra=extra)
+
+
 class Runner:
     """Runs connectors until they are told to stop; one that fails is restarted, the others go on.
 
@@ -154,8 +179,8 @@ class Runner:
 
     def _go_on(self, stop: threading.Event) -> None:
         """Reports and reloads, until the stop, or there is nothing left that runs."""
-        last: dict[int, int] = {}
-        due = time.monotonic() + _REPORT_EVERY_S
+        started = time.monotonic()
+        rates, due = _Rates(started), started + _REPORT_EVERY_S
         while self._late or any(connector.alive for connector in self._connectors):
             # Short waits, so that signals are handled at once.
             if stop.wait(0.1):
@@ -163,15 +188,11 @@ class Runner:
             self._replace_late()
             if not self._reloads.empty():
                 self._go_over(self._reloads.get(), stop)
-            if time.monotonic() < due:
-                continue
-            due += _REPORT_EVERY_S
-            for connector in self._connectors:
-                delivered = connector.pipeline.delivered()
-                rate = (delivered - last.get(id(connector), 0)) / _REPORT_EVERY_S
-                last[id(connector)] = delivered
-                extra = {"connector": connector.name}
-                log.info("delivered %d records, %.0f/s", delivered, rate, extra=extra)
+            now = time.monotonic()
+            if now >= due:
+                # A reload may have taken longer than that: no line is made up for.
+                due = now + _REPORT_EVERY_S
+                rates.log(self._slots, now)
 
     def _go_over(self, config: ConnectConfig, stop: threading.Event) -> None:
         found = changes(self._config, config)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import signal
 import threading
@@ -10,6 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from queue import SimpleQueue
 from types import FrameType
+
+log = logging.getLogger(__name__)
 
 EXIT_ABORTED = 130
 
@@ -39,6 +42,8 @@ def stop_on_signals(stop: threading.Event, reload: Callable[[], None] | None = N
     def obey() -> None:
         if orders.get():
             stop.set()
+            # What waits for a broker may take its time: whoever sees nothing gives the second signal.
+            log.info("told to stop: ends what is under way; another signal aborts")
 
     def hang_up(number: int, frame: FrameType | None) -> None:
         reloads.put(True)

@@ -1,5 +1,7 @@
 """Warnings of secrets in files that others can read."""
 
+import os
+
 import pytest
 from rivven_kafka.config import load_connect_file
 
@@ -147,6 +149,33 @@ def test_files_of_secrets_and_of_keys(warnings):
         "sources.in.config.security.ssl.key.location: kafka.pem",
         "sources.in.config.security.ssl_key_password: key-password",
     ]
+
+
+@pytest.mark.parametrize(
+    ("mode", "owner", "group", "credential", "warned"),
+    [
+        (0o440, False, True, False, False),
+        (0o444, False, True, False, True),
+        (0o440, False, False, False, True),
+        (0o440, True, True, False, True),
+        (0o440, False, False, True, False),
+        (0o444, False, False, True, True),
+        (0o440, True, False, True, True),
+    ],
+)
+def test_a_group_that_reads_for_us(warnings, monkeypatch, tmp_path, mode, owner, group, credential, warned):
+    made = tmp_path.stat()
+    monkeypatch.setattr(os, "geteuid", lambda: made.st_uid + (not owner))
+    monkeypatch.setattr(os, "getegid", lambda: made.st_gid + 1)
+    monkeypatch.setattr(os, "getgroups", lambda: [made.st_gid + 1, made.st_gid + (0 if group else 2)])
+    if credential:
+        monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    else:
+        monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    found = warnings("${file:password}", password=mode)
+    assert [text.partition(" holds")[0] for text in found] == [
+        "sources.in.config.security.sasl_password: password"
+    ] * warned
 
 
 def test_a_name_that_is_the_same_as_the_password_is_no_secret(warnings):

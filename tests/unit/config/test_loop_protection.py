@@ -76,6 +76,7 @@ def test_what_is_no_circle_is_taken(read, written):
         (source(None, "{topic}", config={"topics_regex": "ord.*"}), sink()),
         (source(None, "all", config={"topics": ["orders", "returns"]}), sink("all", "returns")),
         (source(brokers="c:1, a:1"), sink(brokers="a:1, b:1")),
+        (source(brokers="KAFKA1.example:1"), sink(brokers="kafka1.Example:1")),
     ],
 )
 def test_circles_are_found_behind_patterns_lists_and_other_addresses(read, written):

@@ -1,5 +1,6 @@
 """Restarting a connector that runs, that waits for its restart, or that has given up."""
 
+import logging
 import threading
 import time
 
@@ -11,7 +12,7 @@ from rivven_kafka.pipeline.base import Pipeline
 from rivven_kafka.runtime.backoff import RestartBackoff
 from rivven_kafka.runtime.connector import Connector, State
 from rivven_kafka.runtime.reports import Reports
-from rivven_kafka.runtime.runner import Runner, _Slot
+from rivven_kafka.runtime.runner import Runner, _Rates, _Slot
 from rivven_kafka.runtime.turn import Turn
 
 from tests.support.connector import sink_file, source_file
@@ -98,6 +99,24 @@ def test_in_each_state_another_run_begins(started, end, before):
     stop.set()
     connector.join(10)
     assert (connector.status().state, connector.error) == (State.STOPPED, None)
+
+
+class PanicException(BaseException):
+    """As the native code raises it."""
+
+
+def test_a_panic_is_a_failure_like_others(started, caplog):
+    connector, stop = started(PanicException("out of bounds"), backoff=RestartBackoff(0.01, 0.01))
+    reach(connector, State.RUNNING, 2)
+    status = connector.status()
+    assert (status.restarts, status.last_error) == (1, "out of bounds")
+    assert "stopped by an unexpected error" in caplog.text
+    connector, stop = started(PanicException("out of bounds"))
+    reach(connector, State.RESTARTING, 1)
+    stop.set()
+    connector.join(10)
+    assert connector.status().state is State.FAILED
+    assert connector.error is not None
 
 
 def test_none_begins_once_the_process_ends(started):
@@ -263,6 +282,41 @@ def test_one_that_does_not_end_for_a_reload_is_replaced_when_it_has(monkeypatch)
     stop.set()
     thread.join(30)
     assert ended == [True]
+
+
+def test_the_rate_in_the_log_is_that_since_the_last_line(caplog):
+    caplog.set_level(logging.INFO, "rivven_kafka.runtime.runner")
+
+    def slots(**counts):
+        made = {}
+        for name, count in counts.items():
+            connector = Connector(Work(), 1000, NEVER)
+            connector.pipeline.delivered = lambda count=count: count
+            made["source", name] = _Slot(connector, Turn(threading.Event()))
+        return made
+
+    rates = _Rates(100.0)
+    lines = []
+    for now_s, found in [
+        (110.0, slots(a=1000)),
+        # Another connector in its place, to which nothing has come.
+        (120.0, slots(a=1000, b=50)),
+        # A reload that took long.
+        (170.0, slots(a=1500)),
+        # One that is there again begins at zero.
+        (180.0, slots(a=1500, b=20)),
+        (190.0, slots(a=10, b=20)),
+    ]:
+        caplog.clear()
+        rates.log(found, now_s)
+        lines.append([record.getMessage() for record in caplog.records])
+    assert lines == [
+        ["delivered 1000 records, 100/s"],
+        ["delivered 1000 records, 0/s", "delivered 50 records, 5/s"],
+        ["delivered 1500 records, 10/s"],
+        ["delivered 1500 records, 0/s", "delivered 20 records, 2/s"],
+        ["delivered 10 records, 1/s", "delivered 20 records, 0/s"],
+    ]
 
 
 def test_a_successor_counts_on():

@@ -36,6 +36,23 @@ def test_a_signal_may_interrupt_whoever_holds_the_lock_of_the_event():
     assert (result.returncode, result.stdout) == (0, "stopped\n"), result.stderr
 
 
+def test_the_first_signal_is_answered_in_the_log():
+    result = run("""
+        import logging, os, signal, threading
+        from rivven_kafka.runtime.signals import stop_on_signals
+
+        logging.basicConfig(level=logging.INFO, format="%(message)s")
+        stop = threading.Event()
+        with stop_on_signals(stop):
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert stop.wait(30)
+        with stop_on_signals(threading.Event()):
+            pass
+    """)
+    assert result.returncode == 0
+    assert result.stderr == "told to stop: ends what is under way; another signal aborts\n"
+
+
 def test_signals_at_any_moment_of_the_wait():
     result = run("""
         import os, signal, threading
