@@ -1,5 +1,6 @@
 //! Exactly-once lanes against a broker that stores, and loses its answers.
 
+use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
@@ -18,8 +19,17 @@ const ID: &str = "abcdefghijklmnopqrstuv";
 #[derive(Default)]
 struct Log {
     values: Vec<Bytes>,
-    epoch: u16,
+    epochs: HashMap<u64, u16>,
     batches: usize,
+    /// The batch at which somebody else asks for its producer id.
+    shut_out_after: usize,
+}
+
+impl Log {
+    /// The next epoch of a producer id, as of rivvend.
+    fn init(&mut self, id: u64) -> u16 {
+        *self.epochs.entry(id).and_modify(|epoch| *epoch += 1).or_insert(0)
+    }
 }
 
 fn block(offsets: std::ops::Range<u64>) -> Block {
@@ -58,17 +68,21 @@ fn publisher_on(
                 Response::Messages { messages: read.map(message).collect() }
             }
             Request::InitProducerId { producer_id } => {
-                log.epoch += 1;
-                Response::ProducerIdInitialized {
-                    producer_id: producer_id.unwrap(),
-                    producer_epoch: log.epoch,
-                }
+                let producer_id = producer_id.unwrap();
+                Response::ProducerIdInitialized { producer_id, producer_epoch: log.init(producer_id) }
             }
             Request::CommitOffset { .. } => Response::OffsetCommitted,
             Request::DeleteGroup { .. } => Response::GroupDeleted,
-            Request::IdempotentPublishBatch { records, producer_epoch, .. } => {
-                assert_eq!(producer_epoch, log.epoch, "under the latest epoch");
+            Request::IdempotentPublishBatch { records, producer_id, producer_epoch, .. } => {
+                match log.epochs.get(&producer_id) {
+                    Some(epoch) if *epoch == producer_epoch => {}
+                    Some(_) => return error("PRODUCER_FENCED: 7"),
+                    None => return error("UNKNOWN_PRODUCER_ID: 7"),
+                }
                 log.batches += 1;
+                if log.batches == log.shut_out_after {
+                    log.init(producer_id);
+                }
                 let base_offset = log.values.len() as u64;
                 let (stored, reply) = judge(log.batches, records.len());
                 let record_count = records.len() as u32;
@@ -219,6 +233,71 @@ fn a_publisher_that_was_shut_out_ends() {
     assert_eq!(publisher.error().unwrap().kind, Kind::Fenced);
     assert!(publisher.positions().is_empty() && numbers(&log).is_empty());
     assert_eq!(anchor(&publisher, 0), (0, true), "nothing was stored");
+}
+
+/// What a successor does, who finds the identity of `publisher` in Kafka.
+fn shut_out(publisher: &Publisher, log: &Mutex<Log>) {
+    let id = producer_id(publisher.identity().unwrap(), "target", 0, 0);
+    if lock(log).init(id) == 0 {
+        lock(log).init(id);
+    }
+}
+
+#[test]
+fn a_lane_that_was_shut_out_before_its_first_record_sends_nothing() {
+    let (publisher, log) = publisher(Recognition::Position, |_, count| (count, None));
+    prepare(&publisher, 0, None);
+    shut_out(&publisher, &log);
+    publisher.submit(block(0..3)).unwrap();
+    assert!(!publisher.close(Duration::from_secs(10)));
+    assert_eq!(publisher.error().unwrap().kind, Kind::Fenced);
+    assert!(publisher.positions().is_empty() && numbers(&log).is_empty());
+}
+
+#[test]
+fn a_lane_that_was_shut_out_while_it_was_away_sends_nothing_more() {
+    // What the log has of the batch then: nothing, or all of it.
+    for stored in [0, 3] {
+        let (publisher, log) = publisher(Recognition::Position, move |number, count| match number {
+            1 => (count, None),
+            _ => (stored, Some(Reply::Hang)),
+        });
+        lock(&log).shut_out_after = 2;
+        prepare(&publisher, 0, None);
+        publisher.submit(block(0..3)).unwrap();
+        publisher.wait(Duration::from_secs(10));
+        publisher.submit(block(3..6)).unwrap();
+        assert!(!publisher.close(Duration::from_secs(10)));
+        assert_eq!(publisher.error().unwrap().kind, Kind::Fenced);
+        assert_eq!(numbers(&log), (0..3 + stored as u64).collect::<Vec<_>>());
+        assert_eq!(lock(&log).batches, 2, "nothing was sent again");
+    }
+}
+
+#[test]
+fn who_has_let_go_goes_on_under_other_ids() {
+    let (publisher, log) = publisher(Recognition::Position, |_, count| (count, None));
+    prepare(&publisher, 0, None);
+    publisher.submit(block(0..3)).unwrap();
+    publisher.wait(Duration::from_secs(10));
+    shut_out(&publisher, &log);
+    publisher.renew_identity().unwrap();
+    publisher.submit(block(3..6)).unwrap();
+    assert!(publisher.close(Duration::from_secs(10)), "{:?}", publisher.error());
+    assert_eq!(numbers(&log), (0..6).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_broker_that_was_restarted_shuts_nobody_out() {
+    let (publisher, log) = publisher(Recognition::Position, |_, count| (count, None));
+    prepare(&publisher, 0, None);
+    for first in [0, 3, 6] {
+        publisher.submit(block(first..first + 3)).unwrap();
+        publisher.wait(Duration::from_secs(10));
+        lock(&log).epochs.clear();
+    }
+    assert!(publisher.close(Duration::from_secs(10)), "{:?}", publisher.error());
+    assert_eq!(numbers(&log), (0..9).collect::<Vec<_>>());
 }
 
 #[test]
