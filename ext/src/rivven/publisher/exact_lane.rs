@@ -143,12 +143,32 @@ impl Lane {
     /// Asks where the log ends: other lanes have added between the records of a batch, so its own offsets say little,
     /// and the next start would read more than it has to.
     fn see_end(&mut self, place: &Place) {
-        let request = Request::GetOffsetBounds { topic: place.topic.to_string(), partition: place.partition };
-        let answer = self.link.connection().and_then(|connection| connection.call(&request));
+        let (topic, partition) = (place.topic.to_string(), place.partition);
+        let bounds = Request::GetOffsetBounds { topic: topic.clone(), partition };
         // Without an answer the next request finds out why.
-        if let Ok(Response::OffsetBounds { latest, .. }) = answer {
-            place.raise_end(i64::try_from(latest).unwrap_or(i64::MAX));
+        let Ok(Response::OffsetBounds { latest, .. }) = self.call(&bounds) else { return };
+        let end = i64::try_from(latest).unwrap_or(i64::MAX);
+        if end <= place.end() {
+            return;
         }
+        // rivvend raises the end before it appends, and takes it back when the disk is full: the last record tells.
+        let last = Request::Consume {
+            topic,
+            partition,
+            offset: latest - 1,
+            max_messages: 1,
+            isolation_level: None,
+            max_wait_ms: None,
+        };
+        if let Ok(Response::Messages { messages }) = self.call(&last) {
+            if messages.iter().any(|message| message.offset == latest - 1) {
+                place.raise_end(end);
+            }
+        }
+    }
+
+    fn call(&mut self, request: &Request) -> Result<Response> {
+        self.link.connection()?.call(request)
     }
 
     /// Finds out what became of the batch, and keeps what has to be sent. False if it was given up before.

@@ -21,6 +21,8 @@ struct Log {
     values: Vec<Bytes>,
     epochs: HashMap<u64, u16>,
     batches: usize,
+    /// The end is told as that much higher, once there are records, and as often as this.
+    appending: usize,
     /// The batch at which somebody else asks for its producer id.
     shut_out_after: usize,
 }
@@ -60,7 +62,9 @@ fn publisher_on(
             Request::GetMetadata { topic } => Response::Metadata { name: topic, partitions: 1 },
             Request::Ping => Response::Pong,
             Request::GetOffsetBounds { .. } => {
-                Response::OffsetBounds { earliest: 0, latest: log.values.len() as u64 }
+                let appending = usize::from(log.batches > 0 && log.appending > 0);
+                log.appending -= appending;
+                Response::OffsetBounds { earliest: 0, latest: (log.values.len() + appending) as u64 }
             }
             Request::Consume { offset, max_messages, .. } => {
                 let read = log.values.iter().enumerate().skip(offset as usize).take(max_messages as usize);
@@ -188,6 +192,35 @@ fn a_request_without_an_answer_is_waited_for() {
     assert!(publisher.close(Duration::from_secs(20)), "{:?}", publisher.error());
     assert_eq!(numbers(&log), [0, 1, 2, 3, 4, 5]);
     assert_eq!(lock(&log).batches, 2, "nothing was sent twice");
+}
+
+#[test]
+fn an_end_that_is_taken_back_is_not_believed() {
+    let (publisher, log) = publisher(Recognition::Position, |number, count| match number {
+        2 => (0, Some(error("I/O error: no space"))),
+        _ => (count, None),
+    });
+    lock(&log).appending = 1;
+    prepare(&publisher, 0, None);
+    publisher.submit(block(0..3)).unwrap();
+    publisher.wait(Duration::from_secs(10));
+    assert_eq!((lock(&log).appending, anchor(&publisher, 3)), (0, (3, true)));
+    publisher.submit(block(3..6)).unwrap();
+    assert!(publisher.close(Duration::from_secs(10)), "{:?}", publisher.error());
+    assert_eq!(numbers(&log), (0..6).collect::<Vec<_>>());
+}
+
+#[test]
+fn records_of_others_raise_the_end() {
+    let (publisher, log) = publisher(Recognition::Position, |_, count| (count, None));
+    prepare(&publisher, 0, None);
+    lock(&log).values.push(Bytes::from("v9"));
+    publisher.submit(block(0..3)).unwrap();
+    publisher.wait(Duration::from_secs(10));
+    lock(&log).values.push(Bytes::from("v9"));
+    publisher.submit(block(3..6)).unwrap();
+    assert!(publisher.close(Duration::from_secs(10)), "{:?}", publisher.error());
+    assert_eq!(anchor(&publisher, 6), (8, true));
 }
 
 #[test]
