@@ -39,12 +39,12 @@ class Bridge:
         self.written = 0
         create_topic(kafka.bootstrap, self.origin, PARTITIONS)
 
-    def write(self, count):
-        """Adds `count` records to each partition."""
+    def write(self, count, keyed=True):
+        """Adds `count` records to each partition; without keys, each takes the lane of its offset."""
         with TopicWriter(self.kafka.bootstrap, self.origin, PARTITIONS) as writer:
             for number in range(PARTITIONS):
                 span = range(self.written, self.written + count)
-                writer.write(number, numbered(number, span, keyed=True))
+                writer.write(number, numbered(number, span, keyed=keyed))
         self.written += count
 
     def document(self, **config):
@@ -201,6 +201,26 @@ def test_a_frozen_source_is_shut_out_by_its_successor(bridge):
         assert crash_free.delivered() == PARTITIONS * 200
     with Running(bridge.document()) as running:
         bridge.wait_complete(running)
+    bridge.check()
+
+
+def test_a_source_whose_group_instance_id_another_one_has_sends_nothing_more(kafka, rivven_tap, topic_name):
+    """It goes on reading until it hears of it, and would use lanes that nobody knows yet."""
+    bridge = Bridge(kafka, rivven_tap, topic_name, {"ordering": "key", "connections": 64})
+    static = {
+        "kafka_options": {"group_instance_id": "bridge-1"},
+        "heartbeat_interval_ms": 3_000,
+        **LATE_COMMIT,
+    }
+    bridge.write(1, keyed=False)
+    with Running(bridge.document(**static)) as first:
+        bridge.wait_complete(first)
+        with Running(bridge.document(**static)) as second:
+            # Nothing was committed, so it has shut the first out and found what that has published.
+            wait_until(lambda: second.pipeline.suppressed() == PARTITIONS, 20, second.describe)
+            bridge.write(3, keyed=False)
+            assert isinstance(first.failure(), FencedError)
+            bridge.wait_complete(second)
     bridge.check()
 
 

@@ -40,6 +40,19 @@ def open_publisher(
     return publisher
 
 
+def test_what_may_be_under_way_is_waited_for_once_for_all_partitions(
+    client: RivvenClient, rivven: RivvenBroker, topic_name: TopicName
+) -> None:
+    target = topic_name()
+    client.create_topic(target, 64)
+    publisher = Publisher([rivven.bootstrap], exactly_once=True)
+    publisher.add_route("source", target, 64, topic_id="abcdefghijklmnopqrstuv")
+    begin = time.monotonic()
+    publisher.prepare([("source", p, 0, [(target, p, 0)]) for p in range(64)], True)
+    assert 1 < time.monotonic() - begin < 5, "a second for each of 8 at a time would be 8"
+    publisher.close()
+
+
 def test_one_lane_keeps_the_order_of_the_partition(
     client: RivvenClient, rivven: RivvenBroker, topic_name: TopicName
 ) -> None:

@@ -90,6 +90,11 @@ impl Link {
         self.opened
     }
 
+    /// Number of the server that the connection leads to.
+    pub fn server(&self) -> Option<usize> {
+        self.open.as_ref().map(|(number, _)| *number)
+    }
+
     /// Closes the connection.
     pub fn close(&mut self) {
         self.open = None;

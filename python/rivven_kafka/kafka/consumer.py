@@ -18,10 +18,10 @@ from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka import errors as kafka_errors
 
 from rivven_kafka._native import RecordBlock
-from rivven_kafka.errors import AuthenticationError, RivvenKafkaError, UnknownTopicError
+from rivven_kafka.errors import AuthenticationError, FencedError, RivvenKafkaError, UnknownTopicError
 from rivven_kafka.kafka.admin import describe_topics
 from rivven_kafka.kafka.connect import connected
-from rivven_kafka.kafka.errors import translate
+from rivven_kafka.kafka.errors import SAME_INSTANCE, translate
 from rivven_kafka.kafka.gone_topics import GoneTopics, LastOffsets
 from rivven_kafka.kafka.offset_answers import Resets, check_committed
 from rivven_kafka.kafka.partition_records import PartitionRecords
@@ -197,6 +197,7 @@ class BlockConsumer:
 
         Raises:
             AuthenticationError: A broker does not accept the credentials any more.
+            FencedError: Another process has joined the group with our `group_instance_id`.
             CorruptRecordError: The broker returned bytes that are not valid record batches.
             RivvenKafkaError: Whatever else kafka-python raises, translated.
         """
@@ -206,6 +207,13 @@ class BlockConsumer:
                 f"cannot read from Kafka at {self._brokers}: {refused}", code=refused.code
             ) from refused
         coordinator = self._consumer._coordinator
+        if self._is_replaced():
+            # kafka-python would go on fetching until it commits.
+            raise FencedError(
+                f"cannot read from Kafka at {self._brokers}: {SAME_INSTANCE}: "
+                f"{coordinator.group_instance_id!r}",
+                code="FencedInstanceIdError",
+            )
         if coordinator.rejoining:
             # kafka-python forgets a join that it began because the metadata had changed, and goes on without
             # heartbeats, when `poll` timed out before the end: the assignment then fits the metadata again.
@@ -329,20 +337,33 @@ class BlockConsumer:
         """Whether the metadata have a topic. Does not ask Kafka."""
         return self._consumer._cluster.partitions_for_topic(topic) is not None
 
+    def _is_replaced(self) -> bool:
+        """Whether a heartbeat was answered that another member has our `group_instance_id`."""
+        coordinator = self._consumer._coordinator
+        with coordinator._lock:
+            # Else heartbeats end with the membership, or while it is renewed.
+            return coordinator.stable() and not (coordinator._heartbeat_enabled or coordinator.rejoining)
+
     def session_left_ms(self, share: float) -> int:
-        """For how long the group will count us as a member, whatever happens (ms).
+        """For how long the group will count us as a member, whatever happens (ms); 0 if it does not.
 
         Args:
-            share: Of the session timeout, to be on the safe side.
+            share: Of the session timeout and of the longest time between two polls, to be on the safe side.
         """
-        heartbeat = self._consumer._coordinator.heartbeat
+        coordinator = self._consumer._coordinator
+        if not (coordinator.stable() and coordinator._heartbeat_enabled):
+            return 0
+        heartbeat = coordinator.heartbeat
         # The broker counts from a heartbeat's arrival, which is after it was sent. Read first, as one that is
         # sent in between is not answered. A search for the coordinator sets `last_reset`, so it says nothing.
         sent = heartbeat.last_send
         if heartbeat.last_receive >= sent:
             self._heard = max(self._heard, sent)
-        timeout_s = heartbeat.config["session_timeout_ms"] / 1000
-        return int(max(0.0, self._heard + timeout_s * share - time.monotonic()) * 1000)
+        session_s = heartbeat.config["session_timeout_ms"] / 1000
+        # After this time without a poll, kafka-python leaves the group.
+        poll_s = heartbeat.config["max_poll_interval_ms"] / 1000
+        end = min(self._heard + session_s * share, heartbeat.last_poll + poll_s * share)
+        return int(max(0.0, end - time.monotonic()) * 1000)
 
     def committed(self, partitions: Iterable[tuple[str, int]]) -> dict[tuple[str, int], tuple[int, str]]:
         """What the group has committed: offset and metadata; partitions without a commit are left out.

@@ -27,10 +27,14 @@ _CLASSES: tuple[tuple[type[BaseException], type[errors.RivvenKafkaError]], ...] 
     (kafka_errors.OffsetOutOfRangeError, errors.OffsetOutOfRangeError),
     (kafka_errors.ProducerFencedError, errors.FencedError),
     (kafka_errors.InvalidProducerEpochError, errors.FencedError),
+    (kafka_errors.FencedInstanceIdError, errors.FencedError),
     (kafka_errors.RetriableError, errors.RetriableBrokerError),
 )
 _MOST_DETAIL = 1_000
 """Characters of an error that are told: some of it may be a broker's words, which may be many."""
+
+SAME_INSTANCE = "another process has the same group_instance_id"
+"""Why Kafka has put a static member out."""
 
 # How kafka-python says that no bootstrap broker answered; it has no class for that.
 _NO_BROKER = "Unable to bootstrap"
@@ -97,6 +101,8 @@ def translate(
     if chosen is errors.AuthenticationError:
         # kafka-python repeats the name of the class.
         message = f"{context}: does not accept the credentials: {detail.rpartition('Error: ')[2]}"
+    if isinstance(error, kafka_errors.FencedInstanceIdError):
+        message += f"; {SAME_INSTANCE}"
     needed = _needed(error, right, topic, transactional_id)
     if needed is not None:
         message += f"; {'the user' if user is None else f'user {user!r}'} needs {needed}"

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 _COMMIT_TIMEOUT_MS = 10_000
 _LEASE_SHARE = 0.9
-"""Of the session timeout: clocks differ, and the broker counts from before its answer comes."""
+"""Of the time that the group gives: clocks differ, and the broker counts from before its answer comes."""
 
 _ALIVE_EVERY_S = 1.0
 _RENEW_EVERY_S = 5.0

@@ -274,6 +274,26 @@ def test_a_join_under_way_can_be_kept_up():
     assert join.count("self.rejoining = False") == join.count("self.rejoin_needed = False") == 1
 
 
+def test_heartbeats_of_a_member_end_only_when_it_was_replaced():
+    """Or while it joins, and when it is none any more: `stable`, `rejoining` and `_heartbeat_enabled` tell."""
+    calls = {
+        name: function
+        for name, function in inspect.getmembers(ConsumerCoordinator, inspect.isfunction)
+        if "self._disable_heartbeat()" in inspect.getsource(function)
+    }
+    assert set(calls) == {"join_group_async", "_heartbeat_loop", "_do_heartbeat"}
+    sources = {name: " ".join(inspect.getsource(function).split()) for name, function in calls.items()}
+    assert sources["join_group_async"].index("self.rejoining = True") < sources["join_group_async"].index(
+        "self._disable_heartbeat()"
+    )
+    assert re.search(
+        r"elif not self\.stable\(\): (#[^)]*?)?.{,200}self\._disable_heartbeat", sources["_heartbeat_loop"]
+    )
+    assert re.search(r"FencedInstanceIdError\): .{,200}self\._disable_heartbeat", sources["_do_heartbeat"])
+    assert "self._heartbeat_enabled = False" in inspect.getsource(ConsumerCoordinator._disable_heartbeat)
+    assert "return self.state is MemberState.STABLE" in inspect.getsource(ConsumerCoordinator.stable)
+
+
 def test_a_released_partition_can_be_forgotten():
     """Assigning without it drops its position, so that it starts anew when it comes back."""
     other = TopicPartition("topic", 1)

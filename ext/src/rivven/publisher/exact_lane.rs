@@ -69,7 +69,9 @@ impl Lane {
     fn attempt(&mut self, exact: &Exact, place: &Arc<Place>, doubt: &mut Option<Doubt>) -> Result<()> {
         self.look()?;
         // Before the log is read: from here on, rivvend refuses what was sent and has not come to it yet.
-        self.writer(exact, place)?;
+        if self.writer(exact, place)?.is_none() {
+            return Ok(());
+        }
         if let Some(open) = *doubt {
             if !self.resolve(exact, place, open)? {
                 return Ok(());
@@ -79,7 +81,7 @@ impl Lane {
         if self.batch.count() == 0 {
             return Ok(());
         }
-        let writer = self.writer(exact, place)?;
+        let Some(writer) = self.writer(exact, place)? else { return Ok(()) };
         self.batch.set_producer(writer.producer);
         let sources = self.batch.sources(self.batch.count());
         let floor = place.end();
@@ -131,12 +133,8 @@ impl Lane {
             Err(error) if error.kind == Kind::Fenced => {
                 refused(exact);
                 *doubt = None;
-                if exact.identity.get() == writer.identity && !self.batch.cancelled() {
-                    let text = "another process has taken over a partition that this one still writes to";
-                    return Err(Error::new(Kind::Fenced, text).with_code("PRODUCER_FENCED"));
-                }
                 self.writers.remove(&place.number);
-                Ok(())
+                self.shut_out(exact, writer.identity)
             }
             Err(error) => Err(error),
         }
@@ -145,12 +143,32 @@ impl Lane {
     /// Asks where the log ends: other lanes have added between the records of a batch, so its own offsets say little,
     /// and the next start would read more than it has to.
     fn see_end(&mut self, place: &Place) {
-        let request = Request::GetOffsetBounds { topic: place.topic.to_string(), partition: place.partition };
-        let answer = self.link.connection().and_then(|connection| connection.call(&request));
+        let (topic, partition) = (place.topic.to_string(), place.partition);
+        let bounds = Request::GetOffsetBounds { topic: topic.clone(), partition };
         // Without an answer the next request finds out why.
-        if let Ok(Response::OffsetBounds { latest, .. }) = answer {
-            place.raise_end(i64::try_from(latest).unwrap_or(i64::MAX));
+        let Ok(Response::OffsetBounds { latest, .. }) = self.call(&bounds) else { return };
+        let end = i64::try_from(latest).unwrap_or(i64::MAX);
+        if end <= place.end() {
+            return;
         }
+        // rivvend raises the end before it appends, and takes it back when the disk is full: the last record tells.
+        let last = Request::Consume {
+            topic,
+            partition,
+            offset: latest - 1,
+            max_messages: 1,
+            isolation_level: None,
+            max_wait_ms: None,
+        };
+        if let Ok(Response::Messages { messages }) = self.call(&last) {
+            if messages.iter().any(|message| message.offset == latest - 1) {
+                place.raise_end(end);
+            }
+        }
+    }
+
+    fn call(&mut self, request: &Request) -> Result<Response> {
+        self.link.connection()?.call(request)
     }
 
     /// Finds out what became of the batch, and keeps what has to be sent. False if it was given up before.
@@ -179,21 +197,34 @@ impl Lane {
         Ok(true)
     }
 
-    /// The producer id for a partition, made known over this connection.
-    fn writer(&mut self, exact: &Exact, place: &Place) -> Result<Writer> {
+    /// Somebody has shut `identity` out: an error, unless it or the batch was given up here as well.
+    fn shut_out(&self, exact: &Exact, identity: u64) -> Result<()> {
+        if exact.identity.get() == identity && !self.batch.cancelled() {
+            let text = "another process has taken over a partition that this one still writes to";
+            return Err(Error::new(Kind::Fenced, text).with_code("PRODUCER_FENCED"));
+        }
+        Ok(())
+    }
+
+    /// The producer id for a partition, made known over this connection; None if it was given up before.
+    fn writer(&mut self, exact: &Exact, place: &Place) -> Result<Option<Writer>> {
         self.link.connection()?;
         let connection = self.link.opened();
         let identity = exact.identity.get();
         if let Some(writer) = self.writers.get(&place.number) {
             let current = writer.connection == connection && writer.identity == identity;
             if current && writer.producer.sequence < LAST_SEQUENCE {
-                return Ok(*writer);
+                return Ok(Some(*writer));
             }
         }
         let id = producer_id(identity, &place.topic, place.partition, self.number);
         let epoch = crate::rivven::client::init_producer(self.link.connection()?, id)?;
+        // Whoever has shut this id out reads the log without what is sent under its next epoch.
+        if !self.epochs.explain(identity, id, self.link.server().unwrap_or_default(), epoch) {
+            return self.shut_out(exact, identity).map(|()| None);
+        }
         let writer = Writer { producer: Producer { id, epoch, sequence: 0 }, identity, connection };
         self.writers.insert(place.number, writer);
-        Ok(writer)
+        Ok(Some(writer))
     }
 }

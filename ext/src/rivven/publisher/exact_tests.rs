@@ -1,5 +1,6 @@
 //! Exactly-once lanes against a broker that stores, and loses its answers.
 
+use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
@@ -18,8 +19,19 @@ const ID: &str = "abcdefghijklmnopqrstuv";
 #[derive(Default)]
 struct Log {
     values: Vec<Bytes>,
-    epoch: u16,
+    epochs: HashMap<u64, u16>,
     batches: usize,
+    /// The end is told as that much higher, once there are records, and as often as this.
+    appending: usize,
+    /// The batch at which somebody else asks for its producer id.
+    shut_out_after: usize,
+}
+
+impl Log {
+    /// The next epoch of a producer id, as of rivvend.
+    fn init(&mut self, id: u64) -> u16 {
+        *self.epochs.entry(id).and_modify(|epoch| *epoch += 1).or_insert(0)
+    }
 }
 
 fn block(offsets: std::ops::Range<u64>) -> Block {
@@ -50,7 +62,9 @@ fn publisher_on(
             Request::GetMetadata { topic } => Response::Metadata { name: topic, partitions: 1 },
             Request::Ping => Response::Pong,
             Request::GetOffsetBounds { .. } => {
-                Response::OffsetBounds { earliest: 0, latest: log.values.len() as u64 }
+                let appending = usize::from(log.batches > 0 && log.appending > 0);
+                log.appending -= appending;
+                Response::OffsetBounds { earliest: 0, latest: (log.values.len() + appending) as u64 }
             }
             Request::Consume { offset, max_messages, .. } => {
                 let read = log.values.iter().enumerate().skip(offset as usize).take(max_messages as usize);
@@ -58,17 +72,21 @@ fn publisher_on(
                 Response::Messages { messages: read.map(message).collect() }
             }
             Request::InitProducerId { producer_id } => {
-                log.epoch += 1;
-                Response::ProducerIdInitialized {
-                    producer_id: producer_id.unwrap(),
-                    producer_epoch: log.epoch,
-                }
+                let producer_id = producer_id.unwrap();
+                Response::ProducerIdInitialized { producer_id, producer_epoch: log.init(producer_id) }
             }
             Request::CommitOffset { .. } => Response::OffsetCommitted,
             Request::DeleteGroup { .. } => Response::GroupDeleted,
-            Request::IdempotentPublishBatch { records, producer_epoch, .. } => {
-                assert_eq!(producer_epoch, log.epoch, "under the latest epoch");
+            Request::IdempotentPublishBatch { records, producer_id, producer_epoch, .. } => {
+                match log.epochs.get(&producer_id) {
+                    Some(epoch) if *epoch == producer_epoch => {}
+                    Some(_) => return error("PRODUCER_FENCED: 7"),
+                    None => return error("UNKNOWN_PRODUCER_ID: 7"),
+                }
                 log.batches += 1;
+                if log.batches == log.shut_out_after {
+                    log.init(producer_id);
+                }
                 let base_offset = log.values.len() as u64;
                 let (stored, reply) = judge(log.batches, records.len());
                 let record_count = records.len() as u32;
@@ -177,6 +195,35 @@ fn a_request_without_an_answer_is_waited_for() {
 }
 
 #[test]
+fn an_end_that_is_taken_back_is_not_believed() {
+    let (publisher, log) = publisher(Recognition::Position, |number, count| match number {
+        2 => (0, Some(error("I/O error: no space"))),
+        _ => (count, None),
+    });
+    lock(&log).appending = 1;
+    prepare(&publisher, 0, None);
+    publisher.submit(block(0..3)).unwrap();
+    publisher.wait(Duration::from_secs(10));
+    assert_eq!((lock(&log).appending, anchor(&publisher, 3)), (0, (3, true)));
+    publisher.submit(block(3..6)).unwrap();
+    assert!(publisher.close(Duration::from_secs(10)), "{:?}", publisher.error());
+    assert_eq!(numbers(&log), (0..6).collect::<Vec<_>>());
+}
+
+#[test]
+fn records_of_others_raise_the_end() {
+    let (publisher, log) = publisher(Recognition::Position, |_, count| (count, None));
+    prepare(&publisher, 0, None);
+    lock(&log).values.push(Bytes::from("v9"));
+    publisher.submit(block(0..3)).unwrap();
+    publisher.wait(Duration::from_secs(10));
+    lock(&log).values.push(Bytes::from("v9"));
+    publisher.submit(block(3..6)).unwrap();
+    assert!(publisher.close(Duration::from_secs(10)), "{:?}", publisher.error());
+    assert_eq!(anchor(&publisher, 6), (8, true));
+}
+
+#[test]
 fn what_the_log_has_is_not_published_again() {
     for recognition in [Recognition::Position, Recognition::Order] {
         let (first, log) = publisher(recognition, |_, count| (count, None));
@@ -219,6 +266,71 @@ fn a_publisher_that_was_shut_out_ends() {
     assert_eq!(publisher.error().unwrap().kind, Kind::Fenced);
     assert!(publisher.positions().is_empty() && numbers(&log).is_empty());
     assert_eq!(anchor(&publisher, 0), (0, true), "nothing was stored");
+}
+
+/// What a successor does, who finds the identity of `publisher` in Kafka.
+fn shut_out(publisher: &Publisher, log: &Mutex<Log>) {
+    let id = producer_id(publisher.identity().unwrap(), "target", 0, 0);
+    if lock(log).init(id) == 0 {
+        lock(log).init(id);
+    }
+}
+
+#[test]
+fn a_lane_that_was_shut_out_before_its_first_record_sends_nothing() {
+    let (publisher, log) = publisher(Recognition::Position, |_, count| (count, None));
+    prepare(&publisher, 0, None);
+    shut_out(&publisher, &log);
+    publisher.submit(block(0..3)).unwrap();
+    assert!(!publisher.close(Duration::from_secs(10)));
+    assert_eq!(publisher.error().unwrap().kind, Kind::Fenced);
+    assert!(publisher.positions().is_empty() && numbers(&log).is_empty());
+}
+
+#[test]
+fn a_lane_that_was_shut_out_while_it_was_away_sends_nothing_more() {
+    // What the log has of the batch then: nothing, or all of it.
+    for stored in [0, 3] {
+        let (publisher, log) = publisher(Recognition::Position, move |number, count| match number {
+            1 => (count, None),
+            _ => (stored, Some(Reply::Hang)),
+        });
+        lock(&log).shut_out_after = 2;
+        prepare(&publisher, 0, None);
+        publisher.submit(block(0..3)).unwrap();
+        publisher.wait(Duration::from_secs(10));
+        publisher.submit(block(3..6)).unwrap();
+        assert!(!publisher.close(Duration::from_secs(10)));
+        assert_eq!(publisher.error().unwrap().kind, Kind::Fenced);
+        assert_eq!(numbers(&log), (0..3 + stored as u64).collect::<Vec<_>>());
+        assert_eq!(lock(&log).batches, 2, "nothing was sent again");
+    }
+}
+
+#[test]
+fn who_has_let_go_goes_on_under_other_ids() {
+    let (publisher, log) = publisher(Recognition::Position, |_, count| (count, None));
+    prepare(&publisher, 0, None);
+    publisher.submit(block(0..3)).unwrap();
+    publisher.wait(Duration::from_secs(10));
+    shut_out(&publisher, &log);
+    publisher.renew_identity().unwrap();
+    publisher.submit(block(3..6)).unwrap();
+    assert!(publisher.close(Duration::from_secs(10)), "{:?}", publisher.error());
+    assert_eq!(numbers(&log), (0..6).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_broker_that_was_restarted_shuts_nobody_out() {
+    let (publisher, log) = publisher(Recognition::Position, |_, count| (count, None));
+    prepare(&publisher, 0, None);
+    for first in [0, 3, 6] {
+        publisher.submit(block(first..first + 3)).unwrap();
+        publisher.wait(Duration::from_secs(10));
+        lock(&log).epochs.clear();
+    }
+    assert!(publisher.close(Duration::from_secs(10)), "{:?}", publisher.error());
+    assert_eq!(numbers(&log), (0..9).collect::<Vec<_>>());
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rivven_protocol::{Request, Response};
 
 use super::batch::Batch;
-use super::exact::Recognition;
+use super::exact::{Epochs, Recognition};
 use super::exact_lane::Writer;
 use super::queue::{Pending, Queue};
 use super::shared::{add, Shared};
@@ -31,6 +31,7 @@ pub struct Lane {
     /// On which connection the log of a partition was looked at, by the number of its place.
     looked: HashMap<usize, u64>,
     pub(super) writers: HashMap<usize, Writer>,
+    pub(super) epochs: Epochs,
 }
 
 impl Lane {
@@ -47,6 +48,7 @@ impl Lane {
             counted: false,
             looked: HashMap::new(),
             writers: HashMap::new(),
+            epochs: Epochs::default(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Under which producer ids a publisher writes, so that its successor can have its late requests refused.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::rivven::retry::random;
@@ -43,9 +44,61 @@ pub fn producer_id(identity: u64, topic: &str, partition: u32, connection: usize
     (mixed ^ (mixed >> 31)) | 1 << 62
 }
 
+/// The epochs of the producer ids of one connection, by which it sees that it was shut out before it used an id, or
+/// while it was away: rivvend begins with epoch 0, counts on by one each time that somebody asks, and would let it
+/// write under the next one.
+#[derive(Debug, Default)]
+pub struct Epochs {
+    identity: u64,
+    /// The last one by id and server.
+    last: HashMap<u64, HashMap<usize, u16>>,
+}
+
+impl Epochs {
+    /// Notes what a server has answered for an id of `identity`, unless somebody else must have asked for it as well.
+    ///
+    /// False then, and when an answer to us was lost: the two look alike. A server that was restarted begins
+    /// with 0 again. One server may have two addresses, so that it goes on where another one was.
+    pub fn explain(&mut self, identity: u64, id: u64, server: usize, epoch: u16) -> bool {
+        if self.identity != identity {
+            *self = Self { identity, ..Self::default() };
+        }
+        let last = self.last.entry(id).or_default();
+        let explained = epoch == 0 || last.values().any(|last| last.wrapping_add(1) == epoch);
+        if explained {
+            last.insert(server, epoch);
+        }
+        explained
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_epoch_is_explained_by_our_own_questions_alone() {
+        let mut epochs = Epochs::default();
+        let mut explain = |id, server, epoch| epochs.explain(7, id, server, epoch);
+        assert!(!explain(1, 0, 2), "somebody asked before us");
+        assert!(!explain(1, 0, 3), "and is not forgotten");
+        assert!(explain(2, 0, 0) && explain(2, 0, 1) && explain(2, 0, 2));
+        assert!(!explain(2, 0, 4), "somebody asked in between");
+        assert!(explain(2, 0, 0) && explain(2, 0, 1), "the server was restarted");
+        assert!(!explain(2, 0, 3), "what it knew before counts no more");
+        assert!(explain(3, 0, 0) && explain(3, 0, 1) && explain(3, 1, 0), "another server");
+        assert!(explain(3, 0, 2) && explain(3, 1, 1) && explain(3, 1, 2));
+        assert!(explain(3, 2, 3), "another address");
+    }
+
+    #[test]
+    fn another_identity_has_asked_for_nothing() {
+        let mut epochs = Epochs::default();
+        assert!(epochs.explain(7, 1, 0, 0));
+        assert!(epochs.explain(8, 1, 0, 0));
+        assert!(epochs.explain(8, 1, 0, 1));
+        assert!(!epochs.explain(9, 1, 0, 2));
+    }
 
     #[test]
     fn ids_differ_by_everything_and_agree_between_releases() {

@@ -7,7 +7,8 @@
 //!   position (`accounts`), and the records found there are not published again (`prepare`).
 //! * A request without an answer is settled by reading the log before anything is sent again (`settle`).
 //! * A lane sends while its lease lasts, that is, while the group counts it as a member; and under a producer
-//!   id of its own, so that whoever takes over can have its late requests refused (`lease`, `identity`).
+//!   id of its own, so that whoever takes over can have its late requests refused, and it can see that somebody
+//!   has (`lease`, `identity`).
 
 mod accounts;
 mod identity;
@@ -18,7 +19,7 @@ mod settle;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 pub use accounts::{Accounts, Anchor, Part};
-pub use identity::{producer_id, Identity};
+pub use identity::{producer_id, Epochs, Identity};
 pub use lease::Lease;
 pub use prepare::{prepare, Preparation, Prepared};
 pub use settle::{foreign, settle};

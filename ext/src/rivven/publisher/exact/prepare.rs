@@ -149,13 +149,22 @@ impl<'a> Search<'a> {
         for reading in readings.iter_mut() {
             self.read(&mut link, reading)?;
         }
-        if unsettled {
-            for reading in readings.iter_mut() {
-                let place = Arc::clone(&reading.place);
-                let wanted = || false;
-                wait_quiet(&mut link, &shared.stop, &place, wanted, |link| self.read(link, reading))?;
-            }
-        }
+        let Some(first) = readings.first().filter(|_| unsettled) else { return Ok(()) };
+        let place = Arc::clone(&first.place);
+        // For all at once: one after the other, thousands of logs would take as many seconds.
+        wait_quiet(
+            &mut link,
+            &shared.stop,
+            &place,
+            || false,
+            |link| {
+                let mut any = false;
+                for reading in readings.iter_mut() {
+                    any |= self.read(link, reading)?;
+                }
+                Ok(any)
+            },
+        )?;
         Ok(())
     }
 

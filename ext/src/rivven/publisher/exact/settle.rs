@@ -18,8 +18,9 @@ pub const QUIET: Duration = Duration::from_secs(1);
 /// Between two looks at the log.
 pub const STEP: Duration = Duration::from_millis(100);
 
-/// Waits until nobody adds to the log any more. `add` reads what has come since, and says whether any of it belongs
-/// to those that are waited for. False if `given_up` says that nobody wants to know any more.
+/// Waits until nobody adds to some logs any more, of which `place` is one. `add` reads what has come since to any of
+/// them, and says whether some of it belongs to those that are waited for. False if `given_up` says that nobody
+/// wants to know any more.
 ///
 /// A disk that stands still must not look like a request that has ended: each step has the broker write to it, and
 /// the time that this takes does not count.
@@ -48,7 +49,8 @@ pub fn wait_quiet(
     Ok(true)
 }
 
-/// Makes rivvend write its table of offsets to disk, which deleting a group does (`rivven-core/src/offset.rs`).
+/// Makes rivvend write its table of offsets to disk, which deleting a group does (`rivven-core/src/offset.rs`). It is
+/// one table for all logs.
 fn write_to_disk(link: &mut Link, place: &Place) -> Result<()> {
     let group = format!("checkpoint.{:016x}", crate::rivven::retry::random());
     let commit = Request::CommitOffset {
