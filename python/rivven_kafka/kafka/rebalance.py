@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 # What a commit answers when the group has given the partitions to someone else already.
 _GONE_ON = (
     kafka_errors.CommitFailedError,
+    kafka_errors.FencedInstanceIdError,
     kafka_errors.IllegalGenerationError,
     kafka_errors.RebalanceInProgressError,
     kafka_errors.UnknownMemberIdError,
