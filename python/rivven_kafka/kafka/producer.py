@@ -2,7 +2,7 @@
 
 The seam is the accumulator: its per-partition queues take finished `ProducerBatch`es, whose records object is
 ours. Acknowledgements, retries, idempotence and transactions stay kafka-python's.
-`tests/unit/kafka/test_seams.py` fails when the seam moves.
+`tests/unit/kafka/test_producer_seams.py` fails when the seam moves.
 """
 
 from __future__ import annotations

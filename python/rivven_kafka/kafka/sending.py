@@ -4,7 +4,7 @@ Most of the time all there is to do is to send the first batch of every partitio
 to hear that it was stored. `Sending` does that with one native call for a request and one for its answer, and
 leaves everything else to kafka-python: retries, partitions without a leader, connections, expired batches,
 answers that tell of an error.
-`tests/unit/kafka/test_seams.py` fails when the seam moves.
+`tests/unit/kafka/test_producer_seams.py` fails when the seam moves.
 """
 
 from __future__ import annotations
