@@ -371,7 +371,6 @@ def test_a_name_that_no_group_has_is_left(kafka, rivven, topic_name, tmp_path, c
 
 
 def test_a_group_in_an_open_transaction_does_not_hold_up_others(kafka, rivven, topic_name, monkeypatch):
-    monkeypatch.setattr(patience, "_PATIENCE_S", 0.5)
     copy = Copy(kafka.bootstrap, rivven.bootstrap, filled(kafka, topic_name(), 5))
     copy.run(5)
     good, bad = f"good-{copy.origin}", f"open-{copy.origin}"
@@ -387,7 +386,9 @@ def test_a_group_in_an_open_transaction_does_not_hold_up_others(kafka, rivven, t
         assert [(at.group, str(at.move)) for at in report.positions] == [(good, "moved")]
         assert (report.left, report.notes) == (0, []), "one that is left out anyway is not asked"
         producer.send_offsets_to_transaction(place, bad)
-        report = migrate_groups(*copy.arguments, apply=True)
+        with monkeypatch.context() as hurried:
+            hurried.setattr(patience, "_PATIENCE_S", 0.5)
+            report = migrate_groups(*copy.arguments, apply=True)
         assert [(at.group, str(at.move)) for at in report.positions] == [(good, "same")]
         assert (report.left, report.unsettled) == (1, [bad])
         assert "a transaction is open" in report.notes[0]
@@ -400,7 +401,6 @@ def test_a_group_in_an_open_transaction_does_not_hold_up_others(kafka, rivven, t
 def test_the_way_back_of_a_group_in_an_open_transaction_does_not_hold_up_others(
     kafka, rivven, topic_name, monkeypatch
 ):
-    monkeypatch.setattr(patience, "_PATIENCE_S", 0.5)
     copy = Copy(kafka.bootstrap, rivven.bootstrap, filled(kafka, topic_name(), 5))
     copy.run(5)
     good, bad = f"good-{copy.origin}", f"open-{copy.origin}"
@@ -413,7 +413,9 @@ def test_the_way_back_of_a_group_in_an_open_transaction_does_not_hold_up_others(
         producer.begin_transaction()
         place = {TopicPartition(copy.origin, 0): OffsetAndMetadata(1, "", -1)}
         producer.send_offsets_to_transaction(place, bad)
-        report = return_groups(*copy.arguments, [bad, good], apply=True)
+        with monkeypatch.context() as hurried:
+            hurried.setattr(patience, "_PATIENCE_S", 0.5)
+            report = return_groups(*copy.arguments, [bad, good], apply=True)
         assert [(at.group, at.offset, str(at.move)) for at in report.positions] == [(good, 3, "moved")]
         assert (report.left, report.unsettled, report.unknown) == (1, [bad], [])
         assert f"group {bad!r}: Kafka does not tell its offsets now: a transaction is open" in report.notes[0]
