@@ -143,11 +143,11 @@ def test_the_others_go_on_when_a_topic_is_deleted(family, guarantee, caplog):
     with Running(family.document(target, topics=[one, two], **options)) as running:
         family.wait(running, target, 18)
         family.delete(one)
-        wait_until(lambda: any(one in line for line in gone(caplog)), 10, running.describe)
+        wait_until(lambda: any(one in line for line in gone(caplog)), 30, running.describe)
         fill(family.kafka.bootstrap, two, {0: [Row(NOW, None, b"new", [])], 1: []})
         began = time.monotonic()
         family.wait(running, target, 19)
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 25
     assert running.error is None
     assert len(gone(caplog)) == 1
     assert committed_offsets(family.kafka.bootstrap, family.name, two) == {0: 4, 1: 5}
@@ -163,7 +163,7 @@ def test_a_topic_that_appears_after_another_was_deleted_is_delivered_exactly_onc
     with Running(family.document(target, **options)) as running:
         family.wait(running, target, 5)
         family.delete(one)
-        wait_until(lambda: gone(caplog) == [one], 10, running.describe)
+        wait_until(lambda: gone(caplog) == [one], 30, running.describe)
         three = family.add("three", 4)
         family.wait(running, target, 9)
     assert running.error is None

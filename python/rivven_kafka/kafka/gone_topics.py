@@ -42,12 +42,16 @@ class GoneTopics:
                 # kafka-python tries again with the same `offsets`.
                 cluster.request_update()
                 if isinstance(offsets, LastOffsets):
-                    gone = self.notice({tp.topic for tp in offsets})
-                    for tp in [tp for tp in offsets if tp.topic in gone]:
+                    self.notice({tp.topic for tp in offsets})
+                    for tp in [tp for tp in offsets if not self._has(tp)]:
                         del offsets[tp]
                 raise
 
         coordinator._send_offset_commit_request = sent
+
+    def _has(self, place: TopicPartition) -> bool:
+        """Whether the metadata have a partition: a topic that was made again may have fewer."""
+        return place.partition in (self._cluster.partitions_for_topic(place.topic) or ())
 
     def notice(self, topics: Iterable[str]) -> set[str]:
         """Those of the topics that the metadata do not have any more; each is logged once."""

@@ -16,8 +16,15 @@ use crate::rivven::wire;
 /// How often a lane without a lease looks whether it has one.
 const LEASE_STEP: Duration = Duration::from_millis(20);
 
+/// How often a lane asks where a partition ends that it shares with others: two requests each time.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
 /// Before sequences, which are i32, come to their end.
 const LAST_SEQUENCE: i32 = i32::MAX / 2;
+
+const TAKEN_OVER: &str = "another process has taken over a partition that this one still writes to";
+const ASKED_FOR: &str =
+    "another process has asked for a producer id of this one, or the answer to its own question was lost";
 
 /// A producer id for one partition, as rivvend knows it.
 #[derive(Debug, Clone, Copy)]
@@ -134,7 +141,7 @@ impl Lane {
                 refused(exact);
                 *doubt = None;
                 self.writers.remove(&place.number);
-                self.shut_out(exact, writer.identity)
+                self.shut_out(exact, writer.identity, TAKEN_OVER)
             }
             Err(error) => Err(error),
         }
@@ -143,6 +150,11 @@ impl Lane {
     /// Asks where the log ends: other lanes have added between the records of a batch, so its own offsets say little,
     /// and the next start would read more than it has to.
     fn see_end(&mut self, place: &Place) {
+        let now = Instant::now();
+        if self.end_seen.get(&place.number).is_some_and(|at| now - *at < LOOK_EVERY) {
+            return;
+        }
+        self.end_seen.insert(place.number, now);
         let (topic, partition) = (place.topic.to_string(), place.partition);
         let bounds = Request::GetOffsetBounds { topic: topic.clone(), partition };
         // Without an answer the next request finds out why.
@@ -198,9 +210,8 @@ impl Lane {
     }
 
     /// Somebody has shut `identity` out: an error, unless it or the batch was given up here as well.
-    fn shut_out(&self, exact: &Exact, identity: u64) -> Result<()> {
+    fn shut_out(&self, exact: &Exact, identity: u64, text: &str) -> Result<()> {
         if exact.identity.get() == identity && !self.batch.cancelled() {
-            let text = "another process has taken over a partition that this one still writes to";
             return Err(Error::new(Kind::Fenced, text).with_code("PRODUCER_FENCED"));
         }
         Ok(())
@@ -221,7 +232,7 @@ impl Lane {
         let epoch = crate::rivven::client::init_producer(self.link.connection()?, id)?;
         // Whoever has shut this id out reads the log without what is sent under its next epoch.
         if !self.epochs.explain(identity, id, self.link.server().unwrap_or_default(), epoch) {
-            return self.shut_out(exact, identity).map(|()| None);
+            return self.shut_out(exact, identity, ASKED_FOR).map(|()| None);
         }
         let writer = Writer { producer: Producer { id, epoch, sequence: 0 }, identity, connection };
         self.writers.insert(place.number, writer);
