@@ -84,13 +84,19 @@ class KafkaPositions:
         self._groups: frozenset[str] | None = None
         self._counts: list[int] = []
 
-    def take_over(self, partitions: Sequence[Partition]) -> dict[Partition, int] | None:
+    def take_over(
+        self, partitions: Sequence[Partition], beat: Callable[[], bool] = lambda: True
+    ) -> dict[Partition, int] | None:
         """The positions of `partitions`, which nobody changes after this: other holders are fenced.
+
+        Args:
+            partitions: Rivven topics and partitions.
+            beat: Keeps the session of the group in Rivven alive; False when the partitions belong to others.
 
         Returns:
             The next Rivven offset to read; nothing for a partition without a position in Kafka. None when an
             open transaction has to end first, when a holder still has time to let go, or when another sink
-            took a partition over meanwhile: ask again.
+            took a partition over meanwhile, here or in Rivven: ask again.
 
         Raises:
             RivvenKafkaError: Kafka cannot be reached or refuses, or the topic has another number of
@@ -109,6 +115,8 @@ class KafkaPositions:
         if not self._had_time(fenced):
             return None
         for holder in sorted(fenced):
+            if not beat():
+                return None
             fence(self._producer_options, holder)
         found = self._read(partitions, stable=True)
         if found is None or {holder for _, holder in found.values()} - fenced - {"", self._id}:

@@ -91,9 +91,9 @@ class TransactionalDelivery:
         self._pending: dict[Partition, int] = {}
         self._committed: dict[Partition, int] = {}
 
-    def take_over(self, partitions: Sequence[Partition]) -> Mapping[Partition, int] | None:
+    def take_over(self, partitions: Sequence[Partition], beat: Confirm) -> Mapping[Partition, int] | None:
         """The positions in Kafka, after other holders of the partitions were fenced."""
-        return self._places.take_over(partitions)
+        return self._places.take_over(partitions, beat)
 
     def hold(self, positions: Mapping[Partition, int], confirm: Confirm) -> bool:
         """Makes this sink the holder, before anything is read.

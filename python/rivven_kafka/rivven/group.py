@@ -186,6 +186,12 @@ class GroupMember:
             self._heard = now
         return stable
 
+    def beat(self) -> bool:
+        """Like `confirm`, but asks only when a heartbeat is due: for work between two of `tick`."""
+        if self._state is _State.STABLE and self._clock() < self._due:
+            return True
+        return self.confirm()
+
     @property
     def certain(self) -> bool:
         """Whether the broker has confirmed the assignment just now, in the last two heartbeat intervals."""
