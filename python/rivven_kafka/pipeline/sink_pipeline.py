@@ -363,6 +363,7 @@ class SinkPipeline(Pipeline):
             return
         self._assigned = list(positions)
         self._commits.starts(positions)
+        self._counterparts.starts()
         self._set_assigned(True)
         self.watchdog.assign(positions)
         for place, offset in positions.items():
