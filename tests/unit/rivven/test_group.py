@@ -248,6 +248,23 @@ def test_who_was_away_is_not_certain_of_its_partitions():
     assert not member.certain
 
 
+@pytest.mark.parametrize("late", [False, True])
+def test_who_has_to_let_go_is_certain_for_as_long_as_the_next_leader_waits(late):
+    world = World()
+    world.start(0)
+    world.run(5)
+    member = world.members[0]
+    world.start(1)
+    world.members[1].tick()
+    world.now += 1.1 if late else 0.5
+    assert member.tick() is Change.REVOKED
+    assert member.certain is not late
+    world.now += 0.6
+    assert not member.certain
+    member.released()
+    assert not member.certain
+
+
 def test_a_restarted_broker_gets_its_group_back():
     world = World()
     for name in range(MEMBERS):
