@@ -2,7 +2,8 @@
 
 The seam is `Fetcher.PartitionRecords`: kafka-python makes one for every partition of a fetch response and
 takes records from it. Ours decodes natively and hands out blocks; everything else (groups, seeks, pauses,
-resets, fetch sessions) stays kafka-python's. `tests/unit/kafka/test_consumer_seams.py` fails when the seam moves.
+resets, fetch sessions) stays kafka-python's. `tests/unit/kafka/test_consumer_seams.py` fails when the seam
+moves.
 """
 
 from __future__ import annotations
