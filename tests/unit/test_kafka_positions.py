@@ -99,3 +99,16 @@ def test_the_session_is_kept_alive_before_each_holder_is_fenced(monkeypatch):
         kafka.positions.take_over([("t", partition) for partition in range(3)], lambda: beats.pop(0)) is None
     )
     assert fenced == ["old-0"], "none after the group has said no"
+
+
+def test_sinks_do_not_lose_their_patience_at_the_same_time(monkeypatch):
+    kafka, fenced, clock = Kafka(monkeypatch, 1), [], SimpleNamespace(now=0.0)
+    monkeypatch.setattr(kafka_positions, "committed_offsets", lambda _, wanted, **__: {wanted[0]: (5, "old")})
+    monkeypatch.setattr(kafka_positions, "fence", lambda *_: fenced.append(clock.now))
+    for _ in range(100):
+        clock.now = 0.0
+        kafka.positions = KafkaPositions({}, {}, "id", "g", "copy", 1, 2.0, lambda: clock.now)
+        while kafka.positions.take_over([("t", 0)]) is None:
+            clock.now += 0.1
+    assert 2 <= min(fenced) < 2.5
+    assert 3.5 < max(fenced) < 4.2

@@ -8,6 +8,7 @@ empty.
 
 from __future__ import annotations
 
+import random
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -57,7 +58,9 @@ class KafkaPositions:
         topic: Destination topic in Kafka.
         partitions: Its number of partitions.
         grace_s: How long a holder may take to notice that its partitions go to another, and to let go (s).
-            Only then it is taken for dead, or for one that goes on without its group, and fenced.
+            Only then it is taken for dead, or for one that goes on without its group, and fenced. A sink
+            waits for a random time between that and twice as long: of several that hold each other's
+            partitions, one fences another and goes on, where all would fence each other at once, and again.
         clock: Tells the time (s).
     """
 
@@ -78,7 +81,7 @@ class KafkaPositions:
         self._group = group
         self._topic = topic
         self._partitions = partitions
-        self._grace_s = grace_s
+        self._grace_s = random.uniform(grace_s, 2 * grace_s)
         self._clock = clock
         self._waiting_for: dict[str, float] = {}
         self._groups: frozenset[str] | None = None
