@@ -2,6 +2,7 @@
 
 import struct
 import threading
+import time
 from contextlib import closing
 
 import pytest
@@ -235,6 +236,34 @@ def test_who_was_away_between_its_look_and_its_claim_claims_nothing(bridge, monk
     assert (first.error, second.error) == (None, None)
     assert pipe.committed() == {0: numbers(0, 300)}
     assert pipe.positions() == {0: (300, "")}
+
+
+def test_a_start_that_takes_longer_than_a_session_keeps_its_partitions(bridge, monkeypatch):
+    pipe = bridge(6)
+    for partition in range(6):
+        pipe.publish(0, 10, partition)
+
+    class Far:
+        """Rivven, a long way off."""
+
+        def __init__(self, client):
+            self._client = client
+
+        def __getattr__(self, name):
+            return getattr(self._client, name)
+
+        def committed_offset(self, *args):
+            time.sleep(0.4)
+            return self._client.committed_offset(*args)
+
+    def slow(client, *args):
+        return start_positions(Far(client), *args)
+
+    monkeypatch.setattr(sink_pipeline, "start_positions", slow)
+    with Running(pipe.document(session_timeout_ms=1_000)) as running:
+        wait_until(lambda: running.pipeline.delivered() == 60, 12, running.describe)
+        assert running.pipeline.observed.rebalances == 1
+    assert running.error is None
 
 
 def test_others_wait_for_a_claim_that_is_not_decided(bridge):

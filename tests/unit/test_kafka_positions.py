@@ -84,3 +84,31 @@ def test_the_latest_of_all_places_that_exist_is_found(partition, count, stored, 
         assert kafka.positions.take_over([("t", partition)]) == (
             {} if found is None else {("t", partition): found}
         )
+
+
+def test_the_session_is_kept_alive_before_each_holder_is_fenced(monkeypatch):
+    kafka = Kafka(monkeypatch, 3)
+    monkeypatch.setattr(
+        kafka_positions,
+        "committed_offsets",
+        lambda _, wanted, **__: {each: (5, f"old-{each[2]}") for each in wanted},
+    )
+    fenced, beats = [], [True, False]
+    monkeypatch.setattr(kafka_positions, "fence", lambda _, holder: fenced.append(holder))
+    assert (
+        kafka.positions.take_over([("t", partition) for partition in range(3)], lambda: beats.pop(0)) is None
+    )
+    assert fenced == ["old-0"], "none after the group has said no"
+
+
+def test_sinks_do_not_lose_their_patience_at_the_same_time(monkeypatch):
+    kafka, fenced, clock = Kafka(monkeypatch, 1), [], SimpleNamespace(now=0.0)
+    monkeypatch.setattr(kafka_positions, "committed_offsets", lambda _, wanted, **__: {wanted[0]: (5, "old")})
+    monkeypatch.setattr(kafka_positions, "fence", lambda *_: fenced.append(clock.now))
+    for _ in range(100):
+        clock.now = 0.0
+        kafka.positions = KafkaPositions({}, {}, "id", "g", "copy", 1, 2.0, lambda: clock.now)
+        while kafka.positions.take_over([("t", 0)]) is None:
+            clock.now += 0.1
+    assert 2 <= min(fenced) < 2.5
+    assert 3.5 < max(fenced) < 4.2

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 from rivven_kafka.errors import ConnectError, TimeoutExpired
+from rivven_kafka.pipeline import transaction
 from rivven_kafka.pipeline.transaction import TransactionalDelivery
 
 TIMEOUT_MS = 300
@@ -92,6 +93,38 @@ def test_a_commit_that_takes_as_long_as_a_delivery_may_is_given_up(ending):
     time.sleep(1.5 * TIMEOUT_MS / 1000)
     with pytest.raises(TimeoutExpired, match="has not committed a transaction before delivery_timeout_ms"):
         delivery.advance()
+
+
+def test_a_long_wait_to_take_over_is_told_once(caplog, monkeypatch):
+    config = SimpleNamespace(
+        topic="copies",
+        linger_ms=0,
+        transaction_max_records=1,
+        transaction_interval_ms=0,
+        delivery_timeout_ms=TIMEOUT_MS,
+        request_timeout_ms=TIMEOUT_MS,
+    )
+    now, found = 100.0, None
+    monkeypatch.setattr(transaction, "time", SimpleNamespace(monotonic=lambda: now))
+    positions = SimpleNamespace(take_over=lambda *_: found, starts_anew=lambda: None)
+    delivery = TransactionalDelivery(Producer(), Encoder(), positions, config, lambda _: None)
+
+    def told(seconds):
+        nonlocal now
+        caplog.clear()
+        with caplog.at_level("INFO"):
+            for _ in range(seconds):
+                delivery.take_over([("orders", 0)], lambda: True)
+                now += 1
+        return caplog.messages
+
+    assert told(10) == []
+    assert [each.startswith("waiting to take partitions over") for each in told(90)] == [True]
+    found = {}
+    assert told(1) == []
+    found = None
+    assert told(10) == []
+    assert len(told(10)) == 1
 
 
 class Claims:

@@ -29,12 +29,17 @@ class Counterparts:
         self._name = name
         self._partitions = partitions
         self._preserve = config.effective_partitioning is Partitioning.PRESERVE
-        self._ask_at: dict[int, float] = {}
+        self._ask_at = 0.0
+
+    def starts(self) -> None:
+        """Reading begins in newly assigned partitions, before which the Kafka topic may have grown."""
+        self._ask_at = 0.0
 
     def require(self, block: RecordBlock) -> None:
         """Looks whether Kafka has the partition of a block that the run has no counterpart for.
 
-        Kafka is asked at most once a second for each such partition, and always for the first block of it.
+        Kafka is asked at most once a second, and always for the first such block of an assignment. The answer
+        holds for all partitions: Kafka has grown before Rivven, and Rivven before the assignment.
 
         Raises:
             DeliveryError: The topic has grown: the run has to end, and the next one knows it.
@@ -42,7 +47,7 @@ class Counterparts:
         """
         if not self._preserve or block.partition < self._partitions:
             return
-        if time.monotonic() < self._ask_at.get(block.partition, 0.0):
+        if time.monotonic() < self._ask_at:
             return
         found = find_topic(self._config, self._name).partitions
         if found > self._partitions:
@@ -53,4 +58,4 @@ class Counterparts:
                 partition=block.partition,
                 offset=block.first_offset,
             )
-        self._ask_at[block.partition] = time.monotonic() + _AGAIN_S
+        self._ask_at = time.monotonic() + _AGAIN_S

@@ -16,7 +16,7 @@ Partition = tuple[str, int]
 Aborted = Callable[[], bool]
 """Whether waiting is over."""
 Confirm = Callable[[], bool]
-"""Asks the group in Rivven whether the partitions still belong to this sink."""
+"""Asks the group in Rivven whether the partitions still belong to this sink, and keeps the session alive."""
 OnRefused = Callable[[Sequence[BadRecord]], None]
 """Does what `on_error` says with records that Kafka will never take, and settles them."""
 
@@ -26,7 +26,7 @@ _FLUSH_STEP_S = 0.1
 class Delivery(Protocol):
     """What the loop of a sink asks of its delivery."""
 
-    def take_over(self, partitions: Sequence[Partition]) -> Mapping[Partition, int] | None:
+    def take_over(self, partitions: Sequence[Partition], beat: Confirm) -> Mapping[Partition, int] | None:
         """Positions that Kafka holds for newly assigned partitions; None: ask again later."""
 
     def hold(self, positions: Mapping[Partition, int], confirm: Confirm) -> bool:
@@ -90,7 +90,7 @@ class DirectDelivery:
         self._linger_ms = linger_ms
         self._on_refused = on_refused
 
-    def take_over(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
+    def take_over(self, partitions: Sequence[Partition], beat: Confirm) -> Mapping[Partition, int]:
         """Kafka holds no positions."""
         return {}
 

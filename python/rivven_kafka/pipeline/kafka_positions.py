@@ -8,6 +8,7 @@ empty.
 
 from __future__ import annotations
 
+import random
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -57,7 +58,9 @@ class KafkaPositions:
         topic: Destination topic in Kafka.
         partitions: Its number of partitions.
         grace_s: How long a holder may take to notice that its partitions go to another, and to let go (s).
-            Only then it is taken for dead, or for one that goes on without its group, and fenced.
+            Only then it is taken for dead, or for one that goes on without its group, and fenced. A sink
+            waits for a random time between that and twice as long: of several that hold each other's
+            partitions, one fences another and goes on, where all would fence each other at once, and again.
         clock: Tells the time (s).
     """
 
@@ -78,19 +81,25 @@ class KafkaPositions:
         self._group = group
         self._topic = topic
         self._partitions = partitions
-        self._grace_s = grace_s
+        self._grace_s = random.uniform(grace_s, 2 * grace_s)
         self._clock = clock
         self._waiting_for: dict[str, float] = {}
         self._groups: frozenset[str] | None = None
         self._counts: list[int] = []
 
-    def take_over(self, partitions: Sequence[Partition]) -> dict[Partition, int] | None:
+    def take_over(
+        self, partitions: Sequence[Partition], beat: Callable[[], bool] = lambda: True
+    ) -> dict[Partition, int] | None:
         """The positions of `partitions`, which nobody changes after this: other holders are fenced.
+
+        Args:
+            partitions: Rivven topics and partitions.
+            beat: Keeps the session of the group in Rivven alive; False when the partitions belong to others.
 
         Returns:
             The next Rivven offset to read; nothing for a partition without a position in Kafka. None when an
             open transaction has to end first, when a holder still has time to let go, or when another sink
-            took a partition over meanwhile: ask again.
+            took a partition over meanwhile, here or in Rivven: ask again.
 
         Raises:
             RivvenKafkaError: Kafka cannot be reached or refuses, or the topic has another number of
@@ -109,6 +118,8 @@ class KafkaPositions:
         if not self._had_time(fenced):
             return None
         for holder in sorted(fenced):
+            if not beat():
+                return None
             fence(self._producer_options, holder)
         found = self._read(partitions, stable=True)
         if found is None or {holder for _, holder in found.values()} - fenced - {"", self._id}:

@@ -344,22 +344,26 @@ class SinkPipeline(Pipeline):
 
     def _start(self) -> None:
         """Reads the newly assigned partitions from where their group stands."""
-        stored = self._delivery.take_over(self._member.assignment)
+        # Longer than a session, with many partitions or a far broker.
+        beat = self._member.beat
+        stored = self._delivery.take_over(self._member.assignment, beat)
         if stored is None:
             # A transaction of an earlier holder ends first. Heartbeats go on meanwhile.
             self._next_start = time.monotonic() + _START_RETRY_S
             return
         self._next_start = math.inf
-        positions = start_positions(self._client, self._entry, self._member.assignment, stored)
-        gone = warn_of_deleted(self._client, positions, self.name)
+        positions = start_positions(self._client, self._entry, self._member.assignment, stored, beat)
+        gone = warn_of_deleted(self._client, positions or {}, self.name, beat)
         if gone:
             self.metrics.record_error(gone)
-        if not self._delivery.hold(positions, self._confirm):
+        if positions is None or not self._delivery.hold(positions, self._confirm):
             # The next heartbeat tells what has changed.
+            log.info("the partitions went to others during the start; it begins again")
             self._next_start = time.monotonic() + _START_RETRY_S
             return
         self._assigned = list(positions)
         self._commits.starts(positions)
+        self._counterparts.starts()
         self._set_assigned(True)
         self.watchdog.assign(positions)
         for place, offset in positions.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 
 from rivven_kafka._native import RivvenClient
@@ -19,14 +19,18 @@ def start_positions(
     entry: SinkEntry,
     partitions: Iterable[Partition],
     stored: Mapping[Partition, int],
-) -> dict[Partition, int]:
+    beat: Callable[[], bool] = lambda: True,
+) -> dict[Partition, int] | None:
     """Where to go on in the partitions that a sink was given; a first position is committed at once.
+
+    None when the partitions have gone to others meanwhile.
 
     Args:
         client: Connection to Rivven.
         entry: The sink's section.
         partitions: Rivven topics and partitions.
         stored: The positions that Kafka holds, of a sink with transactions.
+        beat: Keeps the session of the group alive, which many partitions outlast; False when it has ended.
 
     Raises:
         ConfigError: `start_offset` names a partition or an offset that does not exist.
@@ -35,6 +39,8 @@ def start_positions(
     positions: dict[Partition, int] = {}
     fresh = []
     for topic, partition in partitions:
+        if not beat():
+            return None
         committed = client.committed_offset(group, topic, partition)
         # Rivven is ahead where the sink ran without transactions in between.
         known = [offset for offset in (committed, stored.get((topic, partition))) if offset is not None]
@@ -100,19 +106,27 @@ def start_position(
     return latest
 
 
-def warn_of_deleted(client: RivvenClient, positions: Mapping[tuple[str, int], int], name: str) -> int:
+def warn_of_deleted(
+    client: RivvenClient,
+    positions: Mapping[Partition, int],
+    name: str,
+    beat: Callable[[], bool] = lambda: True,
+) -> int:
     """Makes it heard when Rivven has deleted records that a sink has not read.
 
     Args:
         client: Connection to Rivven.
         positions: Where reading starts, by topic and partition.
         name: The sink, for logs.
+        beat: As for `start_positions`.
 
     Returns:
-        How many records are gone.
+        How many records are gone, as far as the session of the group has lasted.
     """
     gone = 0
     for (topic, partition), offset in positions.items():
+        if not beat():
+            break
         earliest, _ = client.offset_bounds(topic, partition)
         if offset < earliest:
             gone += earliest - offset

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 
@@ -27,6 +28,7 @@ _READ_AHEAD_S = 0.5
 _LEAST_READ_AHEAD = 100
 _FIRST_READ_AHEAD = 1_000
 _ABORT_S = 0.5
+_TELL_AFTER_S = 10.0
 
 
 class _State(enum.Enum):
@@ -87,13 +89,27 @@ class TransactionalDelivery:
         self._records = 0
         self._read_ahead = _FIRST_READ_AHEAD
         self._wanted = False
+        self._tell_at: float | None = None
         self._held: dict[Partition, int] = {}
         self._pending: dict[Partition, int] = {}
         self._committed: dict[Partition, int] = {}
 
-    def take_over(self, partitions: Sequence[Partition]) -> Mapping[Partition, int] | None:
+    def take_over(self, partitions: Sequence[Partition], beat: Confirm) -> Mapping[Partition, int] | None:
         """The positions in Kafka, after other holders of the partitions were fenced."""
-        return self._places.take_over(partitions)
+        found = self._places.take_over(partitions, beat)
+        now = time.monotonic()
+        if found is not None:
+            self._tell_at = None
+        elif self._tell_at is None:
+            self._tell_at = now + _TELL_AFTER_S
+        elif now >= self._tell_at:
+            self._tell_at = math.inf
+            log.info(
+                "waiting to take partitions over for %d s: another sink has a transaction open; if that sink "
+                "has died, Kafka ends it after its transaction_timeout_ms",
+                _TELL_AFTER_S,
+            )
+        return found
 
     def hold(self, positions: Mapping[Partition, int], confirm: Confirm) -> bool:
         """Makes this sink the holder, before anything is read.
@@ -164,6 +180,7 @@ class TransactionalDelivery:
     def let_go(self, timeout_s: float, aborted: Aborted) -> bool:
         """Commits everything that was read, and clears the holder of the positions."""
         self._places.starts_anew()
+        self._tell_at = None
         deadline = time.monotonic() + timeout_s
         if not self._finish(deadline, aborted):
             return False

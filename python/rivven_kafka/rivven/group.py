@@ -186,10 +186,22 @@ class GroupMember:
             self._heard = now
         return stable
 
+    def beat(self) -> bool:
+        """Like `confirm`, but asks only when a heartbeat is due: for work between two of `tick`."""
+        if self._state is _State.STABLE and self._clock() < self._due:
+            return True
+        return self.confirm()
+
     @property
     def certain(self) -> bool:
-        """Whether the broker has confirmed the assignment just now, in the last two heartbeat intervals."""
-        return self._state is _State.STABLE and self._clock() - self._heard <= 2 * self._interval_s
+        """Whether the broker has confirmed the assignment just now, in the last two heartbeat intervals.
+
+        Also while it is revoked, as long as the leader of the next generation waits for the other members.
+        """
+        silent = self._clock() - self._heard
+        if self._state is _State.REVOKING:
+            return silent <= min(2 * self._interval_s, self._settle_s)
+        return self._state is _State.STABLE and silent <= 2 * self._interval_s
 
     def released(self) -> None:
         """The work on the revoked partitions is finished and committed."""
@@ -283,6 +295,9 @@ class GroupMember:
         """A new generation has begun, or the broker has forgotten the group."""
         newer = _GENERATION.search(reason)
         self._newer_generation = int(newer[1]) if newer else None
+        if reason and newer is None:
+            # Forgotten: who is alone in the group that is made anew waits for nobody.
+            self._heard = -math.inf
         if self._state is _State.STABLE:
             self._state = _State.REVOKING
             return Change.REVOKED

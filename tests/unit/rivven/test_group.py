@@ -211,6 +211,25 @@ def test_who_has_lost_its_partitions_is_told_when_it_asks(lose):
     world.check_converged()
 
 
+def test_who_is_busy_for_longer_than_a_session_keeps_its_partitions_with_beats():
+    world = World()
+    world.start(0)
+    world.run(5)
+    member = world.members[0]
+    asked = []
+    world.members[0]._client._between = asked.append
+    for _ in range(100):
+        world.now += 0.1
+        world.broker.check_timeouts()
+        assert member.beat()
+    assert 15 <= asked.count("heartbeat") <= 21, "one for each interval"
+    lose_by_silence(world)
+    assert not member.beat()
+    assert not member.beat()
+    assert member.tick() is Change.REVOKED, "at once"
+    assert not member.beat()
+
+
 def test_who_was_away_is_not_certain_of_its_partitions():
     world = World()
     world.start(0)
@@ -226,6 +245,23 @@ def test_who_was_away_is_not_certain_of_its_partitions():
     world.broker.restart()
     world.now += 0.5
     assert member.tick() is Change.REVOKED
+    assert not member.certain
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_who_has_to_let_go_is_certain_for_as_long_as_the_next_leader_waits(late):
+    world = World()
+    world.start(0)
+    world.run(5)
+    member = world.members[0]
+    world.start(1)
+    world.members[1].tick()
+    world.now += 1.1 if late else 0.5
+    assert member.tick() is Change.REVOKED
+    assert member.certain is not late
+    world.now += 0.6
+    assert not member.certain
+    member.released()
     assert not member.certain
 
 
