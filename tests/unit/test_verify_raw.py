@@ -60,7 +60,11 @@ class RivvenInMemory:
         pass
 
 
-def compared(kafka, rivven, first, bounds, committed=None, delay_s=0.0, rivven_end=None):
+ALL = -1
+"""The committed offset is the end of Kafka."""
+
+
+def compared(kafka, rivven, first, bounds, committed=ALL, delay_s=0.0, rivven_end=None):
     """What is found of the offsets `bounds`; Kafka holds those from `first` on, the group has `committed`.
 
     With `rivven_end`, Rivven ended there when the range was fixed.
@@ -74,7 +78,7 @@ def compared(kafka, rivven, first, bounds, committed=None, delay_s=0.0, rivven_e
     }
     source = {"connector": "kafka", "topic": "orders", "config": config}
     document = {"version": "1.0", "broker": {"bootstrap_servers": "x:1"}, "sources": {"in": source}}
-    state = PartitionState(first, len(kafka), len(kafka) if committed is None else committed)
+    state = PartitionState(first, len(kafka), len(kafka) if committed == ALL else committed)
     reader = RivvenInMemory(rivven)
     comparer = RawComparer(
         parse_connect(document, "").sources["in"],
@@ -137,6 +141,18 @@ def test_a_range_is_found_while_the_source_lags(copied):
     lost = values[:1200] + values[1201:copied]
     found = compared(values, lost, 1000, (1000, 1500), committed=1500)
     assert (found.first_difference.kind, found.first_difference.offset) == ("missing", 1200)
+
+
+@pytest.mark.parametrize("left", [1, 3, 7, 8, 300])
+def test_a_range_is_found_though_the_group_is_forgotten(left):
+    values = numbered(1000 + left)
+    assert compared(values, values, 1000, (1000, 1000 + left), committed=None).equal
+    # Of what was copied behind it, nothing is known.
+    values = numbered(1400 + left)
+    found = compared(values, values[: 1100 + left], 1000, (1000, 1000 + left), committed=None)
+    assert (found.first_difference, found.equal) == (None, True)
+    found = compared(values, values[:1000] + values[1001:], 1000, (1000, 1000 + left), committed=None)
+    assert not found.equal
 
 
 def test_nothing_in_rivven_is_a_difference():

@@ -157,10 +157,12 @@ class RawComparer:
         if not self.is_sought(place):
             return self._records_before(place, found.start, stop), None
         destination = self._entry.destination(place[0])
+        committed = self._states[place].committed
         sought = RawStart(
             destination,
             found.end,
-            self._states[place].committed or 0,
+            # Without one, the range is what the source has copied for sure, or it differs.
+            found.end if committed is None else committed,
             on_tombstone=self._on_tombstone(),
             transforms=transforms_json(self._entry.transforms),
         )
