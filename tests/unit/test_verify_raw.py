@@ -1,5 +1,6 @@
 """The comparison of raw values, of logs in memory."""
 
+import random
 import threading
 import time
 
@@ -153,6 +154,15 @@ def test_a_range_is_found_though_the_group_is_forgotten(left):
     assert (found.first_difference, found.equal) == (None, True)
     found = compared(values, values[:1000] + values[1001:], 1000, (1000, 1000 + left), committed=None)
     assert not found.equal
+
+
+@pytest.mark.parametrize("left", [0, 4, 100])
+def test_a_range_of_few_kinds_is_found_while_the_source_lags(left):
+    kinds = random.Random(left)
+    values = [b"s%d" % kinds.randrange(3) for _ in range(2300 + left)]
+    end = 2000 + left
+    found = compared(values, values[:end], 2000, (2000, end), committed=end)
+    assert (found.first_difference, found.equal) == (None, True)
 
 
 def test_nothing_in_rivven_is_a_difference():
