@@ -1,10 +1,11 @@
 """The comparison of raw values, of logs in memory."""
 
+import random
 import threading
 import time
 
 import pytest
-from rivven_kafka._native import block_from_rows
+from rivven_kafka._native import RawStart, block_from_rows
 from rivven_kafka.config import parse_connect
 from rivven_kafka.kafka.group_state import PartitionState
 from rivven_kafka.verify.ranges import Range
@@ -60,7 +61,11 @@ class RivvenInMemory:
         pass
 
 
-def compared(kafka, rivven, first, bounds, committed=None, delay_s=0.0, rivven_end=None):
+ALL = -1
+"""The committed offset is the end of Kafka."""
+
+
+def compared(kafka, rivven, first, bounds, committed=ALL, delay_s=0.0, rivven_end=None):
     """What is found of the offsets `bounds`; Kafka holds those from `first` on, the group has `committed`.
 
     With `rivven_end`, Rivven ended there when the range was fixed.
@@ -74,7 +79,7 @@ def compared(kafka, rivven, first, bounds, committed=None, delay_s=0.0, rivven_e
     }
     source = {"connector": "kafka", "topic": "orders", "config": config}
     document = {"version": "1.0", "broker": {"bootstrap_servers": "x:1"}, "sources": {"in": source}}
-    state = PartitionState(first, len(kafka), len(kafka) if committed is None else committed)
+    state = PartitionState(first, len(kafka), len(kafka) if committed == ALL else committed)
     reader = RivvenInMemory(rivven)
     comparer = RawComparer(
         parse_connect(document, "").sources["in"],
@@ -137,6 +142,38 @@ def test_a_range_is_found_while_the_source_lags(copied):
     lost = values[:1200] + values[1201:copied]
     found = compared(values, lost, 1000, (1000, 1500), committed=1500)
     assert (found.first_difference.kind, found.first_difference.offset) == ("missing", 1200)
+
+
+@pytest.mark.parametrize("left", [1, 3, 7, 8, 300])
+def test_a_range_is_found_though_the_group_is_forgotten(left):
+    values = numbered(1000 + left)
+    assert compared(values, values, 1000, (1000, 1000 + left), committed=None).equal
+    # Of what was copied behind it, nothing is known.
+    values = numbered(1400 + left)
+    found = compared(values, values[: 1100 + left], 1000, (1000, 1000 + left), committed=None)
+    assert (found.first_difference, found.equal) == (None, True)
+    found = compared(values, values[:1000] + values[1001:], 1000, (1000, 1000 + left), committed=None)
+    assert not found.equal
+
+
+def test_no_more_of_kafka_is_counted_than_is_looked_at():
+    """The records that are not committed are as many as a source never has."""
+    sought = RawStart("orders", 10, 10)
+    sought.feed_kafka(rows(numbered(100_000)))
+    assert (sought.records, sought.enough) == (100_000, False)
+    block = rows([b"v"] * 100_000)
+    while not sought.enough:
+        sought.feed_kafka(block)
+    assert sought.records == 5_100_000
+
+
+@pytest.mark.parametrize("left", [0, 4, 100])
+def test_a_range_of_few_kinds_is_found_while_the_source_lags(left):
+    kinds = random.Random(left)
+    values = [b"s%d" % kinds.randrange(3) for _ in range(2300 + left)]
+    end = 2000 + left
+    found = compared(values, values[:end], 2000, (2000, end), committed=end)
+    assert (found.first_difference, found.equal) == (None, True)
 
 
 def test_nothing_in_rivven_is_a_difference():

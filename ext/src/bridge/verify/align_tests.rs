@@ -113,3 +113,48 @@ fn what_is_not_there_belongs_behind_the_end() {
     assert_eq!(place(&all[500..], &all[..300], 400, 400), 300);
     assert_eq!(place(&all[299..300], &[299; 10], 0, 1), 10, "equal by chance");
 }
+
+/// Numbers of few kinds, without a pattern.
+fn kinds(count: usize, of: u64) -> Vec<u128> {
+    let mut state = 7_u64;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        u128::from((state >> 33) % of)
+    };
+    (0..count).map(|_| next()).collect()
+}
+
+#[test]
+fn few_committed_records_of_few_kinds_are_found_while_the_source_lags() {
+    for of in [2, 3, 5] {
+        for committed in [0, 1, 4, 20, 100, 200, 300] {
+            for lag in [0, 20, 300, 1000] {
+                let all = kinds(1500 + committed + lag, of);
+                let (kafka, end) = (&all[1500..], 1500 + committed);
+                for beyond in [0, lag.min(5)] {
+                    let rivven = &all[..end + beyond];
+                    let found = place(kafka, rivven, committed, committed) as usize;
+                    let equal = kafka.starts_with(&rivven[found..]) && rivven.len() - found >= committed;
+                    assert!(equal, "{of} kinds, {committed} committed, {lag} more, {beyond} beyond: {found}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_place_that_leaves_too_few_records_is_not_one_of_a_healthy_log() {
+    let all = repeated(6000, 700);
+    for beyond in [0, 500, 669, 680, 699] {
+        assert_eq!(place(&all[1000..], &all[..3000 + beyond], 2000, 2000), 1000, "{beyond}");
+    }
+}
+
+#[test]
+fn no_more_is_taken_than_is_looked_for() {
+    let mut rest = Rest::default();
+    for number in 0..MOST_UNCOMMITTED + 10 {
+        assert_eq!(rest.enough(), number >= MOST_UNCOMMITTED + 5);
+        rest.add(0, false, number < 5);
+    }
+}
