@@ -584,6 +584,12 @@ class RawStart:
     ) -> Self: ...
     def feed_kafka(self, block: RecordBlock) -> None:
         """Takes a block of Kafka, from the beginning of the range on."""
+    @property
+    def records(self) -> int:
+        """How many of the records fed the source publishes."""
+    @property
+    def enough(self) -> bool:
+        """Whether the rest of Kafka does not matter: no more that is not committed is looked for."""
     def finish_kafka(self, rivven_end: int) -> tuple[int, int]:
         """Nothing more comes from Kafka. Returns which offsets of Rivven matter."""
     def feed_rivven(self, block: RecordBlock) -> None:

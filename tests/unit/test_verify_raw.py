@@ -5,7 +5,7 @@ import threading
 import time
 
 import pytest
-from rivven_kafka._native import block_from_rows
+from rivven_kafka._native import RawStart, block_from_rows
 from rivven_kafka.config import parse_connect
 from rivven_kafka.kafka.group_state import PartitionState
 from rivven_kafka.verify.ranges import Range
@@ -154,6 +154,17 @@ def test_a_range_is_found_though_the_group_is_forgotten(left):
     assert (found.first_difference, found.equal) == (None, True)
     found = compared(values, values[:1000] + values[1001:], 1000, (1000, 1000 + left), committed=None)
     assert not found.equal
+
+
+def test_no_more_of_kafka_is_counted_than_is_looked_at():
+    """The records that are not committed are as many as a source never has."""
+    sought = RawStart("orders", 10, 10)
+    sought.feed_kafka(rows(numbered(100_000)))
+    assert (sought.records, sought.enough) == (100_000, False)
+    block = rows([b"v"] * 100_000)
+    while not sought.enough:
+        sought.feed_kafka(block)
+    assert sought.records == 5_100_000
 
 
 @pytest.mark.parametrize("left", [0, 4, 100])

@@ -86,7 +86,7 @@ class RawComparer:
         nothing = found.start == found.end and found.undecided
         before, first = 0, None
         if not nothing and rivven_end is not None:
-            before, first = self._begin(place, found, kafka_end, rivven_end, stop)
+            before, first = self._begin(place, found, kafka_end, rivven_end, stop, meter)
         # What a range leaves out that ends before what is copied for sure is not to be looked at.
         beyond = found.end >= min(kafka_end, self._states[place].committed or 0)
         comparison = self._comparison(destination, found.end, before, beyond=beyond)
@@ -151,7 +151,13 @@ class RawComparer:
         return "fail" if tombstone is OnTombstone.DEAD_LETTER else tombstone
 
     def _begin(
-        self, place: Place, found: Range, kafka_end: int, rivven_end: int, stop: threading.Event
+        self,
+        place: Place,
+        found: Range,
+        kafka_end: int,
+        rivven_end: int,
+        stop: threading.Event,
+        meter: Meter,
     ) -> tuple[int, int | None]:
         """Where a range begins in Rivven: behind how many records, and from which offset on."""
         if not self.is_sought(place):
@@ -169,6 +175,11 @@ class RawComparer:
         for block in self._kafka.read({place: (found.start, kafka_end)}):
             go_on(stop)
             sought.feed_kafka(block)
+            meter.tell(
+                f"looking where {place[0]}:{place[1]} begins in Rivven: at Kafka offset {block.next_offset}"
+            )
+            if sought.enough:
+                break
 
         def take(block: RecordBlock) -> None:
             go_on(stop)

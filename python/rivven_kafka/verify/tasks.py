@@ -82,10 +82,16 @@ class Meter:
         with self._lock:
             self._kafka += kafka
             self._rivven += rivven
+            text = (
+                f"comparing: {self._kafka} of about {self._total} records of Kafka, {self._rivven} of Rivven"
+            )
+        self.tell(text)
+
+    def tell(self, text: str) -> None:
+        """Tells what is done, unless something was told just now; may be called by several threads."""
+        with self._lock:
             now = time.monotonic()
             if now - self._shown_s < _SHOW_S:
                 return
             self._shown_s = now
-            self._progress(
-                f"comparing: {self._kafka} of about {self._total} records of Kafka, {self._rivven} of Rivven"
-            )
+            self._progress(text)

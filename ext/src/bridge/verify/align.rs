@@ -36,6 +36,16 @@ impl Rest {
         self.records += 1;
         self.committed += i64::from(committed);
     }
+
+    /// How many were taken.
+    pub fn records(&self) -> i64 {
+        self.records
+    }
+
+    /// Whether more that is not committed makes no difference.
+    pub fn enough(&self) -> bool {
+        self.records - self.committed >= MOST_UNCOMMITTED
+    }
 }
 
 /// What speaks for a place.

@@ -149,3 +149,12 @@ fn a_place_that_leaves_too_few_records_is_not_one_of_a_healthy_log() {
         assert_eq!(place(&all[1000..], &all[..3000 + beyond], 2000, 2000), 1000, "{beyond}");
     }
 }
+
+#[test]
+fn no_more_is_taken_than_is_looked_for() {
+    let mut rest = Rest::default();
+    for number in 0..MOST_UNCOMMITTED + 10 {
+        assert_eq!(rest.enough(), number >= MOST_UNCOMMITTED + 5);
+        rest.add(0, false, number < 5);
+    }
+}

@@ -122,7 +122,7 @@ fn judge(destination: String, on_tombstone: &str, transforms: &str) -> Result<Ju
 /// Finds where a range of a Kafka partition begins in the Rivven partition that is filled with raw values from it, if
 /// it is not known how many records Rivven has from before it.
 ///
-/// Feed it all blocks of Kafka from the beginning of the range on, `finish_kafka`, then feed it those of Rivven that
+/// Feed it the blocks of Kafka from the beginning of the range on until it has `enough`, `finish_kafka`, then feed it those of Rivven that
 /// this asks for. `end` is the Kafka offset behind the range, `committed` the one behind what Rivven has for sure. A
 /// few bytes are kept for each record of Kafka that is not committed, at most 30 MB.
 #[pyclass(frozen, module = "rivven_kafka._native")]
@@ -147,6 +147,18 @@ impl RawStart {
     fn feed_kafka(&self, py: Python<'_>, block: &Bound<'_, RecordBlock>) {
         let block = &block.get().0;
         py.detach(|| self.lock().0.feed_kafka(block));
+    }
+
+    /// How many of the records fed the source publishes.
+    #[getter]
+    fn records(&self) -> i64 {
+        self.lock().0.rest().records()
+    }
+
+    /// Whether the rest of Kafka does not matter: no more records that are not committed are looked for.
+    #[getter]
+    fn enough(&self) -> bool {
+        self.lock().0.rest().enough()
     }
 
     /// Nothing more comes from Kafka; `rivven_end` is the end of the Rivven partition. Returns the Rivven offsets

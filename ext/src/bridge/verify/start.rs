@@ -36,7 +36,12 @@ impl Start {
         }
     }
 
-    /// What to look for in Rivven, once all of Kafka is fed.
+    /// What was taken of Kafka.
+    pub fn rest(&self) -> &Rest {
+        &self.rest
+    }
+
+    /// What to look for in Rivven, once all of Kafka is fed, or enough of it.
     pub fn align(&self, rivven_end: i64) -> Align {
         Align::new(&self.rest, rivven_end)
     }
