@@ -589,7 +589,7 @@ class RawStart:
         """How many of the records fed the source publishes."""
     @property
     def enough(self) -> bool:
-        """Whether the rest of Kafka does not matter: no more uncommitted records are looked for."""
+        """Whether the rest of Kafka does not matter: no more that is not committed is looked for."""
     def finish_kafka(self, rivven_end: int) -> tuple[int, int]:
         """Nothing more comes from Kafka. Returns which offsets of Rivven matter."""
     def feed_rivven(self, block: RecordBlock) -> None:

@@ -65,10 +65,23 @@ ALL = -1
 """The committed offset is the end of Kafka."""
 
 
-def compared(kafka, rivven, first, bounds, committed=ALL, delay_s=0.0, rivven_end=None):
+class KafkaThatDeletes(KafkaInMemory):
+    """Before each reading, it deletes the records before the next of some offsets."""
+
+    def __init__(self, values, starts):
+        super().__init__(values, 0)
+        self.starts, self.start = list(starts), 0
+
+    def read(self, bounds):
+        [(place, (start, end))] = bounds.items()
+        self.start = self.starts.pop(0) if self.starts else self.start
+        yield from super().read({place: (max(start, self.start), end)})
+
+
+def compared(kafka, rivven, first, bounds, committed=ALL, delay_s=0.0, rivven_end=None, starts=()):
     """What is found of the offsets `bounds`; Kafka holds those from `first` on, the group has `committed`.
 
-    With `rivven_end`, Rivven ended there when the range was fixed.
+    With `rivven_end`, Rivven ended there when the range was fixed. With `starts`, Kafka deletes up to these meanwhile.
     """
     config = {
         "brokers": "x:1",
@@ -83,7 +96,7 @@ def compared(kafka, rivven, first, bounds, committed=ALL, delay_s=0.0, rivven_en
     reader = RivvenInMemory(rivven)
     comparer = RawComparer(
         parse_connect(document, "").sources["in"],
-        KafkaInMemory(kafka, delay_s),
+        KafkaThatDeletes(kafka, starts) if starts else KafkaInMemory(kafka, delay_s),
         lambda: reader,
         {PLACE: state},
     )
@@ -154,6 +167,34 @@ def test_a_range_is_found_though_the_group_is_forgotten(left):
     assert (found.first_difference, found.equal) == (None, True)
     found = compared(values, values[:1000] + values[1001:], 1000, (1000, 1000 + left), committed=None)
     assert not found.equal
+
+
+@pytest.mark.parametrize(
+    ("starts", "start"),
+    [
+        ([1000, 1004], 1010),
+        ([1000, 1010], 1010),
+        ([1005, 1500], 1505),
+        # Nothing is known of a place behind it, so it is counted again.
+        ([1000, 2994], 2994),
+        ([1000, 1100, 1250, 1399], 1400),
+    ],
+)
+def test_what_kafka_deletes_meanwhile_is_no_difference(starts, start):
+    values = numbered(3000)
+    found = compared(values, values, 1000, (1000, 3000), starts=starts)
+    assert (found.first_difference, found.equal, found.start) == (None, True, start)
+    assert found.records_kafka == found.records_rivven == 3000 - start
+    rivven = [*values[:2997], b"other", *values[2998:]]
+    difference = compared(values, rivven, 1000, (1000, 3000), starts=starts).first_difference
+    assert (difference.kind, difference.offset, difference.rivven.offset) == ("altered", 2997, 2997)
+
+
+@pytest.mark.parametrize("starts", [[1000, 1500], [1000, 2500], [1000, *range(1020, 1200, 20)]])
+def test_a_range_that_kafka_deletes_meanwhile_is_undecided(starts):
+    values = numbered(3000)
+    found = compared(values, values, 1000, (1000, 1500), starts=starts)
+    assert (found.first_difference, found.undecided, found.equal) == (None, 500, False)
 
 
 def test_no_more_of_kafka_is_counted_than_is_looked_at():

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import threading
+from array import array
+from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
+from dataclasses import dataclass, replace
 
 from rivven_kafka._native import RawComparison, RawStart, RecordBlock
 from rivven_kafka.config import OnTombstone, SourceEntry, StartOffset, transforms_json
@@ -19,10 +22,52 @@ from rivven_kafka.verify.tasks import Meter, go_on, run_jobs
 _MOST_AHEAD = 50_000
 """Records that one side may be ahead of the other (32 bytes each)."""
 _WAIT_S = 0.05
+_MOST_TRIES = 5
+"""How often a comparison is begun again at most, because Kafka has deleted its first records."""
 
 
 class _Enough(Exception):
     """Nothing more has to be read."""
+
+
+class _Moved(Exception):
+    """Kafka has deleted records since it was counted where they are in Rivven.
+
+    Args:
+        start: The first offset that it still has.
+    """
+
+    def __init__(self, start: int) -> None:
+        super().__init__(start)
+        self.start = start
+
+
+@dataclass(frozen=True)
+class _Beginning:
+    """Where a range begins in Rivven.
+
+    Attributes:
+        before: Records of Rivven that lie before it, of those from `first` on.
+        first: The Rivven offset from which on it is read; None reads all.
+        offsets: The first Kafka offset, and later ones; none if what Kafka deletes does not matter.
+        records: How many records that the source publishes lie between the first and each of them.
+    """
+
+    before: int
+    first: int | None
+    offsets: array[int]
+    records: array[int]
+
+    def behind(self, start: int) -> tuple[int, _Beginning] | None:
+        """The first known offset that is not before `start`, and where it is; None if there is none."""
+        at = bisect_left(self.offsets, start)
+        if self.first is None or at == len(self.offsets):
+            return None
+        first, rest = (
+            self.first + self.records[at],
+            array("q", (n - self.records[at] for n in self.records[at:])),
+        )
+        return self.offsets[at], _Beginning(0, first, self.offsets[at:], rest)
 
 
 class RawComparer:
@@ -82,14 +127,49 @@ class RawComparer:
         Returns:
             What was found, and what cannot be read in Rivven.
         """
+        begins = _Beginning(0, None, array("q"), array("q"))
+        if (found.start == found.end and found.undecided) or rivven_end is None:
+            return self._compare(place, found, kafka_end, rivven_end, begins, stop, meter)
+        begins, wanted = self._begin(place, found, kafka_end, rivven_end, stop, meter), found
+        for _ in range(_MOST_TRIES):
+            try:
+                return self._compare(place, found, kafka_end, rivven_end, begins, stop, meter)
+            except _Moved as moved:
+                start, end = moved.start, wanted.end
+                if start >= end > wanted.start:
+                    break
+                known = begins.behind(start)
+                if known is not None and (known[0] < end or end == wanted.start):
+                    # Counting again takes time, in which Kafka deletes more.
+                    start, begins = known
+                    found = replace(found, start=start, end=max(start, end))
+                else:
+                    found = replace(found, start=start, end=max(start, end))
+                    begins = self._begin(place, found, kafka_end, rivven_end, stop, meter)
+        # Nothing is left that could be compared.
+        lost = max(1, wanted.end - wanted.start)
+        found = replace(wanted, start=wanted.end, undecided=wanted.undecided + lost)
+        return self._compare(place, found, kafka_end, rivven_end, begins, stop, meter)
+
+    def _compare(
+        self,
+        place: Place,
+        found: Range,
+        kafka_end: int,
+        rivven_end: int | None,
+        begins: _Beginning,
+        stop: threading.Event,
+        meter: Meter,
+    ) -> tuple[PartitionResult, list[OffsetRange]]:
+        """Compares a range from where it begins.
+
+        Raises:
+            _Moved: Kafka has deleted its first records.
+        """
         destination = self._entry.destination(place[0])
-        nothing = found.start == found.end and found.undecided
-        before, first = 0, None
-        if not nothing and rivven_end is not None:
-            before, first = self._begin(place, found, kafka_end, rivven_end, stop, meter)
         # What a range leaves out that ends before what is copied for sure is not to be looked at.
         beyond = found.end >= min(kafka_end, self._states[place].committed or 0)
-        comparison = self._comparison(destination, found.end, before, beyond=beyond)
+        comparison = self._comparison(destination, found.end, begins.before, beyond=beyond)
         unreadable: list[OffsetRange] = []
         turn = threading.Condition()
         rivven_done = threading.Event()
@@ -103,7 +183,12 @@ class RawComparer:
             go_on(stop, gone)
 
         def read_kafka(gone: threading.Event) -> None:
+            head = next(iter(begins.offsets), None)
             for block in self._kafka.read({place: (found.start, kafka_end)}):
+                if head is not None and block.first_offset is not None:
+                    if block.first_offset > head:
+                        raise _Moved(block.first_offset)
+                    head = None
                 wait_for_other(0, gone)
                 comparison.feed_kafka(block)
                 meter.add(kafka=len(block))
@@ -126,13 +211,13 @@ class RawComparer:
                         meter.add(rivven=len(block))
 
                     with closing(self._open_reader()) as reader, suppress(_Enough):
-                        unreadable.extend(reader.read(destination, place[1], take, first, rivven_end))
+                        unreadable.extend(reader.read(destination, place[1], take, begins.first, rivven_end))
                 # First, so that who sees the event finds what waits.
                 comparison.finish_rivven()
             finally:
                 rivven_done.set()
 
-        if not nothing:
+        if found.start < found.end or not found.undecided:
             run_jobs([read_kafka, read_rivven], 2)
         return self._result(place, found, destination, comparison), unreadable
 
@@ -158,10 +243,11 @@ class RawComparer:
         rivven_end: int,
         stop: threading.Event,
         meter: Meter,
-    ) -> tuple[int, int | None]:
-        """Where a range begins in Rivven: behind how many records, and from which offset on."""
+    ) -> _Beginning:
+        """Where a range begins in Rivven."""
+        offsets, records = array("q"), array("q")
         if not self.is_sought(place):
-            return self._records_before(place, found.start, stop), None
+            return _Beginning(self._records_before(place, found.start, stop), None, offsets, records)
         destination = self._entry.destination(place[0])
         committed = self._states[place].committed
         sought = RawStart(
@@ -174,6 +260,9 @@ class RawComparer:
         )
         for block in self._kafka.read({place: (found.start, kafka_end)}):
             go_on(stop)
+            if block.first_offset is not None:
+                offsets.append(block.first_offset)
+                records.append(sought.records)
             sought.feed_kafka(block)
             meter.tell(
                 f"looking where {place[0]}:{place[1]} begins in Rivven: at Kafka offset {block.next_offset}"
@@ -188,7 +277,7 @@ class RawComparer:
         first, end = sought.finish_kafka(rivven_end)
         with closing(self._open_reader()) as reader:
             reader.read(destination, place[1], take, max(0, first), min(end, rivven_end))
-        return 0, sought.place()
+        return _Beginning(0, sought.place(), offsets, records)
 
     def _records_before(self, place: Place, start: int, stop: threading.Event) -> int:
         """How many records the source publishes from before an offset."""

@@ -17,7 +17,7 @@ KEPT, LOST = TopicPartition("kept", 0), TopicPartition("lost", 0)
 class Consumer:
     """What a consumer knows of topics, and a coordinator that refuses those that are deleted."""
 
-    def __init__(self, metadata, deleted):
+    def __init__(self, metadata, deleted, timeout_ms=10_000):
         self.metadata, self.deleted = metadata, deleted
         self.sent, self.asked = [], 0
         self._cluster = SimpleNamespace(
@@ -25,7 +25,7 @@ class Consumer:
             request_update=self.update,
         )
         self._coordinator = SimpleNamespace(
-            config={"request_timeout_ms": 50, "retry_backoff_ms": 1},
+            config={"request_timeout_ms": timeout_ms, "retry_backoff_ms": 1},
             ensure_coordinator_ready_async=self.ready,
             _send_offset_commit_request=self.send,
             _manager=SimpleNamespace(call_soon=self.call_soon, wait_for=self.ready),
@@ -95,7 +95,7 @@ def test_metadata_alone_leave_nothing_out():
 
 
 def test_other_commits_are_made_as_a_whole():
-    consumer = Consumer({"kept"}, {"lost"})
+    consumer = Consumer({"kept"}, {"lost"}, timeout_ms=50)
     GoneTopics(consumer)
     with pytest.raises(KafkaTimeoutError):
         consumer.commit({KEPT: 1, LOST: 2})
