@@ -16,9 +16,6 @@ use crate::rivven::wire;
 /// How often a lane without a lease looks whether it has one.
 const LEASE_STEP: Duration = Duration::from_millis(20);
 
-/// How often a lane asks where a partition ends that it shares with others: two requests each time.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
-
 /// Before sequences, which are i32, come to their end.
 const LAST_SEQUENCE: i32 = i32::MAX / 2;
 
@@ -150,11 +147,6 @@ impl Lane {
     /// Asks where the log ends: other lanes have added between the records of a batch, so its own offsets say little,
     /// and the next start would read more than it has to.
     fn see_end(&mut self, place: &Place) {
-        let now = Instant::now();
-        if self.end_seen.get(&place.number).is_some_and(|at| now - *at < LOOK_EVERY) {
-            return;
-        }
-        self.end_seen.insert(place.number, now);
         let (topic, partition) = (place.topic.to_string(), place.partition);
         let bounds = Request::GetOffsetBounds { topic: topic.clone(), partition };
         // Without an answer the next request finds out why.

@@ -32,8 +32,6 @@ pub struct Lane {
     looked: HashMap<usize, u64>,
     pub(super) writers: HashMap<usize, Writer>,
     pub(super) epochs: Epochs,
-    /// When the end of a partition that others write to was asked for last, by the number of its place.
-    pub(super) end_seen: HashMap<usize, Instant>,
 }
 
 impl Lane {
@@ -51,7 +49,6 @@ impl Lane {
             looked: HashMap::new(),
             writers: HashMap::new(),
             epochs: Epochs::default(),
-            end_seen: HashMap::new(),
         }
     }
 
