@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import signal
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -87,6 +88,7 @@ def _check(config: ConnectConfig) -> list[tuple[str, str, CheckResult]]:
     broker, settings = config.broker, config.settings
     # An address that never answers costs its whole timeout: connectors do not wait for each other.
     threads = ThreadPoolExecutor(_AT_THE_SAME_TIME)
+    before = signal.signal(signal.SIGINT, _interrupted)
     try:
         checks = [
             ("source", name, threads.submit(check_source_entry, name, entry, broker, settings))
@@ -97,7 +99,11 @@ def _check(config: ConnectConfig) -> list[tuple[str, str, CheckResult]]:
             for name, entry in config.enabled_sinks.items()
         ]
         return [(direction, name, check.result()) for direction, name, check in checks]
-    except KeyboardInterrupt:
-        # The interpreter would wait for each thread whose address does not answer.
-        logging.shutdown()
-        os._exit(exit_codes.INTERRUPTED)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _interrupted(_number: int, _frame: object) -> None:
+    # The interpreter would wait for each thread whose address does not answer. An exception would do no more,
+    # and may be lost where Python ignores those.
+    os._exit(exit_codes.INTERRUPTED)
