@@ -1,7 +1,7 @@
 """`rivven-kafka groups migrate`: consumers go on in Rivven where they stopped in Kafka."""
 
 import json
-from contextlib import closing
+from contextlib import closing, contextmanager
 
 import pytest
 import yaml
@@ -370,17 +370,23 @@ def test_a_name_that_no_group_has_is_left(kafka, rivven, topic_name, tmp_path, c
     assert command(*migrate)[0] == 0
 
 
+@contextmanager
+def open_transaction(kafka, copy):
+    """A producer with a transaction under way, and a position that can be put into it."""
+    options = {"bootstrap_servers": kafka.bootstrap, "metrics_enabled": False}
+    with closing(KafkaProducer(**options, transactional_id=f"tx-{copy.origin}")) as producer:
+        producer.init_transactions()
+        producer.begin_transaction()
+        yield producer, {TopicPartition(copy.origin, 0): OffsetAndMetadata(1, "", -1)}
+
+
 def test_a_group_in_an_open_transaction_does_not_hold_up_others(kafka, rivven, topic_name, monkeypatch):
     copy = Copy(kafka.bootstrap, rivven.bootstrap, filled(kafka, topic_name(), 5))
     copy.run(5)
     good, bad = f"good-{copy.origin}", f"open-{copy.origin}"
     own = f"rivven-kafka:s:{copy.origin}"
     copy.commit(good, {0: 2})
-    options = {"bootstrap_servers": kafka.bootstrap, "metrics_enabled": False}
-    with closing(KafkaProducer(**options, transactional_id=f"tx-{copy.origin}")) as producer:
-        producer.init_transactions()
-        producer.begin_transaction()
-        place = {TopicPartition(copy.origin, 0): OffsetAndMetadata(1, "", -1)}
+    with open_transaction(kafka, copy) as (producer, place):
         producer.send_offsets_to_transaction(place, own)
         report = migrate_groups(*copy.arguments, apply=True)
         assert [(at.group, str(at.move)) for at in report.positions] == [(good, "moved")]
@@ -407,11 +413,7 @@ def test_the_way_back_of_a_group_in_an_open_transaction_does_not_hold_up_others(
     with closing(RivvenClient([rivven.bootstrap])) as client:
         for group in (good, bad):
             client.commit_offsets(group, [(copy.topic, 0, 3)])
-    options = {"bootstrap_servers": kafka.bootstrap, "metrics_enabled": False}
-    with closing(KafkaProducer(**options, transactional_id=f"tx-{copy.origin}")) as producer:
-        producer.init_transactions()
-        producer.begin_transaction()
-        place = {TopicPartition(copy.origin, 0): OffsetAndMetadata(1, "", -1)}
+    with open_transaction(kafka, copy) as (producer, place):
         producer.send_offsets_to_transaction(place, bad)
         with monkeypatch.context() as hurried:
             hurried.setattr(patience, "_PATIENCE_S", 0.5)

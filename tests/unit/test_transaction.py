@@ -59,24 +59,26 @@ class Producer:
     commit = send
 
 
+CONFIG = SimpleNamespace(
+    topic="copies",
+    linger_ms=0,
+    transaction_max_records=1,
+    transaction_interval_ms=0,
+    delivery_timeout_ms=TIMEOUT_MS,
+    request_timeout_ms=TIMEOUT_MS,
+)
+
+
 @pytest.fixture
 def ending():
     """A transaction that is about to be committed, after a letter that has taken the time of a delivery."""
-    config = SimpleNamespace(
-        topic="copies",
-        linger_ms=0,
-        transaction_max_records=1,
-        transaction_interval_ms=0,
-        delivery_timeout_ms=TIMEOUT_MS,
-        request_timeout_ms=TIMEOUT_MS,
-    )
     positions = SimpleNamespace(offsets=lambda moved: moved)
     producer = Producer()
 
     def letter(_):
         time.sleep(2 * TIMEOUT_MS / 1000)
 
-    delivery = TransactionalDelivery(producer, Encoder(), positions, config, letter)
+    delivery = TransactionalDelivery(producer, Encoder(), positions, CONFIG, letter)
     delivery.advance()
     return delivery, producer
 
@@ -96,18 +98,10 @@ def test_a_commit_that_takes_as_long_as_a_delivery_may_is_given_up(ending):
 
 
 def test_a_long_wait_to_take_over_is_told_once(caplog, monkeypatch):
-    config = SimpleNamespace(
-        topic="copies",
-        linger_ms=0,
-        transaction_max_records=1,
-        transaction_interval_ms=0,
-        delivery_timeout_ms=TIMEOUT_MS,
-        request_timeout_ms=TIMEOUT_MS,
-    )
     now, found = 100.0, None
     monkeypatch.setattr(transaction, "time", SimpleNamespace(monotonic=lambda: now))
     positions = SimpleNamespace(take_over=lambda *_: found, starts_anew=lambda: None)
-    delivery = TransactionalDelivery(Producer(), Encoder(), positions, config, lambda _: None)
+    delivery = TransactionalDelivery(Producer(), Encoder(), positions, CONFIG, lambda _: None)
 
     def told(seconds):
         nonlocal now
@@ -142,17 +136,9 @@ class Claims:
 
 
 def hold(confirm):
-    config = SimpleNamespace(
-        topic="copies",
-        linger_ms=0,
-        transaction_max_records=1,
-        transaction_interval_ms=0,
-        delivery_timeout_ms=TIMEOUT_MS,
-        request_timeout_ms=TIMEOUT_MS,
-    )
     producer = Claims()
     delivery = TransactionalDelivery(
-        producer, Encoder(), SimpleNamespace(offsets=lambda moved: moved), config, lambda _: None
+        producer, Encoder(), SimpleNamespace(offsets=lambda moved: moved), CONFIG, lambda _: None
     )
 
     def asked():
