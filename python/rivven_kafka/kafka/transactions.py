@@ -132,6 +132,7 @@ class TransactionalProducer(BatchProducer):
         with self._translated("cannot add offsets to a transaction"):
             while self._offsets:
                 self._send_next()
+                self._producer._sender.wakeup()
                 while not self._taken():
                     if time.monotonic() >= deadline:
                         return False
@@ -200,7 +201,6 @@ class TransactionalProducer(BatchProducer):
             },
             self._group,
         )
-        self._producer._sender.wakeup()
 
     def _taken(self) -> bool:
         """Whether Kafka has the offsets that were sent last."""
